@@ -1,0 +1,430 @@
+/*
+ * libderecho: strongly consistent state replication at the speed of the memory bus, the socket or the RDMA NIC.
+ *
+ * This header is the whole C ABI and the specification of every binding. Conventions:
+ *
+ *   - Handles are opaque and checked: a closed or foreign handle yields DERECHO_CLOSED or DERECHO_BAD_HANDLE, never a
+ *     crash. They are identifiers in the guise of pointers: never dereference or free one.
+ *   - Every call returns a derecho_status; derecho_last_error() has the details, for the calling thread.
+ *   - Times are in nanoseconds when the name ends in _ns, in milliseconds when it ends in _ms. A timeout of 0 means "do
+ *     not wait", a negative one "no deadline".
+ *   - Structs that may grow start with struct_bytes, which the caller sets to sizeof before the call.
+ *   - Strings are UTF-8 and NUL-terminated. Numbers in buffers are little-endian.
+ *   - Completions are pulled with derecho_poll(), on the caller's own thread. The library calls nobody back.
+ */
+#ifndef DERECHO_H
+#define DERECHO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define DERECHO_API __attribute__((visibility("default")))
+#else
+#define DERECHO_API
+#endif
+
+/** Raised whenever a program built against an older header could misbehave with a newer library. */
+#define DERECHO_ABI_VERSION 1
+
+/** Most members a view may have. */
+#define DERECHO_MEMBERS_MAX 64
+
+/** Longest "host:port", with its NUL. */
+#define DERECHO_ADDRESS_BYTES 64
+
+/** Longest name of a group or service, with its NUL. */
+#define DERECHO_NAME_BYTES 64
+
+/* ------------------------------------------------------------------------------------------------- status */
+
+/** What a call, or a remote call, came to. */
+typedef int32_t derecho_status;
+enum {
+    DERECHO_OK = 0,
+    DERECHO_AGAIN = 1,          /* no room right now: poll and release, then retry */
+    DERECHO_TIMEOUT = 2,        /* the deadline passed; the detail names what was waited for */
+    DERECHO_INVALID = 3,        /* an argument is wrong; the detail names it and what is accepted */
+    DERECHO_BAD_HANDLE = 4,     /* not a handle of this kind */
+    DERECHO_CLOSED = 5,         /* the handle, or the group behind it, was closed */
+    DERECHO_TOO_LARGE = 6,      /* longer than the limit; the detail names both */
+    DERECHO_NOT_MEMBER = 7,     /* that node is not in the view, or this one is not */
+    DERECHO_WEDGED = 8,         /* the view is changing: poll, then retry */
+    DERECHO_EJECTED = 9,        /* the others removed this node; join again */
+    DERECHO_NO_MAJORITY = 10,   /* half or more of the view is lost: this node stopped */
+    DERECHO_UNREACHABLE = 11,   /* no contact answered */
+    DERECHO_INCOMPATIBLE = 12,  /* the group runs something else; the detail names the difference */
+    DERECHO_DUPLICATE = 13,     /* a live member has this node id */
+    DERECHO_ADDRESS_IN_USE = 14,/* the listen address is taken */
+    DERECHO_NO_MEMORY = 15,     /* the system gave no memory or descriptors */
+    DERECHO_REMOVED = 16,       /* reply status: the member left the view before it answered */
+    DERECHO_REMOTE_ERROR = 17,  /* reply status: the handler failed; data is its error text */
+    DERECHO_UNKNOWN_METHOD = 18,/* reply status: the member's service has no such method */
+    DERECHO_STATE_LOST = 19,    /* every member that had the state is gone */
+    DERECHO_INTERNAL = 20       /* a bug in libderecho */
+};
+
+/** The name of a status, such as "DERECHO_AGAIN"; "DERECHO_?" for an unknown one. Static. Threads: any. */
+DERECHO_API const char *derecho_status_name(derecho_status status);
+
+/**
+ * What the last failed call of this thread had to say, in a sentence; "" if none failed. Valid until this thread's next
+ * call into the library. Threads: any.
+ */
+DERECHO_API const char *derecho_last_error(void);
+
+/** DERECHO_ABI_VERSION of the library at hand. Threads: any. */
+DERECHO_API uint32_t derecho_abi_version(void);
+
+/** A hash over every declaration of this header as the library was built with it: loaders compare it. Threads: any. */
+DERECHO_API uint64_t derecho_abi_hash(void);
+
+/** The library's version, such as "0.1.0". Static. Threads: any. */
+DERECHO_API const char *derecho_version(void);
+
+/* ------------------------------------------------------------------------------------------------- configuration */
+
+/** What a node is to be. Options are text, so that every language and file sets them the same way; docs/options.md. */
+typedef struct derecho_config derecho_config;
+
+/**
+ * Make a configuration with every option at its default.
+ * @param config_out   to be closed with derecho_config_close(), which may be done right after derecho_group_join().
+ * @return DERECHO_OK, DERECHO_NO_MEMORY.
+ * Threads: any; one configuration belongs to one thread at a time.
+ */
+DERECHO_API derecho_status derecho_config_create(derecho_config **config_out);
+
+/**
+ * Set one option.
+ * @param key          such as "node", "listen", "contacts"; an unknown key is refused with the list of known ones.
+ * @param value        its text; durations and sizes are plain numbers in the unit that ends the key.
+ * @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_config_set(derecho_config *config, const char *key, const char *value);
+
+/**
+ * Read one option back.
+ * @param value_out    valid until the configuration's next call.
+ * @return DERECHO_OK, DERECHO_INVALID (unknown key), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_config_get(derecho_config *config, const char *key, const char **value_out);
+
+/**
+ * Set options from a TOML file of `key = value` lines.
+ * @return DERECHO_OK, DERECHO_INVALID (the detail has file, line and reason), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_config_load(derecho_config *config, const char *path);
+
+/**
+ * Add a service. Every node of the group declares the same services in the same order; the first declared is shard 0.
+ * @param name         unique in the group.
+ * @param schema_hash  of the service's methods and types (0: raw messages only); nodes must agree.
+ * @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_config_add_service(derecho_config *config, const char *name, uint64_t schema_hash);
+
+/** Release a configuration. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. */
+DERECHO_API derecho_status derecho_config_close(derecho_config *config);
+
+/* ------------------------------------------------------------------------------------------------- group */
+
+/** This process's part in one group: a member, or a client that only queries. */
+typedef struct derecho_group derecho_group;
+
+/**
+ * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that holds
+ * this node is installed (for a client: once a contact answered). State arrives later, as events.
+ * @param config       copied.
+ * @param timeout_ms   for the whole of it.
+ * @param group_out    to be closed with derecho_group_close(); set only on DERECHO_OK.
+ * @return DERECHO_OK, DERECHO_INVALID, DERECHO_TIMEOUT, DERECHO_UNREACHABLE, DERECHO_INCOMPATIBLE, DERECHO_DUPLICATE,
+ *         DERECHO_ADDRESS_IN_USE, DERECHO_NO_MEMORY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_join(derecho_config *config, int64_t timeout_ms, derecho_group **group_out);
+
+/**
+ * Leave in good order: the others install a view without this node, and nobody suspects anyone. Poll goes on giving
+ * what was delivered, then a DERECHO_EVENT_CLOSED. Returns when the others installed that view.
+ * @return DERECHO_OK, DERECHO_TIMEOUT, DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_leave(derecho_group *group, int64_t timeout_ms);
+
+/**
+ * Stop at once, as a crash would, and free everything. Calls in progress on other threads return DERECHO_CLOSED. Event
+ * data and claims that are still held stay readable until released.
+ * @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_close(derecho_group *group);
+
+/**
+ * A descriptor that becomes readable when derecho_poll() has events, for epoll, asyncio, NIO. It is armed by a
+ * derecho_poll() that found none. Owned by the group; never read or close it.
+ * @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_fd(derecho_group *group, int *fd_out);
+
+/** One member of a view. */
+typedef struct derecho_member {
+    uint32_t node;
+    uint32_t flags; /* DERECHO_MEMBER_* */
+    char address[DERECHO_ADDRESS_BYTES];
+} derecho_member;
+
+#define DERECHO_MEMBER_HAS_STATE 1u /* holds the state already; otherwise it is being transferred to it */
+
+/** The current view, as far as events told the application. */
+typedef struct derecho_view {
+    uint32_t struct_bytes; /* in: sizeof(derecho_view) */
+    uint32_t self_rank;    /* of this node in members; UINT32_MAX for a client */
+    uint64_t id;
+    uint32_t member_count;
+    uint32_t reserved;
+    derecho_member members[DERECHO_MEMBERS_MAX]; /* by rank */
+} derecho_view;
+
+/**
+ * The view whose events derecho_poll() is giving now: a new one appears here with its DERECHO_EVENT_VIEW.
+ * @return DERECHO_OK, DERECHO_INVALID (struct_bytes), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_view(derecho_group *group, derecho_view *view_out);
+
+/** Running totals of this node since it joined. */
+typedef struct derecho_stats {
+    uint32_t struct_bytes; /* in: sizeof(derecho_stats) */
+    uint32_t reserved;
+    uint64_t steps;              /* of the protocol */
+    uint64_t delivered_messages; /* given to the application, nulls not counted */
+    uint64_t delivered_bytes;
+    uint64_t sent_messages;
+    uint64_t null_messages;      /* rounds this node skipped as a sender */
+    uint64_t views;              /* installed */
+    uint64_t pushes;             /* posted to the fabric */
+    uint64_t wakes;              /* of sleeping peers */
+    uint64_t sleeps;             /* of this node's threads */
+    uint64_t memory_bytes;       /* rows, rings and mirrors mapped now */
+    uint64_t allocations;        /* by the core since the group was joined; constant in steady state */
+} derecho_stats;
+
+/** Read the totals. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
+DERECHO_API derecho_status derecho_group_stats(derecho_group *group, derecho_stats *stats_out);
+
+/* ------------------------------------------------------------------------------------------------- shards, sending */
+
+/** The members that replicate one service. Lives as long as its group; needs no close. */
+typedef struct derecho_shard derecho_shard;
+
+/**
+ * Find the shard of a service.
+ * @return DERECHO_OK, DERECHO_INVALID (no such service; the detail lists them), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_shard_open(derecho_group *group, const char *service, derecho_shard **shard_out);
+
+/**
+ * Queue one message for ordered delivery to every member of the shard. Never blocks.
+ * @param data         size_bytes bytes, copied before return; may be NULL when size_bytes is 0.
+ * @param ticket_out   names the message in its own DERECHO_EVENT_MESSAGE (field id); may be NULL.
+ * @return DERECHO_OK, DERECHO_AGAIN (ring full), DERECHO_WEDGED (view changing: poll, then retry), DERECHO_TOO_LARGE,
+ *         DERECHO_NOT_MEMBER (a client), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_shard_send(derecho_shard *shard, const void *data, size_t size_bytes,
+                                              uint64_t *ticket_out);
+
+/**
+ * A method call to every member of the shard, in order with all messages. Each member gets a DERECHO_EVENT_CALL. With
+ * DERECHO_CALL_REPLY the caller gets one DERECHO_EVENT_ORDERED, then one DERECHO_EVENT_REPLY a member, whatever happens
+ * to that member.
+ * @param args         size_bytes bytes, copied before return.
+ * @param call_out     names the call in its events (field id); may be NULL without DERECHO_CALL_REPLY.
+ * @return as derecho_shard_send(); also DERECHO_AGAIN when too many calls await replies.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_shard_call(derecho_shard *shard, uint32_t method, uint32_t flags, const void *args,
+                                              size_t size_bytes, uint64_t *call_out);
+
+#define DERECHO_CALL_REPLY 1u /* replies are wanted */
+
+/** Room for one message in this node's ring, being filled in place. */
+typedef struct derecho_claim {
+    void *data;          /* size_bytes writable bytes, 8-byte aligned */
+    uint64_t size_bytes;
+    uint64_t id;         /* the ticket, or the call */
+    uint64_t internal[3];
+} derecho_claim;
+
+/**
+ * Claim room for a message, to be filled in place and committed. Claims are delivered in the order they were made, and
+ * an open claim holds back later ones: fill it and commit.
+ * @param method, flags   as derecho_shard_call(); method 0 with flags DERECHO_CLAIM_MESSAGE claims a plain message.
+ * @return as derecho_shard_call().
+ * Threads: any; a claim belongs to one thread at a time.
+ */
+DERECHO_API derecho_status derecho_shard_claim(derecho_shard *shard, uint32_t method, uint32_t flags, size_t size_bytes,
+                                               derecho_claim *claim_out);
+
+#define DERECHO_CLAIM_MESSAGE 0x80000000u
+
+/**
+ * Send a claimed message. The view may have changed since the claim: it is then sent in the new one.
+ * @param used_bytes   at most the claimed size.
+ * @return DERECHO_OK, DERECHO_AGAIN (view changed and the new ring is full: poll, retry), DERECHO_INVALID (not an open
+ *         claim of this shard, or used_bytes too large), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_claim_commit(derecho_shard *shard, derecho_claim *claim, size_t used_bytes);
+
+/** Give a claim back unsent. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. */
+DERECHO_API derecho_status derecho_claim_abort(derecho_shard *shard, derecho_claim *claim);
+
+/* ------------------------------------------------------------------------------------------------- queries, replies */
+
+/**
+ * A method call to one node, out of order with messages. Works for members and clients. The node gets a
+ * DERECHO_EVENT_QUERY; the caller gets one DERECHO_EVENT_REPLY.
+ * @param node         a member; this node itself is allowed.
+ * @return DERECHO_OK, DERECHO_AGAIN, DERECHO_TOO_LARGE, DERECHO_NOT_MEMBER, DERECHO_EJECTED, DERECHO_NO_MAJORITY,
+ *         DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_shard_query(derecho_shard *shard, uint32_t node, uint32_t method, const void *args,
+                                               size_t size_bytes, uint64_t *call_out);
+
+/**
+ * Answer a DERECHO_EVENT_CALL that has DERECHO_FLAG_REPLY, or a DERECHO_EVENT_QUERY. Exactly one answer each.
+ * @param node, call   fields node and id of the event.
+ * @param status       DERECHO_OK with the result as data, DERECHO_REMOTE_ERROR with "Type: text", or
+ *                     DERECHO_UNKNOWN_METHOD.
+ * @return DERECHO_OK (also when the caller is gone), DERECHO_AGAIN (too many answers await a slow caller: poll, retry),
+ *         DERECHO_TOO_LARGE, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_reply(derecho_group *group, uint32_t node, uint64_t call,
+                                               derecho_status status, const void *data, size_t size_bytes);
+
+/**
+ * Answer a DERECHO_EVENT_STATE_REQUEST, in as many pieces as convenient. The state must be the one at the request:
+ * before any later event is applied (take a snapshot, then send at leisure).
+ * @param node, request   fields node and id of the event.
+ * @param data         copied before return; a piece is at most "mail_bytes" / 4.
+ * @param last         nonzero with the last piece, which may be empty.
+ * @return DERECHO_OK (also when the joiner is gone), DERECHO_AGAIN (poll, retry this piece), DERECHO_TOO_LARGE,
+ *         DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_state(derecho_group *group, uint32_t node, uint64_t request, const void *data,
+                                               size_t size_bytes, int32_t last);
+
+/* ------------------------------------------------------------------------------------------------- events */
+
+enum {
+    /** An ordered message. node: sender; data; version; timestamp_ns; id: ticket, if the sender is this node. */
+    DERECHO_EVENT_MESSAGE = 1,
+    /** An ordered call. As MESSAGE, with method; id: call; flags: DERECHO_FLAG_REPLY if an answer is due. */
+    DERECHO_EVENT_CALL = 2,
+    /** A query to this node. node: caller; method; data; id: call; flags: DERECHO_FLAG_REPLY. */
+    DERECHO_EVENT_QUERY = 3,
+    /** This node's call was ordered. id: call; data: uint32_t ids of the members that owe a reply. */
+    DERECHO_EVENT_ORDERED = 4,
+    /** One reply. node: who; id: call; status; data: result, or error text. */
+    DERECHO_EVENT_REPLY = 5,
+    /** A view was installed: derecho_group_view() has it. id: view. Later events are of this view. */
+    DERECHO_EVENT_VIEW = 6,
+    /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard. */
+    DERECHO_EVENT_STATE_REQUEST = 7,
+    /** A piece of the state for this node. data; shard; flags: FIRST, LAST. A FIRST discards pieces before it. */
+    DERECHO_EVENT_STATE = 8,
+    /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST. */
+    DERECHO_EVENT_CLOSED = 9
+};
+
+#define DERECHO_FLAG_REPLY 1u
+#define DERECHO_FLAG_FIRST 2u
+#define DERECHO_FLAG_LAST 4u
+#define DERECHO_FLAG_OWN 8u /* this node sent it */
+
+/** One completion. 64 bytes; data points into a ring and is valid until the lease that came with it is released. */
+typedef struct derecho_event {
+    uint32_t kind;         /* DERECHO_EVENT_* */
+    uint32_t node;
+    uint64_t version;      /* view << 44 | sequence: grows with every ordered event of a shard */
+    uint64_t timestamp_ns; /* hybrid logical time of the send, the same at every member */
+    const void *data;
+    uint64_t size_bytes;
+    uint64_t id;
+    uint32_t method;
+    uint32_t shard;        /* index of the service, in order of declaration */
+    derecho_status status;
+    uint32_t flags;        /* DERECHO_FLAG_* */
+} derecho_event;
+
+/**
+ * Take completions, waiting for the first; whoever waits drives the protocol.
+ * @param events       capacity entries.
+ * @param timeout_ns   how long to wait for the first event; 0 drives one step and returns.
+ * @param count_out    events filled in; 0 when the time passed (which is DERECHO_OK).
+ * @param lease_out    to be given to derecho_release() when the data of these events is no longer needed; 0 when
+ *                     nothing is held. Unreleased leases hold back the senders.
+ * @return DERECHO_OK, DERECHO_INVALID, DERECHO_AGAIN (too many leases are held: release some), DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any; two threads get different events, and only one of them at a time waits by driving.
+ */
+DERECHO_API derecho_status derecho_poll(derecho_group *group, derecho_event *events, size_t capacity,
+                                        int64_t timeout_ns, size_t *count_out, uint64_t *lease_out);
+
+/**
+ * Give back the data of one derecho_poll(). Any order; each lease once.
+ * @return DERECHO_OK (also for lease 0), DERECHO_INVALID (not held), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_release(derecho_group *group, uint64_t lease);
+
+/** Make a derecho_poll() that waits on another thread return now, with what it has. Threads: any. */
+DERECHO_API derecho_status derecho_wake(derecho_group *group);
+
+/* ------------------------------------------------------------------------------------------------- buffers */
+
+/** Memory that no collector moves, page-aligned, registered with the group's wires. Reference-counted. */
+typedef struct derecho_buffer derecho_buffer;
+
+/**
+ * Allocate a zeroed buffer with one reference.
+ * @return DERECHO_OK, DERECHO_INVALID (size 0), DERECHO_NO_MEMORY.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_buffer_create(size_t size_bytes, derecho_buffer **buffer_out);
+
+/** Its address and size. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
+DERECHO_API derecho_status derecho_buffer_data(derecho_buffer *buffer, void **data_out, uint64_t *size_bytes_out);
+
+/** Take one more reference. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
+DERECHO_API derecho_status derecho_buffer_retain(derecho_buffer *buffer);
+
+/** Give one reference back; the last frees it. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
+DERECHO_API derecho_status derecho_buffer_release(derecho_buffer *buffer);
+
+/* ------------------------------------------------------------------------------------------------- log */
+
+/**
+ * Write the library's log lines to a descriptor; nothing is printed otherwise (or set DERECHO_LOG=debug|info|warn).
+ * @param level        0 nothing, 1 warnings, 2 views and connections, 3 everything.
+ * @return DERECHO_OK, DERECHO_INVALID.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_log_to(int fd, int32_t level);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DERECHO_H */

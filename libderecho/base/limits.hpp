@@ -1,0 +1,29 @@
+// Every bound in one place. What crosses a wire is checked against these before it is believed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <derecho.h>
+
+namespace libderecho::limits {
+
+inline constexpr size_t cache_line_bytes = 64;
+inline constexpr uint32_t members_max = DERECHO_MEMBERS_MAX;  // a set of ranks is one 64-bit word
+inline constexpr uint32_t joins_per_view_max = 8;
+inline constexpr uint32_t shards_max = 16;
+inline constexpr size_t address_bytes = DERECHO_ADDRESS_BYTES;
+inline constexpr size_t name_bytes = DERECHO_NAME_BYTES;
+
+inline constexpr uint64_t ring_bytes_min = 64 << 10;
+inline constexpr uint64_t ring_bytes_max = 1ull << 30;
+inline constexpr uint64_t ring_share = 4;               // one message takes at most ring / 4
+inline constexpr uint32_t open_claims_max = 1 << 15;    // messages claimed and not yet published, per sender
+inline constexpr uint32_t leases_max = 1 << 12;         // polls whose data is still held
+inline constexpr uint32_t calls_max = 1 << 16;          // calls that await replies
+inline constexpr uint64_t outbox_bytes_max = 64 << 20;  // mail queued for a slow peer
+
+inline constexpr uint32_t view_bits = 20;  // of a version; the rest is the sequence number
+inline constexpr uint32_t sequence_bits = 64 - view_bits;
+
+}  // namespace libderecho::limits

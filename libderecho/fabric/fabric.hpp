@@ -1,0 +1,118 @@
+// The one thing the layers above know about the network: memory that its owner writes and its readers see.
+//
+// Contract, kept by every wire and held by tests/fabric (the same suite for all of them):
+//
+//   1. A region has one owner, who writes it, and readers, each of whom has a *mirror* of it, read-only. A reader that
+//   is
+//      not connected yet gets the region when it connects. Fresh memory is zero; a mirror that has not arrived is
+//      empty.
+//   2. What is pushed becomes visible at each reader in the order it was pushed, across all regions of the owner:
+//      whoever sees a counter sees the data and the counters pushed before it. An aligned 8-byte word is never torn.
+//      What is written and not pushed may or may not be visible. A counter that is pushed again before a slow reader
+//      got it may skip the value between, never the order with other counters.
+//   3. push_data is by reference: the bytes must stay as they are until the readers said (by a counter) that they have
+//      them, or the region is retired. push_counters takes its values at the time of the call.
+//   4. Pushes are collected until flush(), which posts them; a flush wakes readers that sleep and costs nothing extra
+//   for
+//      those awake. push_quietly is for what nobody needs to be woken for.
+//   5. The loss of a peer is reported once. After that report nothing more of that peer's becomes visible; its mirrors
+//      stay readable, as they were, until forgotten.
+//   6. Memory of a region stays mapped while its owner has not retired it, and of a mirror while it is not forgotten;
+//      both survive the loss of the other side.
+//
+// One thread at a time calls into a Fabric (the driver), except wake(), which any thread may call.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/status.hpp"
+
+namespace libderecho {
+
+// Names a region among those of its owner. Upper layers pick them; a number is never used twice by one owner.
+struct RegionId {
+    uint64_t value = 0;
+    auto operator<=>(const RegionId&) const = default;
+};
+
+// A region of this node's own. The handle stays valid until retired.
+class Region {
+public:
+    virtual ~Region() = default;
+    std::span<std::byte> bytes() const { return bytes_; }
+
+protected:
+    std::span<std::byte> bytes_;
+};
+
+struct PeerEvent {
+    enum class Kind : uint8_t {
+        up,       // connected and checked: `peer`, `address` (its listen address), `incarnation`
+        lost,     // its process or its connection died, or it broke the rules: `reason`
+        refused,  // connect(`address`) came to nothing: `status` says why (unreachable, incompatible, duplicate, ...)
+    };
+    Kind kind = Kind::up;
+    NodeId peer{};
+    uint64_t incarnation = 0;  // differs between two lives of one node id
+    bool client = false;       // the peer is a client, not a would-be member
+    std::string address;
+    Status status;
+};
+
+class Fabric {
+public:
+    virtual ~Fabric() = default;
+
+    virtual NodeId self() const = 0;
+
+    // Start connecting to whoever listens at `address` ("host:port"). Ends in one `up` or `refused` event; `up` is not
+    // repeated if that node was connected already. Retrying is up to the caller.
+    virtual void connect(std::string_view address) = 0;
+    // Cut a peer off, for good: nothing more of its becomes visible. No `lost` event follows.
+    virtual void disconnect(NodeId peer) = 0;
+    virtual bool connected(NodeId peer) const = 0;
+
+    // Make a region of own memory, zeroed, cache-line aligned, to be seen by `readers` (self is ignored among them).
+    // Null when the system has no memory left.
+    virtual Region* expose(RegionId id, size_t size_bytes, std::span<const NodeId> readers) = 0;
+    // Stop pushing it. Its memory is unmapped once nothing refers to it any more; what was pushed is still sent.
+    virtual void retire(Region* region) = 0;
+    // A peer's region as far as it has arrived; empty if it has not been announced to this node yet.
+    virtual std::span<const std::byte> mirror(NodeId peer, RegionId id) = 0;
+    // Unmap a mirror, or refuse it should it still arrive.
+    virtual void forget(NodeId peer, RegionId id) = 0;
+
+    virtual void push_data(Region& region, size_t offset, size_t size_bytes) = 0;
+    virtual void push_counters(Region& region, size_t offset, size_t size_bytes) = 0;  // at most 4096 bytes
+    virtual void push_quietly(Region& region, size_t offset, size_t size_bytes) = 0;   // counters, waking nobody
+    virtual void flush() = 0;
+
+    // Make progress: accept, connect, receive. Appends to `events`. Must be cheap when there is nothing to do.
+    virtual void poll(Instant now, std::vector<PeerEvent>& events) = 0;
+
+    // To sleep: arm(), look once more whether there is work, then wait() or disarm(). Between arm() and the end of
+    // wait() every push of a peer, every event and every wake() ends the wait at once.
+    virtual void arm() = 0;
+    virtual void disarm() = 0;
+    virtual void wait(Duration at_most) = 0;
+    virtual void wake() = 0;  // any thread; also ends a wait() that has not begun yet
+
+    // Whether every connected peer shares this host's memory and cores; and how many do.
+    virtual uint32_t peers_on_this_host() const = 0;
+
+    struct Stats {
+        uint64_t pushes = 0;
+        uint64_t wakes = 0;
+        uint64_t memory_bytes = 0;  // regions and mirrors mapped now
+    };
+    virtual Stats stats() const = 0;
+};
+
+}  // namespace libderecho
