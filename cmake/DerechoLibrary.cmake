@@ -1,0 +1,40 @@
+# libderecho.so with exactly the symbols of the export map, and what others need to build against it.
+
+set(export_map "${CMAKE_CURRENT_SOURCE_DIR}/libderecho/capi/exports.map")
+add_library(derecho SHARED)
+add_library(derecho::derecho ALIAS derecho)
+target_link_libraries(derecho PRIVATE derecho_core)
+target_include_directories(derecho INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
+                                             $<INSTALL_INTERFACE:${derecho_includedir}>)
+target_link_options(derecho PRIVATE "LINKER:--version-script=${export_map}" LINKER:-z,now)
+if(NOT DERECHO_SANITIZE)
+    target_link_options(derecho PRIVATE LINKER:--no-undefined)
+endif()
+# A wheel cannot hold symbolic links, so its library has no version in the file name.
+set_target_properties(derecho PROPERTIES LINKER_LANGUAGE CXX LINK_DEPENDS "${export_map}")
+if(NOT SKBUILD)
+    set_target_properties(derecho PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endif()
+
+# `cmake --build . --target derecho_wheel` builds what a wheel holds, and nothing else.
+add_custom_target(derecho_wheel DEPENDS derecho)
+
+install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir})
+install(FILES include/derecho.h DESTINATION ${derecho_includedir})
+if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/include/derecho.hpp")
+    install(FILES include/derecho.hpp DESTINATION ${derecho_includedir})
+endif()
+
+include(CMakePackageConfigHelpers)
+install(EXPORT derechoTargets NAMESPACE derecho:: DESTINATION ${derecho_cmakedir})
+configure_package_config_file(cmake/derechoConfig.cmake.in derechoConfig.cmake
+    INSTALL_DESTINATION ${derecho_cmakedir} NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(derechoConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/derechoConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/derechoConfigVersion.cmake"
+    DESTINATION ${derecho_cmakedir})
+
+# pkg-config finds the prefix from where the file lies, so that an installed tree can be moved.
+file(RELATIVE_PATH derecho_prefix_from_pc "/${derecho_pkgconfigdir}" "/")
+string(REGEX REPLACE "/$" "" derecho_prefix_from_pc "${derecho_prefix_from_pc}")
+configure_file(cmake/derecho.pc.in derecho.pc @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/derecho.pc" DESTINATION ${derecho_pkgconfigdir})
