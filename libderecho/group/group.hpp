@@ -1,0 +1,93 @@
+// One node's part in one group: joins, multicasts, changes views. Stepped and deterministic: it blocks on nothing, reads
+// no clock, makes no random number; everything it learns comes through the Fabric and `now`.
+//
+// The driver (one thread at a time) calls everything here but what is marked "any thread".
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/status.hpp"
+#include "fabric/fabric.hpp"
+#include "group/epoch.hpp"
+#include "smc/leases.hpp"
+#include "group/membership.hpp"
+#include "group/options.hpp"
+#include "view/view.hpp"
+
+namespace libderecho {
+
+class Group {
+public:
+    enum class Phase : uint8_t {
+        joining, // looking for the group, or waiting for a view that holds this node
+        client,  // connected to a contact; never a member
+        member,  // in a view
+        ended,   // left, ejected, without majority or state: end() says which
+    };
+
+    Group(GroupOptions options, Fabric& fabric, Now now);
+    ~Group();
+
+    // Advance everything that can be advanced. True if something moved, so that another step may be worth while.
+    bool step(Now now);
+    // When step() must be called again even if nothing arrives.
+    Instant next_deadline() const;
+
+    Phase phase() const { return phase_.load(std::memory_order_acquire); } // any thread
+    // Why the group ended, or why joining has not succeeded yet (a sentence for a time-out). OK otherwise.
+    const Status& end() const { return end_; }
+
+    // Ask the others to go on without this node; the phase becomes `ended` when they do.
+    void leave();
+
+    // ---- receiving: events in their order, per shard: VIEW, STATE_REQUEST..., MESSAGE/CALL...; CLOSED is the last.
+    // CALL events still have their call header in front of the data; rpc/ takes it off.
+    // Marks in `leases` what has to be released later. Returns how many were filled in.
+    size_t take(std::span<derecho_event> events, Leases::Batch& batch);
+    // Whether take() would give something.
+    bool has_events() const;
+    // The view whose events take() is giving (or the last, once ended). Null before the first.
+    const View* taken_view() const { return taken_view_.get(); }
+    // The view installed by the protocol, which may be ahead of it. Null before the first.
+    const View* view() const;
+
+    // ---- state transfer. A joiner's deliveries are held until its state is complete.
+    struct StateWanted {
+        ViewId view{};  // the request: pieces that answer another one are stale
+        NodeId donor{}; // who was asked, by the STATE_REQUEST event it got
+    };
+    // Non-null while `shard` waits for its state.
+    const StateWanted* state_wanted(ShardIndex shard) const;
+    void state_complete(ShardIndex shard);
+
+    // ---- sending, any thread.
+    // Status codes: OK, AGAIN, WEDGED, TOO_LARGE, NOT_MEMBER, CLOSED/EJECTED/NO_MAJORITY/STATE_LOST once ended.
+    derecho_status claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
+    // OK or AGAIN (the view changed since; the new ring is full). `kind` is FrameKind::message or FrameKind::call.
+    derecho_status commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
+    void abort(ShardIndex shard, Claim& claim);
+
+    // ---- for rpc/: peers and their fate, in order. Filled by step().
+    std::vector<PeerEvent>& peer_events() { return peer_events_for_rpc_; }
+
+    Leases& leases() { return leases_; }
+    const GroupOptions& options() const { return options_; }
+    Fabric& fabric() { return fabric_; }
+
+    struct Stats {
+        uint64_t delivered_messages = 0, delivered_bytes = 0, sent_messages = 0, null_messages = 0, views = 0;
+    };
+    Stats stats() const { return stats_; }
+
+private:
+    // (being written)
+};
+
+}  // namespace libderecho

@@ -1,0 +1,34 @@
+// What stands in a byte ring: frames, 8-byte aligned, none of which crosses the ring's end.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace libderecho {
+
+static_assert(std::endian::native == std::endian::little, "frames are little-endian in place");
+
+enum class FrameKind : uint8_t {
+    pad = 1,     // nothing; size_bytes is the whole frame's, 8 at least: only the first word is there
+    nulls = 2,   // size_bytes rounds in which the sender has nothing to say
+    message = 3, // bytes of the application
+    call = 4,    // a method call: a call header, then the arguments
+    mail = 5,    // between two nodes; `flags` says which
+};
+
+struct FrameHeader {
+    uint32_t size_bytes;   // of the payload, except as said above
+    FrameKind kind;
+    uint8_t flags;
+    uint16_t ticket;       // low bits of the sender's own count, to recognise its messages by
+    uint64_t timestamp_ns; // hybrid logical time, set when published
+};
+static_assert(sizeof(FrameHeader) == 16);
+
+constexpr uint64_t align8(uint64_t n) { return (n + 7) & ~7ull; }
+
+// Room that a payload takes in a ring.
+constexpr uint64_t frame_bytes(uint64_t payload_bytes) { return sizeof(FrameHeader) + align8(payload_bytes); }
+
+}  // namespace libderecho
