@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Runs everything that must pass, stage by stage, and sums it up: `make test`.
+
+    make test                         all stages
+    make test ARGS="lint python"      some
+    make test ARGS=--list             their names
+
+A stage whose files do not exist is absent. What a stage prints goes to build/test-logs/STAGE.log, and to the terminal
+when it fails (or always, with --verbose). The last line is "N passed, N failed, N skipped" over all stages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+LOGS = ROOT / "build" / "test-logs"
+JOBS = str(os.cpu_count() or 2)
+LINES_SHOWN_OF_A_FAILURE = 120
+PYTEST_FOUND_NO_TESTS = 5
+
+# The sanitizers slow the simulator down 5 to 15 times; the full number of seeds runs in the release build.
+ASAN_SEEDS = "100"
+TSAN_SEEDS = "40"
+
+
+@dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Counts) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+@dataclass
+class Step:
+    """One command of a stage, how it counts, and the seconds after which it is taken to hang."""
+
+    argv: list[str]
+    kind: str = "check"  # check: one test; tests: counted from its JUnit file; prepare: counts only when it fails
+    env: dict[str, str] = field(default_factory=dict)
+    timeout_s: float = 900
+
+
+@dataclass
+class Stage:
+    name: str
+    steps: Callable[[], list[Step]]
+    exists: Callable[[], bool] = lambda: True
+
+
+# ---------------------------------------------------------------------------------------------------- the stages
+
+
+def lint() -> list[Step]:
+    return [
+        Step([str(BIN / "ruff"), "check", "."]),
+        Step([str(BIN / "ruff"), "format", "--check", "."]),
+        Step([str(BIN / "mypy")]),
+        Step(["tools/format.sh", "--check"]),
+    ]
+
+
+def ctest(build_dir: str, seeds: str | None = None, **env: str) -> Step:
+    if seeds is not None:
+        env.setdefault("DERECHO_SIM_SEEDS", os.environ.get("DERECHO_SIM_SEEDS", seeds))
+    argv = ["ctest", "--test-dir", build_dir, "-j", JOBS, "--output-on-failure", "--no-tests=error"]
+    return Step(argv, "tests", env)
+
+
+def core() -> list[Step]:
+    # The very build that was installed, so that what is tested is what users get.
+    return [Step(["cmake", "--build", "build/wheel", "--target", "derecho_tests"], "prepare"), ctest("build/wheel")]
+
+
+def build(preset: str, target: str) -> list[Step]:
+    return [
+        Step(["cmake", "--preset", preset], "prepare"),
+        Step(["cmake", "--build", f"build/{preset}", "--target", target], "prepare"),
+    ]
+
+
+def asan() -> list[Step]:
+    ubsan = "print_stacktrace=1"
+    return [*build("asan", "derecho_tests"), ctest("build/asan", seeds=ASAN_SEEDS, UBSAN_OPTIONS=ubsan)]
+
+
+def tsan() -> list[Step]:
+    return [*build("tsan", "derecho_tests"), ctest("build/tsan", seeds=TSAN_SEEDS, TSAN_OPTIONS="halt_on_error=1")]
+
+
+def clang() -> list[Step]:
+    configure, compile_ = build("clang", "derecho")
+    compile_.kind = "check"
+    return [configure, compile_]
+
+
+def pytest(folder: Path) -> list[Step]:
+    return [Step([str(BIN / "pytest"), "-q", str(folder.relative_to(ROOT))], "tests", timeout_s=1500)]
+
+
+def pytest_stages() -> Iterator[Stage]:
+    """One for each folder of tests/ that holds Python tests: the repository's own first, whole systems last."""
+    order = {"repo": 0, "python": 2, "system": 9}
+    folders = {path.parent for path in (ROOT / "tests").glob("*/test_*.py")}
+    for folder in sorted(folders, key=lambda folder: (order.get(folder.name, 5), folder.name)):
+        yield Stage(folder.name, lambda folder=folder: pytest(folder))  # type: ignore[misc]
+
+
+def has_core_tests() -> bool:
+    places = ("libderecho/**/*_test.cpp", "tests/fabric/*.cpp", "tests/sim/*.cpp")
+    return any(next(ROOT.glob(place), None) for place in places)
+
+
+def stages() -> list[Stage]:
+    first, *rest = pytest_stages()
+    return [
+        Stage("lint", lint),
+        first,
+        Stage("core", core, has_core_tests),
+        *rest,
+        Stage("asan", asan, has_core_tests),
+        Stage("tsan", tsan, has_core_tests),
+        Stage("clang", clang),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- running them
+
+
+def run_command(argv: list[str], env: dict[str, str], timeout_s: float, log: Path) -> int | None:
+    """Its exit code, or None when it ran too long. Nothing it started outlives it then."""
+    with log.open("ab") as output:
+        output.write(f"$ {' '.join(argv)}\n".encode())
+        output.flush()
+        process = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            output.write(f"\ntaken to hang after {timeout_s:.0f} s, and killed\n".encode())
+            return None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def junit_counts(file: Path) -> Counts:
+    counts = Counts()
+    for case in ElementTree.parse(file).iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+        elif case.find("skipped") is not None:
+            counts.skipped += 1
+        else:
+            counts.passed += 1
+    return counts
+
+
+def run_tests_step(step: Step, log: Path) -> Counts:
+    """A runner of many tests: ctest or pytest, both of which write JUnit's XML."""
+    junit = log.with_suffix(".xml")
+    junit.unlink(missing_ok=True)
+    option = ["--output-junit", str(junit)] if step.argv[0] == "ctest" else [f"--junit-xml={junit}"]
+    code = run_command([*step.argv, *option], step.env, step.timeout_s, log)
+    counts = junit_counts(junit) if junit.exists() else Counts()
+    if code not in (0, PYTEST_FOUND_NO_TESTS) and counts.failed == 0:
+        counts.failed = 1  # it broke off before or after the tests themselves
+    return counts
+
+
+def run_stage(stage: Stage, log: Path) -> Counts:
+    counts = Counts()
+    for step in stage.steps():
+        if step.kind == "tests":
+            counts.add(run_tests_step(step, log))
+            continue
+        ok = run_command(step.argv, step.env, step.timeout_s, log) == 0
+        if not ok:
+            counts.failed += 1
+            if step.kind == "prepare":
+                break
+        elif step.kind == "check":
+            counts.passed += 1
+    return counts
+
+
+def show_failure(log: Path) -> None:
+    lines = log.read_text(errors="replace").splitlines()
+    if len(lines) > LINES_SHOWN_OF_A_FAILURE:
+        print(f"   ... the last {LINES_SHOWN_OF_A_FAILURE} of {len(lines)} lines of {log.relative_to(ROOT)}:")
+    for line in lines[-LINES_SHOWN_OF_A_FAILURE:]:
+        print(f"   {line}")
+
+
+def run(chosen: list[Stage], verbose: bool) -> Counts:
+    total, failed = Counts(), []
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for stage in chosen:
+        log = LOGS / f"{stage.name}.log"
+        log.write_bytes(b"")
+        print(f"== {stage.name:<8} ", end="", flush=True)
+        started = time.monotonic()
+        counts = run_stage(stage, log)
+        print(f"{counts}, {time.monotonic() - started:.1f} s", flush=True)
+        total.add(counts)
+        if counts.failed:
+            failed.append((stage, counts))
+        if counts.failed or verbose:
+            show_failure(log)
+    for stage, counts in failed:
+        print(f"FAILED: {stage.name} ({counts.failed}), see build/test-logs/{stage.name}.log")
+    return total
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", nargs="*", help="only these")
+    parser.add_argument("--list", action="store_true", help="the names of the stages")
+    parser.add_argument("--verbose", action="store_true", help="show what passing stages print, too")
+    arguments = parser.parse_args()
+
+    present = {stage.name: stage for stage in stages() if stage.exists()}
+    if arguments.list:
+        print("\n".join(present))
+        return 0
+    unknown = [name for name in arguments.stage if name not in present]
+    if unknown:
+        parser.error(f"no stage {unknown[0]!r}; there are: {', '.join(present)}")
+    chosen = [present[name] for name in arguments.stage] or list(present.values())
+
+    started = time.monotonic()
+    total = run(chosen, arguments.verbose)
+    print(f"== {len(chosen)} stages in {time.monotonic() - started:.0f} s")
+    print(total, flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
