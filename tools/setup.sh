@@ -50,8 +50,10 @@ make_venv() {
 
 install_libderecho() {
     local stamp=.venv/.libderecho want
-    want=$(find CMakeLists.txt pyproject.toml VERSION README.md LICENSE cmake include libderecho py bench tools/abi_hash.py \
-        -name __pycache__ -prune -o -type f -printf '%p %s %T@\n' 2>/dev/null | LC_ALL=C sort | sha256sum)
+    want=$(find . -maxdepth 1 -type f -printf '%p %s %T@\n'
+        find cmake include libderecho py bench tools/abi_hash.py \
+            -name __pycache__ -prune -o -type f -printf '%p %s %T@\n')
+    want=$(LC_ALL=C sort <<<"$want" | sha256sum)
     done_for $stamp "$want" && return
     say "building and installing libderecho (build/wheel)"
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation . \
