@@ -50,9 +50,8 @@ make_venv() {
 
 install_libderecho() {
     local stamp=.venv/.libderecho want
-    want=$(find . -maxdepth 1 -type f -printf '%p %s %T@\n'
-        find cmake include libderecho py bench tools/abi_hash.py \
-            -name __pycache__ -prune -o -type f -printf '%p %s %T@\n')
+    want=$(find . \( -name '.[!.]*' -o -name __pycache__ -o -path ./build -o -path ./dist -o -path ./tests -o -path ./docs \) \
+        -prune -o -type f -printf '%p %s %T@\n')
     want=$(LC_ALL=C sort <<<"$want" | sha256sum)
     done_for $stamp "$want" && return
     say "building and installing libderecho (build/wheel)"
