@@ -31,4 +31,16 @@ constexpr uint64_t align8(uint64_t n) { return (n + 7) & ~7ull; }
 // Room that a payload takes in a ring.
 constexpr uint64_t frame_bytes(uint64_t payload_bytes) { return sizeof(FrameHeader) + align8(payload_bytes); }
 
+// How far the next frame is, header included.
+constexpr uint64_t whole_frame_bytes(const FrameHeader& frame) {
+    switch (frame.kind) {
+        case FrameKind::pad:
+            return frame.size_bytes;
+        case FrameKind::nulls:
+            return sizeof(FrameHeader);
+        default:
+            return frame_bytes(frame.size_bytes);
+    }
+}
+
 }  // namespace libderecho

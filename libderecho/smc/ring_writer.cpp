@@ -15,16 +15,11 @@ void write_pad(std::byte* at, uint64_t bytes) {
 
 }  // namespace
 
-RingWriter::RingWriter(std::span<std::byte> ring, uint64_t first_ticket)
-    : ring_(ring.data()),
-      size_(ring.size()),
-      mask_(ring.size() - 1),
-      slots_(std::make_unique<std::array<std::atomic<uint64_t>, kSlots>>()),
-      reserve_(first_ticket & kTicketMask),
-      published_tickets_(first_ticket),
-      limit_(ring.size()) {
-    DERECHO_ASSERT(std::has_single_bit(ring.size()));
-    DERECHO_ASSERT(ring.size() <= limits::ring_bytes_max);
+RingWriter::RingWriter(uint64_t ring_bytes)
+    : size_(ring_bytes),
+      mask_(ring_bytes - 1),
+      slots_(std::make_unique<std::array<std::atomic<uint64_t>, kSlots>>()) {
+    DERECHO_ASSERT(std::has_single_bit(ring_bytes) && ring_bytes <= limits::ring_bytes_max);
 }
 
 // The totals are read before `reserve_`, which is never behind them: a stale base gives the same whole number.
@@ -40,21 +35,23 @@ RingWriter::Reserved RingWriter::unpack(uint64_t reserve, const Base& base) {
 
 RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
     const uint64_t need = frame_bytes(payload_bytes);
-    DERECHO_ASSERT(need <= size_ / 2);
     while (true) {
         const Base totals = base();
         uint64_t reserve = reserve_.load(std::memory_order_acquire);
         if (reserve & kSealed) return Result::sealed;
+        // What is read from here on belongs to `reserve`'s ring if the exchange below succeeds.
+        std::byte* const ring = ring_.load(std::memory_order_acquire);
         const Reserved at = unpack(reserve, totals);
         const uint64_t to_end = size_ - (at.position & mask_);
         const uint64_t begin = need <= to_end ? at.position : at.position + to_end;
         const uint64_t end = begin + need;
         if (end > limit_.load(std::memory_order_acquire)) return Result::full;
         if (at.ticket - totals.tickets >= kSlots) return Result::full;
+        if ((*slots_)[at.ticket % kSlots].load(std::memory_order_relaxed) == kOrphan) return Result::full;
         const uint64_t next = ((end / 8) & kUnitMask) << kTicketBits | ((at.ticket + 1) & kTicketMask);
         if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
-        if (begin != at.position) write_pad(ring_ + (at.position & mask_), to_end);
-        claim.payload = ring_ + (begin & mask_) + sizeof(FrameHeader);
+        if (begin != at.position) write_pad(ring + (at.position & mask_), to_end);
+        claim.payload = ring + (begin & mask_) + sizeof(FrameHeader);
         claim.size_bytes = payload_bytes;
         claim.ticket = at.ticket;
         claim.end = end;
@@ -62,40 +59,54 @@ RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
     }
 }
 
-void RingWriter::commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {
+bool RingWriter::commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {
     DERECHO_ASSERT(used_bytes <= claim.size_bytes);
     const uint64_t used = frame_bytes(used_bytes);
     const uint64_t spare = frame_bytes(claim.size_bytes) - used;
     if (spare > 0) write_pad(claim.payload - sizeof(FrameHeader) + used, spare);
-    finish(claim, {static_cast<uint32_t>(used_bytes), kind, flags, static_cast<uint16_t>(claim.ticket), 0});
+    return finish(claim, {static_cast<uint32_t>(used_bytes), kind, flags, static_cast<uint16_t>(claim.ticket), 0});
 }
 
-void RingWriter::abort(const Claim& claim) {
+bool RingWriter::abort(const Claim& claim) {
     const uint64_t whole = frame_bytes(claim.size_bytes);
-    finish(claim, {static_cast<uint32_t>(whole), FrameKind::pad, 0, static_cast<uint16_t>(claim.ticket), 0});
+    return finish(claim, {static_cast<uint32_t>(whole), FrameKind::pad, 0, static_cast<uint16_t>(claim.ticket), 0});
 }
 
-void RingWriter::finish(const Claim& claim, const FrameHeader& header) {
+bool RingWriter::finish(const Claim& claim, const FrameHeader& header) {
     std::memcpy(claim.payload - sizeof(FrameHeader), &header, sizeof header);
     const uint64_t units = frame_bytes(claim.size_bytes) / 8;
     auto& slot = (*slots_)[claim.ticket % kSlots];
-    slot.store(units << kEndBits | ((claim.end / 8) & kEndMask), std::memory_order_release);
+    const uint64_t before = slot.exchange(units << kEndBits | ((claim.end / 8) & kEndMask), std::memory_order_acq_rel);
+    if (before == 0) return true;
+    DERECHO_ASSERT(before == kOrphan);
+    slot.store(kOrphan, std::memory_order_release);
+    return false;
+}
+
+void RingWriter::forget_orphan(const Claim& claim) {
+    (*slots_)[claim.ticket % kSlots].store(0, std::memory_order_release);
+    orphans_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
 bool RingWriter::publish(uint64_t timestamp_ns) {
-    const uint64_t before = published_.load(std::memory_order_relaxed);
+    std::byte* const ring = ring_.load(std::memory_order_relaxed);
     const uint64_t first = published_tickets_.load(std::memory_order_relaxed);
-    uint64_t position = before, ticket = first;
+    uint64_t position = published_.load(std::memory_order_relaxed), ticket = first;
     for (;; ++ticket) {
         auto& slot = (*slots_)[ticket % kSlots];
         const uint64_t value = slot.load(std::memory_order_acquire);
-        if (value == 0) break;
+        if (value == 0 || value == kOrphan) break;
         slot.store(0, std::memory_order_relaxed);
         position += ((value - position / 8) & kEndMask) * 8;
-        FrameHeader* header = header_at(position - (value >> kEndBits) * 8);
+        FrameHeader* header = header_at(ring, (position - (value >> kEndBits) * 8) & mask_);
         if (header->kind == FrameKind::pad) continue;
         header->timestamp_ns = timestamp_ns;
-        rounds_ += header->kind == FrameKind::nulls ? header->size_bytes : 1;
+        if (header->kind == FrameKind::nulls) {
+            rounds_ += header->size_bytes;
+        } else {
+            ++rounds_;
+            ++messages_;
+        }
     }
     if (ticket == first) return false;
     published_.store(position, std::memory_order_release);
@@ -106,27 +117,60 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
 bool RingWriter::claim_nulls(uint32_t rounds) {
     Claim place;
     if (claim(0, place) != Result::ok) return false;
-    finish(place, {rounds, FrameKind::nulls, 0, static_cast<uint16_t>(place.ticket), 0});
-    return true;
+    return finish(place, {rounds, FrameKind::nulls, 0, static_cast<uint16_t>(place.ticket), 0});
 }
 
-void RingWriter::restore(const FrameHeader& header, const std::byte* payload) {
-    const uint64_t position = published_.load(std::memory_order_relaxed);
-    const uint64_t need = frame_bytes(header.size_bytes);
-    DERECHO_ASSERT(position + need <= size_); // what fitted into one ring fits into an empty one, without pads
-    std::memcpy(ring_ + position, &header, sizeof header);
-    std::memcpy(ring_ + position + sizeof header, payload, header.size_bytes);
-    published_.store(position + need, std::memory_order_relaxed);
-    rounds_ += 1;
-    const uint64_t reserve = reserve_.load(std::memory_order_relaxed);
-    reserve_.store(((position + need) / 8) << kTicketBits | (reserve & kTicketMask), std::memory_order_release);
+// Append one frame of the old ring to the new one, unless it carries nothing.
+void RingWriter::carry(const FrameHeader* frame, std::span<std::byte> ring, uint64_t& end) {
+    if (frame->kind == FrameKind::pad || frame->kind == FrameKind::nulls) return;
+    const uint64_t bytes = frame_bytes(frame->size_bytes);
+    DERECHO_ASSERT(end + bytes <= ring.size()); // what fitted into one ring fits into an empty one, without pads
+    std::memcpy(ring.data() + end, frame, sizeof(FrameHeader) + frame->size_bytes);
+    end += bytes;
+    ++rounds_;
 }
 
-bool RingWriter::anything_claimed() const { return next_ticket() != published_tickets_.load(std::memory_order_relaxed); }
-
-uint64_t RingWriter::next_ticket() const {
+void RingWriter::move_to(std::span<std::byte> ring, uint64_t position) {
+    DERECHO_ASSERT(ring.size() == size_);
+    seal();
     const Base totals = base();
-    return unpack(reserve_.load(std::memory_order_acquire), totals).ticket;
+    const Reserved reserved = unpack(reserve_.load(std::memory_order_acquire) & ~kSealed, totals);
+    std::byte* const old_ring = ring_.load(std::memory_order_relaxed);
+    uint64_t carried_end = 0;
+    rounds_ = 0;
+    // What was published, then what was committed in the meantime; open claims become orphans.
+    const uint64_t published = published_.load(std::memory_order_relaxed);
+    for (uint64_t at = base_ + position; at < published;) {
+        const FrameHeader* frame = header_at(old_ring, at & mask_);
+        carry(frame, ring, carried_end);
+        at += whole_frame_bytes(*frame);
+    }
+    for (uint64_t ticket = totals.tickets; ticket < reserved.ticket; ++ticket) {
+        auto& slot = (*slots_)[ticket % kSlots];
+        uint64_t value = 0;
+        if (slot.compare_exchange_strong(value, kOrphan, std::memory_order_acq_rel)) {
+            orphans_.fetch_add(1, std::memory_order_acq_rel);
+            continue;
+        }
+        slot.store(0, std::memory_order_relaxed);
+        const uint64_t end = published + ((value - published / 8) & kEndMask) * 8;
+        const FrameHeader* frame = header_at(old_ring, (end - (value >> kEndBits) * 8) & mask_);
+        if (frame->kind != FrameKind::pad && frame->kind != FrameKind::nulls) ++messages_;
+        carry(frame, ring, carried_end);
+    }
+    base_ = (reserved.position + mask_) & ~mask_;
+    ring_.store(ring.data(), std::memory_order_release);
+    limit_.store(base_ + size_, std::memory_order_release);
+    published_.store(base_ + carried_end, std::memory_order_release);
+    published_tickets_.store(reserved.ticket, std::memory_order_release);
+    const uint64_t units = ((base_ + carried_end) / 8) & kUnitMask;
+    reserve_.store(kSealed | units << kTicketBits | (reserved.ticket & kTicketMask), std::memory_order_release);
+}
+
+bool RingWriter::anything_claimed() const {
+    const Base totals = base();
+    const uint64_t reserve = reserve_.load(std::memory_order_acquire) & ~kSealed;
+    return unpack(reserve, totals).ticket != totals.tickets;
 }
 
 }  // namespace libderecho

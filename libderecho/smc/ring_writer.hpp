@@ -5,9 +5,15 @@
 // A claim reserves place and slot in one compare-and-swap on `reserve_`: its low 16 bits count claims, the rest counts
 // 8-byte units; both are modulo, made whole again with the published totals. The slots are private memory: whether a
 // frame is committed must not be read from the ring, where anything may stand from the lap before.
+//
+// One writer outlives many rings: a view change seals it, moves it to the new view's ring with everything that has to be
+// sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
+// ring for the other. A claim that is still open then is an *orphan*: its commit is refused, and the caller sends the
+// bytes again in the new ring.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <atomic>
 #include <memory>
 #include <span>
@@ -22,48 +28,53 @@ struct Claim {
     std::byte* payload = nullptr;
     uint64_t size_bytes = 0; // of the payload
     uint64_t ticket = 0;
-    uint64_t end = 0;  // for the writer: where in the ring it ends
-    uint64_t view = 0; // for the group: which view's ring
+    uint64_t end = 0; // for the writer
 };
 
 class RingWriter {
 public:
     enum class Result : uint8_t { ok, full, sealed };
 
-    // `ring` is a power of two long and zero. Tickets start at `first_ticket`.
-    RingWriter(std::span<std::byte> ring, uint64_t first_ticket);
+    // All its rings are `ring_bytes` long, a power of two. Has none, and is sealed, until move_to().
+    explicit RingWriter(uint64_t ring_bytes);
 
     // ---- any thread
     Result claim(uint64_t payload_bytes, Claim& claim);
-    void commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
-    void abort(const Claim& claim);
+    // False if the claim is an orphan: copy its bytes to a new claim, commit that, then forget_orphan().
+    bool commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
+    bool abort(const Claim& claim);
+    void forget_orphan(const Claim& claim);
 
-    // ---- the driver
+    // ---- the driver. Positions seen from outside start at 0 with each ring.
     // Make committed frames public up to the first open claim; stamps them. True if there were any.
     bool publish(uint64_t timestamp_ns);
     // Readers need nothing below this position any more.
-    void reuse_below(uint64_t position) { limit_.store(position + size_, std::memory_order_release); }
+    void reuse_below(uint64_t position) { limit_.store(base_ + position + size_, std::memory_order_release); }
     // From now on claims answer `sealed`; those open may still commit.
     void seal() { reserve_.fetch_or(kSealed, std::memory_order_acq_rel); }
+    // Go on in another ring, zeroed, with all messages from `position` of the old one on.
+    // Seals; the caller unseals.
+    void move_to(std::span<std::byte> ring, uint64_t position);
+    void unseal() { reserve_.fetch_and(~kSealed, std::memory_order_acq_rel); }
     // Rounds with nothing to say, as one frame. False if the ring is full.
     bool claim_nulls(uint32_t rounds);
-    // Append a frame of an earlier ring. Only before the first claim.
-    void restore(const FrameHeader& header, const std::byte* payload);
 
     bool anything_claimed() const; // and not yet published
-    uint64_t published_bytes() const { return published_.load(std::memory_order_relaxed); }
-    uint64_t published_rounds() const { return rounds_; }
-    uint64_t next_ticket() const;
+    uint64_t published_bytes() const { return published_.load(std::memory_order_relaxed) - base_; }
+    uint64_t published_rounds() const { return rounds_; } // in this ring: messages and nulls
+    uint64_t published_messages() const { return messages_; } // ever
+    bool has_orphans() const { return orphans_.load(std::memory_order_acquire) != 0; }
 
 private:
-    static constexpr uint32_t kSlots = 1 << 12;
+    static constexpr uint32_t kSlots = limits::open_claims_max;
+    static constexpr uint64_t kOrphan = ~0ull; // of a slot: its claim was open when the ring changed
     static constexpr uint64_t kSealed = 1ull << 63;
     static constexpr unsigned kTicketBits = 16;
     static constexpr uint64_t kTicketMask = (1ull << kTicketBits) - 1;
     static constexpr uint64_t kUnitMask = (1ull << (63 - kTicketBits)) - 1;
     static constexpr unsigned kEndBits = 38; // of a slot; the rest is the frame's length in units
     static constexpr uint64_t kEndMask = (1ull << kEndBits) - 1;
-    static_assert(limits::ring_bytes_max / 8 / 2 < 1ull << (64 - kEndBits));
+    static_assert(limits::ring_bytes_max / 8 / limits::ring_share + 2 < 1ull << (64 - kEndBits));
 
     struct Reserved {
         uint64_t position; // bytes
@@ -75,18 +86,24 @@ private:
     };
     Base base() const;
     static Reserved unpack(uint64_t reserve, const Base& base);
-    void finish(const Claim& claim, const FrameHeader& header);
-    FrameHeader* header_at(uint64_t position) { return reinterpret_cast<FrameHeader*>(ring_ + (position & mask_)); }
+    bool finish(const Claim& claim, const FrameHeader& header);
+    void carry(const FrameHeader* frame, std::span<std::byte> ring, uint64_t& end);
+    static FrameHeader* header_at(std::byte* ring, uint64_t offset) {
+        return reinterpret_cast<FrameHeader*>(ring + offset);
+    }
 
-    std::byte* ring_;
-    uint64_t size_;
-    uint64_t mask_;
+    const uint64_t size_;
+    const uint64_t mask_;
+    std::atomic<std::byte*> ring_{nullptr}; // changes while sealed only
+    uint64_t base_ = 0;                     // internal position of the ring's first byte; driver only
     std::unique_ptr<std::array<std::atomic<uint64_t>, kSlots>> slots_; // end and length of a committed frame, or 0
-    alignas(64) std::atomic<uint64_t> reserve_;
-    alignas(64) std::atomic<uint64_t> published_{0};      // bytes
-    std::atomic<uint64_t> published_tickets_;
-    std::atomic<uint64_t> limit_;                         // claims may reach up to here
-    uint64_t rounds_ = 0;                                 // messages and nulls published
+    alignas(64) std::atomic<uint64_t> reserve_{kSealed};
+    alignas(64) std::atomic<uint64_t> published_{0}; // bytes, from base_
+    std::atomic<uint64_t> published_tickets_{0};
+    std::atomic<uint64_t> limit_{0}; // claims may reach up to here
+    uint64_t rounds_ = 0;
+    uint64_t messages_ = 0;
+    std::atomic<uint64_t> orphans_{0};
 };
 
 }  // namespace libderecho

@@ -1,0 +1,70 @@
+#include "view/view.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace libderecho {
+
+std::optional<Rank> View::rank_of(NodeId node) const {
+    for (size_t r = 0; r < members.size(); ++r) {
+        if (members[r].node == node) return Rank{static_cast<uint32_t>(r)};
+    }
+    return std::nullopt;
+}
+
+bool View::holds(NodeId node, uint64_t incarnation) const {
+    return std::ranges::any_of(members,
+                               [&](const Member& m) { return m.node == node && m.incarnation == incarnation; });
+}
+
+std::vector<NodeId> View::nodes() const {
+    std::vector<NodeId> ids;
+    for (const Member& member : members) ids.push_back(member.node);
+    return ids;
+}
+
+void encode(ByteWriter& out, const View& view) {
+    out.number(raw(view.id));
+    out.number(static_cast<uint32_t>(view.members.size()));
+    for (const Member& member : view.members) {
+        out.number(raw(member.node));
+        out.number(member.incarnation);
+        out.number(member.shards_with_state);
+        out.text(member.address);
+    }
+}
+
+bool decode(ByteReader& in, View& view) {
+    view.id = ViewId{in.number<uint64_t>()};
+    view.members.resize(in.count(limits::members_max));
+    for (Member& member : view.members) {
+        member.node = NodeId{in.number<uint32_t>()};
+        member.incarnation = in.number<uint64_t>();
+        member.shards_with_state = in.number<uint64_t>();
+        member.address = in.text(limits::address_bytes - 1);
+        const auto same = [&](const Member& other) { return &other != &member && other.node == member.node; };
+        if (!in.good() || std::any_of(view.members.data(), &member, same)) return false;
+    }
+    return in.good();
+}
+
+void encode(ByteWriter& out, const Decision& decision) {
+    encode(out, decision.next);
+    out.number(static_cast<uint32_t>(decision.trims.size()));
+    for (uint64_t trim : decision.trims) out.number(trim);
+}
+
+bool decode(ByteReader& in, Decision& decision) {
+    if (!decode(in, decision.next)) return false;
+    decision.trims.resize(in.count(limits::members_max * limits::shards_max));
+    for (uint64_t& trim : decision.trims) trim = in.number<uint64_t>();
+    return in.finished();
+}
+
+size_t decision_bytes_max(size_t members, size_t trims) {
+    const size_t next = std::min<size_t>(limits::members_max, members + limits::joins_per_view_max);
+    return 16 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
+}
+
+}  // namespace libderecho
