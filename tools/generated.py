@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Files that are committed although a program writes them: each has one source and one generator, listed here.
 
-    python3 tools/generated.py            writes them all again
-    python3 tools/generated.py --check    fails when one of them is not what its generator would write now
+python3 tools/generated.py            writes them all again
+python3 tools/generated.py --check    fails when one of them is not what its generator would write now
 """
 
 from __future__ import annotations

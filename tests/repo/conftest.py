@@ -1,5 +1,6 @@
 """What the checks on the repository itself share: where it is, and what is in it."""
 
+import importlib.util
 import subprocess
 from pathlib import Path
 
@@ -24,3 +25,12 @@ def tracked_files(root: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def header(root: Path) -> Path:
     return root / "include" / "derecho.h"
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """The package as pip installed it, with library, header and CMake package inside; found without importing it."""
+    package = importlib.util.find_spec("derecho")
+    if package is None or package.origin is None:
+        pytest.fail("the package is not installed: make setup")
+    return Path(package.origin).parent

@@ -1,4 +1,4 @@
-"""The header, the export map and the library name the same functions; and the header's hash counts only what matters."""
+"""The header, the export map and the library name the same functions; the hash counts only what matters."""
 
 import ctypes
 import importlib.util
@@ -22,12 +22,8 @@ def mapped(root: Path) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def library() -> Path:
-    """The library that the installed package carries."""
-    package = importlib.util.find_spec("derecho")
-    if package is None or package.origin is None:
-        pytest.fail("the package is not installed: make setup")
-    return Path(package.origin).parent / "_native" / "libderecho.so"
+def library(installed: Path) -> Path:
+    return installed / "_native" / "libderecho.so"
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +48,16 @@ def test_library_exports_exactly_the_functions_of_the_header(library: Path, head
 def test_library_needs_nothing_that_a_machine_may_lack(library: Path) -> None:
     lines = subprocess.run(["objdump", "-p", library], check=True, capture_output=True, text=True).stdout
     needed = set(re.findall(r"NEEDED\s+(\S+?)\.so", lines))
-    assert needed <= {"libstdc++", "libgcc_s", "libc", "libm", "libcrypto", "libssl", "ld-linux-x86-64", "ld-linux-aarch64"}
+    assert needed <= {
+        "libstdc++",
+        "libgcc_s",
+        "libc",
+        "libm",
+        "libcrypto",
+        "libssl",
+        "ld-linux-x86-64",
+        "ld-linux-aarch64",
+    }
 
 
 def test_library_says_the_version_and_hash_it_was_built_from(

@@ -56,7 +56,9 @@ def complaint(file: str, bracket: str, included: str) -> str | None:
         return f'{file} includes "{included}": there is no module {module!r}'
     own = file.partition("/")[0]
     if module not in allowed(own):
-        return f'{file} includes "{included}", but {own} stands on {", ".join(sorted(allowed(own) - {own})) or "nothing"}'
+        return (
+            f'{file} includes "{included}", but {own} stands on {", ".join(sorted(allowed(own) - {own})) or "nothing"}'
+        )
     return None
 
 

@@ -27,7 +27,23 @@ TRACES = [
     "--find" + "-links",
     "--index" + "-url",
 ]
-TEXT = {".c", ".cpp", ".cs", ".h", ".hpp", ".in", ".java", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".xml", ".yml"}
+TEXT = {
+    ".c",
+    ".cpp",
+    ".cs",
+    ".h",
+    ".hpp",
+    ".in",
+    ".java",
+    ".json",
+    ".md",
+    ".py",
+    ".sh",
+    ".toml",
+    ".txt",
+    ".xml",
+    ".yml",
+}
 
 
 def is_text(path: Path) -> bool:
