@@ -65,8 +65,9 @@ def test_three_members_deliver_the_same(member: Path) -> None:
             process.kill()
 
     assert [process.returncode for process in processes] == [0] * MEMBERS, "\n---\n".join(outputs)
-    states = {re.search(r"^state: .*$", output, re.MULTILINE)[0] for output in outputs}
-    assert len(states) == 1 and f"state: {MEMBERS * MESSAGES} messages" in states.pop()
+    states = [line for output in outputs for line in re.findall(r"^state: .*$", output, re.MULTILINE)]
+    assert len(states) == MEMBERS and len(set(states)) == 1, states
+    assert f"state: {MEMBERS * MESSAGES} messages" in states[0]
 
 
 def test_a_wrong_option_is_refused_by_name(member: Path) -> None:
