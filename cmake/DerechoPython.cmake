@@ -1,9 +1,9 @@
 # The extension module derecho._native._lib, from the C source that cffi writes. Only in a wheel (SKBUILD), or when
 # asked for: a plain C or C++ build needs no Python beyond the interpreter.
 
-option(DERECHO_PYTHON "build the Python extension module" ${SKBUILD})
+option(DERECHO_PYTHON "build the Python extension module, as wheels do anyway" OFF)
 set(build_native "${CMAKE_CURRENT_SOURCE_DIR}/py/derecho/_native/build_native.py")
-if(NOT DERECHO_PYTHON OR NOT EXISTS "${build_native}")
+if(NOT (DERECHO_PYTHON OR SKBUILD) OR NOT EXISTS "${build_native}")
     return()
 endif()
 
