@@ -1,0 +1,5 @@
+"""From annotated signatures to bytes: the wire's types, their layout, and encoders and decoders generated per method."""
+
+from .method import Method, ServiceSchema, schema_of
+
+__all__ = ["Method", "ServiceSchema", "schema_of"]

@@ -1,0 +1,115 @@
+"""The decorators that make a class a replicated service.
+
+Statically, a decorated method is what its proxy is: calling it on ``group[Cache]`` gives a future of the result. At run
+time the class keeps its plain functions, so an instance of its own can be used, and tested, as any object.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from .schema.method import MARK, ServiceSchema, schema_of
+
+if TYPE_CHECKING:
+    from .calls import OrderedCall, QueryCall
+
+__all__ = ["ordered", "query", "schema", "service"]
+
+C = TypeVar("C", bound=type)
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SCHEMA = "__derecho_schema__"
+
+if TYPE_CHECKING:
+
+    class OrderedMethod(Generic[S, P, R]):
+        """What type checkers see of an ordered method."""
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> OrderedMethod[S, P, R]: ...
+        @overload
+        def __get__(self, instance: S, owner: type) -> OrderedCall[P, R]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
+
+    class QueryMethod(Generic[S, P, R]):
+        """What type checkers see of a query."""
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> QueryMethod[S, P, R]: ...
+        @overload
+        def __get__(self, instance: S, owner: type) -> QueryCall[P, R]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
+
+    def ordered(function: Callable[Concatenate[S, P], R]) -> OrderedMethod[S, P, R]:
+        """Declare a method that every member runs, in the same order."""
+        ...
+
+    def query(function: Callable[Concatenate[S, P], R]) -> QueryMethod[S, P, R]:
+        """Declare a method that one member runs, out of order with ordered ones. It must not change the state."""
+        ...
+
+else:
+
+    def ordered(function):
+        """Declare a method that every member runs, in the same order.
+
+        It must be deterministic: given the same state and arguments, the same new state at every member. Parameters and
+        result are annotated (docs/layout.md lists the types).
+        """
+        setattr(function, MARK, "ordered")
+        return function
+
+    def query(function):
+        """Declare a method that one member runs, out of order with ordered ones. It must not change the state."""
+        setattr(function, MARK, "query")
+        return function
+
+
+@overload
+def service(cls: C) -> C: ...
+@overload
+def service(*, name: str) -> Callable[[C], C]: ...
+def service(cls: Any = None, *, name: str | None = None) -> Any:
+    """Make a class a replicated service.
+
+    Parameters
+    ----------
+    cls : type
+        Its methods with :func:`ordered` or :func:`query` are the interface. Optional: ``__derecho_save__(self) -> bytes``
+        and ``__derecho_load__(self, data: bytes) -> None`` for its state; by default the instance's attributes are
+        saved as MessagePack.
+    name : str, optional
+        Of the service in the group; by default the class's.
+
+    Raises
+    ------
+    TypeError
+        For a signature with an unsupported type, naming method, parameter and the accepted types.
+    """
+    scope = sys._getframe(1).f_locals
+
+    def decorate(target: type) -> type:
+        setattr(target, _SCHEMA, schema_of(target, name or target.__name__, scope))
+        return target
+
+    return decorate if cls is None else decorate(cls)
+
+
+def schema(cls: type | object) -> ServiceSchema:
+    """Return the schema of a service: its class or an instance.
+
+    Raises
+    ------
+    TypeError
+        When the class is not decorated with :func:`service`.
+    """
+    target = cls if isinstance(cls, type) else type(cls)
+    found = vars(target).get(_SCHEMA)
+    if found is None:
+        raise TypeError(f"{target.__name__} is not decorated with @derecho.service")
+    assert isinstance(found, ServiceSchema)
+    return found
