@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(make cmake ninja-build ccache g++ clang libclang-rt-14-dev binutils pkg-config util-linux
+packages=(git make cmake ninja-build ccache g++ clang libclang-rt-14-dev binutils pkg-config util-linux
           libgtest-dev libtomlplusplus-dev python3 python3-venv python3-dev)
 
 say() { printf '== %s\n' "$*"; }
