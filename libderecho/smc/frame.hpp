@@ -26,6 +26,9 @@ struct FrameHeader {
 };
 static_assert(sizeof(FrameHeader) == 16);
 
+// Flag of a pad that was a claim, given back: it has a ticket, which pads at the wrap have not.
+inline constexpr uint8_t kAbortedPad = 1;
+
 constexpr uint64_t align8(uint64_t n) { return (n + 7) & ~7ull; }
 
 // Room that a payload takes in a ring.

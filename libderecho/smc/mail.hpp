@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -20,10 +19,11 @@ class MailBox;
 class Mail {
 public:
     // `channel` tells two Mails of one node apart; both ends use the same number and ring size.
-    Mail(Fabric& fabric, uint32_t channel, uint64_t ring_bytes);
+    Mail(Fabric& fabric, uint64_t incarnation, uint32_t channel, uint64_t ring_bytes);
     ~Mail();
 
-    void peer_up(NodeId peer);
+    void peer_up(NodeId peer, uint64_t incarnation);
+    // What it sent before can still be read.
     void peer_lost(NodeId peer);
     bool knows(NodeId peer) const;
     uint64_t message_max_bytes() const { return ring_bytes_ / limits::ring_share; }
@@ -50,11 +50,14 @@ public:
 
 private:
     Fabric& fabric_;
+    uint64_t incarnation_; // of this node
     uint32_t channel_;
     uint64_t ring_bytes_;
     std::vector<std::unique_ptr<MailBox>> boxes_;
     size_t turn_ = 0;
     std::vector<NodeId> offenders_;
+    void collect_dead();
+    MailBox* find(NodeId peer) const;
 };
 
 }  // namespace libderecho

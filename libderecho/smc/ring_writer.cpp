@@ -69,7 +69,7 @@ bool RingWriter::commit(const Claim& claim, FrameKind kind, uint8_t flags, uint6
 
 bool RingWriter::abort(const Claim& claim) {
     const uint64_t whole = frame_bytes(claim.size_bytes);
-    return finish(claim, {static_cast<uint32_t>(whole), FrameKind::pad, 0, static_cast<uint16_t>(claim.ticket), 0});
+    return finish(claim, {static_cast<uint32_t>(whole), FrameKind::pad, kAbortedPad, static_cast<uint16_t>(claim.ticket), 0});
 }
 
 bool RingWriter::finish(const Claim& claim, const FrameHeader& header) {

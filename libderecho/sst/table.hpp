@@ -37,7 +37,11 @@ public:
 
     std::byte* own() { return region_->bytes().data(); }
     uint64_t* own_word(size_t offset) { return reinterpret_cast<uint64_t*>(own() + offset); }
-    Region& region() { return *region_; }
+
+    // See Fabric: make part of the own row visible to the others.
+    void push_data(size_t offset, size_t size) { fabric_.push_data(*region_, offset, size); }
+    void push_counters(size_t offset, size_t size) { fabric_.push_counters(*region_, offset, size); }
+    void push_quietly(size_t offset, size_t size) { fabric_.push_quietly(*region_, offset, size); }
 
 private:
     void find_missing();

@@ -1,0 +1,148 @@
+#include "group/epoch.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace libderecho {
+namespace {
+
+RegionId row_region(ViewId view) { return {raw(view) << 8}; }
+RegionId shard_region(ViewId view, size_t shard) { return {raw(view) << 8 | (1 + shard)}; }
+static_assert(limits::shards_max < 255);
+
+size_t trim_count(const GroupOptions& options, const View& view) {
+    return options.services.size() * view.members.size();
+}
+
+}  // namespace
+
+Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now)
+    : view_(std::move(view)),
+      self_(self),
+      founding_(raw(view_.id) == 1),
+      rows_(fabric, row_region(view_.id), view_.nodes(), self,
+            ViewChangeColumns(view_.members.size(), trim_count(options, view_)).row_bytes,
+            ViewChangeColumns(view_.members.size(), trim_count(options, view_)).counter_bytes),
+      change_(view_, self, trim_count(options, view_), rows_,
+              {options.require_majority, options.heartbeat, options.suspect_after}, now),
+      wanted_(options.services.size()) {
+    for (size_t k = 0; k < options.services.size(); ++k) {
+        const ShardEpoch::Identity identity{view_.id, ShardIndex{static_cast<uint32_t>(k)}, self, view_.nodes()};
+        shards_.push_back(std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
+    }
+    if (!ok()) return;
+    plan_state_transfer();
+    uint64_t held = 0;
+    for (size_t k = 0; k < shards_.size(); ++k) held |= wanted_[k] ? 0 : 1ull << k;
+    change_.state_held(held);
+}
+
+bool Epoch::ok() const {
+    return rows_.ok() && std::ranges::all_of(shards_, [](const auto& s) { return s->ok(); });
+}
+
+// The lowest-ranked member that holds a shard's state gives it to all that do not.
+void Epoch::plan_state_transfer() {
+    if (founding_) return;
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        const auto holds = [&](const Member& m) { return (m.shards_with_state >> k & 1) != 0; };
+        const auto donor = std::ranges::find_if(view_.members, holds);
+        if (donor == view_.members.end()) continue;
+        const bool is_donor = donor - view_.members.begin() == raw(self_);
+        for (size_t r = 0; r < view_.members.size(); ++r) {
+            if (holds(view_.members[r])) continue;
+            if (is_donor) requests_.push_back({view_.members[r].node, k});
+            if (r == raw(self_)) wanted_[k] = StateWanted{view_.id, donor->node};
+        }
+    }
+}
+
+bool Epoch::state_lost() const {
+    if (founding_) return false;
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        const auto holds = [&](const Member& m) { return (m.shards_with_state >> k & 1) != 0; };
+        if (std::ranges::none_of(view_.members, holds)) return true;
+    }
+    return false;
+}
+
+void Epoch::state_complete(size_t shard) {
+    wanted_[shard].reset();
+    if (!change_.is_wedged()) change_.state_held(1ull << shard); // later it would not be seen by all alike
+}
+
+void Epoch::wedge() {
+    for (auto& shard : shards_) shard->wedge();
+    change_.wedged();
+}
+
+Decision Epoch::propose(std::span<const Member> joins) const {
+    Decision decision;
+    decision.next.id = ViewId{raw(view_.id) + 1};
+    const RankSet survivors = change_.alive();
+    for_each(survivors & ~change_.leaving(), [&](size_t r) {
+        Member member = view_.members[r];
+        member.shards_with_state = change_.shards_held_by(r);
+        decision.next.members.push_back(std::move(member));
+    });
+    for (const Member& join : joins) {
+        if (decision.next.members.size() < limits::members_max) decision.next.members.push_back(join);
+    }
+    for (const auto& shard : shards_) shard->append_trims(survivors, decision.trims);
+    return decision;
+}
+
+bool Epoch::finish(const Decision& decision) {
+    const size_t senders = view_.members.size();
+    const std::span trims(decision.trims);
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        if (!shards_[k]->finish(trims.subspan(k * senders, senders))) return false;
+        if (wanted_[k]) shards_[k]->skip(); // the state of the next view has it all
+    }
+    finished_ = true;
+    return true;
+}
+
+size_t Epoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {
+    size_t taken = 0;
+    if (!announced_ && taken < events.size()) {
+        derecho_event& event = events[taken++] = {};
+        event.kind = DERECHO_EVENT_VIEW;
+        event.id = raw(view_.id);
+        announced_ = true;
+    }
+    while (!requests_.empty() && taken < events.size()) {
+        derecho_event& event = events[taken++] = {};
+        event.kind = DERECHO_EVENT_STATE_REQUEST;
+        event.node = raw(requests_.front().joiner);
+        event.id = raw(view_.id);
+        event.shard = static_cast<uint32_t>(requests_.front().shard);
+        requests_.erase(requests_.begin());
+    }
+    if (!requests_.empty()) return taken;
+    for (size_t i = 0; i < shards_.size() && taken < events.size(); ++i) {
+        turn_ = turn_ + 1 >= shards_.size() ? 0 : turn_ + 1;
+        if (!wanted_[turn_]) taken += shards_[turn_]->take(events.subspan(taken), leases, batch, clock);
+    }
+    return taken;
+}
+
+bool Epoch::has_events() const {
+    if (!announced_ || !requests_.empty()) return true;
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        if (!wanted_[k] && shards_[k]->deliverable()) return true;
+    }
+    return false;
+}
+
+bool Epoch::drained() const {
+    return finished_ && announced_ && requests_.empty() &&
+           std::ranges::all_of(shards_, [](const auto& s) { return s->drained(); });
+}
+
+bool Epoch::leased() const {
+    return std::ranges::any_of(shards_, [](const auto& s) { return s->leased(); });
+}
+
+}  // namespace libderecho

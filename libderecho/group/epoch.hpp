@@ -1,0 +1,70 @@
+// All of one view at one member: its memory, the agreement on its end, the multicast of its shards, and what the
+// application has still to be told about it. An epoch outlives its view until everything in it was taken and released.
+// Driver only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "group/options.hpp"
+#include "group/shard_epoch.hpp"
+#include "view/view.hpp"
+#include "view/view_change.hpp"
+
+namespace libderecho {
+
+struct StateWanted {
+    ViewId view{};  // the request: pieces that answer another one are stale
+    NodeId donor{}; // who was asked, by the STATE_REQUEST event it got
+};
+
+class Epoch {
+public:
+    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now);
+
+    bool ok() const; // false: no memory
+    const View& view() const { return view_; }
+    Rank self() const { return self_; }
+    ViewChange& change() { return change_; }
+    Table& rows() { return rows_; }
+    size_t shard_count() const { return shards_.size(); }
+    ShardEpoch& shard(size_t k) { return *shards_[k]; }
+
+    // Nobody in this view holds the state of some shard.
+    bool state_lost() const;
+    const StateWanted* state_wanted(size_t shard) const { return wanted_[shard] ? &*wanted_[shard] : nullptr; }
+    void state_complete(size_t shard);
+
+    void wedge();
+    Decision propose(std::span<const Member> joins) const;
+    bool finish(const Decision& decision);
+
+    // ---- what the application takes, in order
+    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
+    bool has_events() const;
+    bool announced() const { return announced_; } // its VIEW event was taken
+    bool drained() const;                         // over, and everything was taken
+    bool leased() const;
+
+private:
+    struct StateRequest {
+        NodeId joiner{};
+        size_t shard = 0;
+    };
+    void plan_state_transfer();
+
+    const View view_;
+    const Rank self_;
+    const bool founding_; // nobody had a state before
+    Table rows_;
+    ViewChange change_;
+    std::vector<std::unique_ptr<ShardEpoch>> shards_;
+    std::vector<std::optional<StateWanted>> wanted_; // by shard
+    std::vector<StateRequest> requests_;             // not yet taken; this node is the donor
+    bool announced_ = false;
+    bool finished_ = false;
+    size_t turn_ = 0;
+};
+
+}  // namespace libderecho

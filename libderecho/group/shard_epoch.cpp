@@ -1,0 +1,275 @@
+#include "group/shard_epoch.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+}  // namespace
+
+ShardColumns::ShardColumns(size_t members, uint64_t ring_bytes) {
+    Layout layout;
+    sent = layout.words(1);
+    sent_rounds = layout.words(1);
+    received = layout.words(members);
+    released = layout.words(members);
+    counter_bytes = layout.end();
+    layout.align(kPage);
+    ring = layout.bytes(ring_bytes);
+    row_bytes = layout.end();
+}
+
+ShardEpoch::ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes)
+    : identity_(std::move(identity)),
+      self_(raw(identity_.self)),
+      senders_(identity_.members.size()),
+      ring_bytes_(ring_bytes),
+      columns_(senders_, ring_bytes),
+      table_(fabric, region, identity_.members, identity_.self, columns_.row_bytes, columns_.counter_bytes),
+      cursors_(senders_) {}
+
+void ShardEpoch::start(RingWriter& writer, const SenderEnd& before) {
+    writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim);
+    cursors_[self_].ring = table_.own() + columns_.ring;
+    cursors_[self_].ticket = before.ticket;
+    announce(writer, 0);
+    writer.unseal();
+}
+
+// Say how much of the own ring is there.
+void ShardEpoch::announce(const RingWriter& writer, uint64_t before) {
+    const uint64_t sent = writer.published_bytes();
+    push_published(before, sent);
+    publish(table_.own_word(columns_.sent_rounds), writer.published_rounds());
+    publish(table_.own_word(columns_.sent), sent);
+    publish(table_.own_word(columns_.received + 8 * self_), sent);
+    table_.push_counters(0, columns_.counter_bytes);
+}
+
+bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns) {
+    if (wedged_) return false;
+    table_.refresh();
+    const uint64_t sent_before = writer.published_bytes();
+    bool moved = receive();
+    moved |= note_releases();
+    moved |= fill_rounds(writer);
+    if (writer.anything_claimed() && writer.publish(clock.tick(wall_ns))) {
+        announce(writer, sent_before);
+        moved = true;
+    } else if (moved) {
+        table_.push_counters(0, columns_.counter_bytes);
+    }
+    if (moved) unpushed_releases_ = 0;
+    find_stable();
+    reuse(writer);
+    return moved;
+}
+
+// Acknowledge all that arrived, a batch a sender.
+bool ShardEpoch::receive() {
+    bool moved = false;
+    most_rounds_ = 0;
+    for (size_t s = 0; s < senders_; ++s) {
+        if (s == self_) continue;
+        const uint64_t* row = counters(s);
+        const uint64_t sent = load(row + columns_.sent / 8);
+        uint64_t* received = table_.own_word(columns_.received + 8 * s);
+        most_rounds_ = std::max(most_rounds_, load(row + columns_.sent_rounds / 8));
+        if (sent == *received) continue;
+        // No honest sender takes a counter back, nor overwrites what this member has not released.
+        if (sent < *received || sent - *table_.own_word(columns_.released + 8 * s) > ring_bytes_ || sent % 8 != 0) {
+            offenders_ |= just(s);
+            continue;
+        }
+        cursors_[s].ring = table_.row(s) + columns_.ring;
+        publish(received, sent);
+        moved = true;
+    }
+    return moved;
+}
+
+// A sender with nothing to say says so for the rounds that others have already sent.
+bool ShardEpoch::fill_rounds(RingWriter& writer) {
+    const uint64_t rounds = writer.published_rounds();
+    if (most_rounds_ <= rounds || writer.anything_claimed()) return false;
+    const auto missing = static_cast<uint32_t>(std::min<uint64_t>(most_rounds_ - rounds, ~0u));
+    if (!writer.claim_nulls(missing)) return false;
+    null_rounds_ += missing;
+    return true;
+}
+
+void ShardEpoch::push_published(uint64_t from, uint64_t to) {
+    const uint64_t mask = ring_bytes_ - 1;
+    while (from < to) {
+        const uint64_t offset = from & mask;
+        const uint64_t piece = std::min(to - from, ring_bytes_ - offset);
+        table_.push_data(columns_.ring + offset, piece);
+        from += piece;
+    }
+}
+
+void ShardEpoch::find_stable() {
+    for (size_t s = 0; s < senders_; ++s) {
+        const size_t column = columns_.received / 8 + s;
+        uint64_t least = *(counters(self_) + column);
+        for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));
+        if (least > cursors_[s].stable) cursors_[s].stable = least;
+    }
+}
+
+void ShardEpoch::reuse(RingWriter& writer) const {
+    const size_t column = columns_.released / 8 + self_;
+    uint64_t least = ~0ull;
+    for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));
+    writer.reuse_below(least);
+}
+
+// What the application released is worth a push of its own only when a sender might be waiting for it.
+bool ShardEpoch::note_releases() {
+    for (size_t s = 0; s < senders_; ++s) {
+        uint64_t* released = table_.own_word(columns_.released + 8 * s);
+        const uint64_t now = cursors_[s].released.position;
+        if (now == *released) continue;
+        unpushed_releases_ += now - *released;
+        publish(released, now);
+    }
+    return unpushed_releases_ > ring_bytes_ / 8;
+}
+
+void ShardEpoch::wedge() {
+    wedged_ = true;
+    table_.push_counters(0, columns_.counter_bytes);
+}
+
+void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {
+    for (size_t s = 0; s < senders_; ++s) trims.push_back(least(table_, survivors, columns_.received + 8 * s));
+}
+
+bool ShardEpoch::finish(std::span<const uint64_t> trims) {
+    DERECHO_ASSERT(wedged_ && trims.size() == senders_);
+    for (size_t s = 0; s < senders_; ++s) {
+        // All that any member may have delivered survives, and all that is to be delivered is here.
+        if (trims[s] < cursors_[s].stable || trims[s] > *table_.own_word(columns_.received + 8 * s)) return false;
+    }
+    for (size_t s = 0; s < senders_; ++s) cursors_[s].stable = trims[s];
+    finished_ = true;
+    return true;
+}
+
+ShardEpoch::SenderEnd ShardEpoch::own_end() const {
+    Cursor cursor = cursors_[self_];
+    while (cursor.at < cursor.stable) {
+        const auto* frame = frame_at(cursor);
+        note_ticket(cursor, *frame);
+        cursor.at += whole_frame_bytes(*frame);
+    }
+    return {cursor.at, cursor.ticket};
+}
+
+const FrameHeader* ShardEpoch::frame_at(const Cursor& cursor) const {
+    return reinterpret_cast<const FrameHeader*>(cursor.ring + (cursor.at & (ring_bytes_ - 1)));
+}
+
+// Tickets are consecutive in the ring, so that 16 bits tell them all. Pads at the wrap have none.
+void ShardEpoch::note_ticket(Cursor& cursor, const FrameHeader& frame) {
+    if (frame.kind == FrameKind::pad && frame.flags != kAbortedPad) return;
+    cursor.ticket += static_cast<uint16_t>(frame.ticket - cursor.ticket);
+}
+
+bool ShardEpoch::deliverable() const {
+    const Cursor& next = cursors_[turn_];
+    if (!finished_) return next.nulls > 0 || next.at < next.stable;
+    return !drained();
+}
+
+bool ShardEpoch::drained() const {
+    return finished_ && std::ranges::all_of(cursors_, [](const Cursor& c) { return c.nulls == 0 && c.at == c.stable; });
+}
+
+void ShardEpoch::skip() {
+    for (Cursor& cursor : cursors_) {
+        cursor.at = cursor.stable;
+        cursor.nulls = 0;
+    }
+}
+
+bool ShardEpoch::leased() const {
+    return std::ranges::any_of(cursors_, [](const Cursor& c) { return c.released.leases_held > 0; });
+}
+
+size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {
+    size_t taken = 0;
+    uint64_t latest = 0;
+    while (taken < events.size()) {
+        Cursor& cursor = cursors_[turn_];
+        if (cursor.nulls > 0) {
+            --cursor.nulls;
+        } else if (cursor.at == cursor.stable) {
+            // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
+            if (!finished_ || drained()) break;
+        } else {
+            const FrameHeader& frame = *frame_at(cursor);
+            const uint64_t whole = whole_frame_bytes(frame);
+            const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
+            if (whole < 8 || whole % 8 != 0 || whole > room) {
+                offenders_ |= just(turn_);
+                break;
+            }
+            cursor.at += whole;
+            if (turn_ == self_) note_ticket(cursor, frame);
+            if (frame.kind == FrameKind::pad) continue;
+            if (frame.kind == FrameKind::nulls) {
+                cursor.nulls = frame.size_bytes;
+                continue;
+            }
+            latest = std::max(latest, frame.timestamp_ns);
+            fill(events[taken++], cursor, frame, turn_);
+        }
+        ++sequence_;
+        turn_ = turn_ + 1 == senders_ ? 0 : turn_ + 1;
+    }
+    clock.observe(latest);
+    mark(taken > 0, leases, batch);
+    return taken;
+}
+
+void ShardEpoch::fill(derecho_event& event, const Cursor& cursor, const FrameHeader& frame, size_t sender) {
+    event.kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+    event.node = raw(identity_.members[sender]);
+    event.version = raw(identity_.view) << limits::sequence_bits | sequence_;
+    event.timestamp_ns = frame.timestamp_ns;
+    event.data = &frame + 1;
+    event.size_bytes = frame.size_bytes;
+    event.id = 0;
+    event.method = 0;
+    event.shard = raw(identity_.shard);
+    event.status = DERECHO_OK;
+    event.flags = frame.flags;
+    if (sender == self_) {
+        event.id = cursor.ticket;
+        event.flags |= DERECHO_FLAG_OWN;
+    }
+    ++delivered_messages_;
+    delivered_bytes_ += frame.size_bytes;
+}
+
+// Note how far this take() went: under its lease, or at once if there was nothing in it and nothing is leased.
+void ShardEpoch::mark(bool any_events, Leases& leases, Leases::Batch& batch) {
+    for (Cursor& cursor : cursors_) {
+        if (cursor.at == cursor.marked) continue;
+        if (any_events) {
+            batch.marks.push_back({&cursor.released, cursor.at});
+        } else if (leases.held() == 0 && batch.marks.empty()) {
+            cursor.released.position = cursor.at;
+        } else {
+            continue;
+        }
+        cursor.marked = cursor.at;
+    }
+}
+
+}  // namespace libderecho

@@ -1,0 +1,127 @@
+// The ordered multicast of one shard in one view: receive, acknowledge, find what is stable, deliver in turn.
+//
+// A row is one push wide in front (the counters) and carries its owner's byte ring behind. Counters are byte positions:
+//   sent, sent_rounds   how much of its ring this member published, and how many rounds that is (messages and nulls)
+//   received[s]         how much of sender s's ring this member has
+//   released[s]         how much of it this member's application needs no more
+// A byte is stable once every member received it. Round k of sender s is sequence number k * senders + s; rounds are
+// delivered in that order as they become stable.
+// Driver only, but for the sending side (RingWriter).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+#include "smc/leases.hpp"
+#include "smc/ring_writer.hpp"
+#include "sst/layout.hpp"
+#include "sst/predicates.hpp"
+#include "sst/table.hpp"
+
+namespace libderecho {
+
+struct ShardColumns {
+    ShardColumns(size_t members, uint64_t ring_bytes);
+    size_t sent;
+    size_t sent_rounds;
+    size_t received; // of sender 0
+    size_t released; // of sender 0
+    size_t counter_bytes;
+    size_t ring;
+    size_t row_bytes;
+};
+
+class ShardEpoch {
+public:
+    struct Identity {
+        ViewId view{};
+        ShardIndex shard{};
+        Rank self{};
+        std::vector<NodeId> members;
+    };
+
+    ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes);
+
+    bool ok() const { return table_.ok(); }
+    // Where the own messages that are delivered in an epoch end.
+    struct SenderEnd {
+        uint64_t trim = 0;
+        uint64_t ticket = 0;
+    };
+    // Take over the sending side, with what it still has to send since the epoch before.
+    void start(RingWriter& writer, const SenderEnd& before);
+
+    // Publish, receive, acknowledge, free ring space. True if anything moved.
+    bool step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns);
+    // Members whose counters cannot be true.
+    RankSet offenders() const { return offenders_; }
+
+    // Stop receiving and publishing, for good.
+    void wedge();
+    // The least received of each sender over `survivors`, all of them wedged: appended to `trims`.
+    void append_trims(RankSet survivors, std::vector<uint64_t>& trims) const;
+    // Deliver up to exactly here and then no more. False if that cannot be.
+    bool finish(std::span<const uint64_t> trims);
+    SenderEnd own_end() const; // once finished
+
+    // Fill in ordered events; adds marks for what they refer to.
+    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
+    // Whether take() would move: perhaps only over nulls.
+    bool deliverable() const;
+    // Everything up to the trims was taken.
+    bool drained() const;
+    // The application gets none of what is left: it will be given a later state instead.
+    void skip();
+    bool leased() const;
+
+    uint64_t delivered_messages() const { return delivered_messages_; }
+    uint64_t delivered_bytes() const { return delivered_bytes_; }
+    uint64_t null_rounds() const { return null_rounds_; }
+
+private:
+    // Where delivery stands in one sender's ring.
+    struct Cursor {
+        const std::byte* ring = nullptr; // null until its row has arrived
+        uint64_t at = 0;                 // next frame
+        uint64_t stable = 0;             // deliverable up to here
+        uint64_t nulls = 0;              // rounds to skip before the next frame
+        uint64_t marked = 0;             // leased, or released, up to here
+        uint64_t ticket = 0;             // full ticket of the last frame (own ring only)
+        ReleasePoint released;
+    };
+
+    bool receive();
+    bool fill_rounds(RingWriter& writer);
+    void find_stable();
+    void reuse(RingWriter& writer) const;
+    bool note_releases();
+    void announce(const RingWriter& writer, uint64_t before);
+    void push_published(uint64_t from, uint64_t to);
+    const FrameHeader* frame_at(const Cursor& cursor) const;
+    static void note_ticket(Cursor& cursor, const FrameHeader& frame);
+    void fill(derecho_event& event, const Cursor& cursor, const FrameHeader& frame, size_t sender);
+    void mark(bool any_events, Leases& leases, Leases::Batch& batch);
+    const uint64_t* counters(size_t rank) const { return table_.word(rank, 0); }
+
+    const Identity identity_;
+    const size_t self_;
+    const size_t senders_;
+    const uint64_t ring_bytes_;
+    const ShardColumns columns_;
+    Table table_;
+    std::vector<Cursor> cursors_;
+    size_t turn_ = 0;
+    uint64_t sequence_ = 0;
+    uint64_t most_rounds_ = 0;
+    uint64_t unpushed_releases_ = 0; // bytes
+    bool wedged_ = false;
+    bool finished_ = false;
+    RankSet offenders_ = 0;
+    uint64_t delivered_messages_ = 0, delivered_bytes_ = 0, null_rounds_ = 0;
+};
+
+}  // namespace libderecho

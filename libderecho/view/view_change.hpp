@@ -1,0 +1,124 @@
+// How the members of one view agree on the next, in columns of their rows. Has never heard of rings or messages: the trim
+// is a list of numbers that somebody computes from frozen counters.
+//
+//   suspected   ranks this member has given up on: spreads from row to row and never shrinks. A suspect's row is not read.
+//   leader      the lowest rank that a member does not suspect.
+//   wedged      set once this member's received counters stand still, which a suspicion or the leader's wish calls for.
+//   proposals   one area a leader, written once by each: the leader's own, then copied by all who accept it.
+//   accepted    1 + rank of the leader whose proposal this member accepted last.
+//   committed   1 + rank of the leader whose proposal is decided.
+//
+// It is Paxos for a single decision, with the leader's rank as ballot. Suspecting all lower ranks is the promise not to
+// accept from them any more; it is visible only after what was accepted before. A new leader waits for the promise of
+// every member it does not suspect, more than half of the view among them, and adopts the highest accepted proposal it
+// then sees; only if there is none it proposes its own. A proposal that more than half of the view accepted is decided.
+#pragma once
+
+#include <optional>
+
+#include "base/clock.hpp"
+#include "base/status.hpp"
+#include "sst/layout.hpp"
+#include "sst/predicates.hpp"
+#include "sst/table.hpp"
+#include "view/view.hpp"
+
+namespace libderecho {
+
+struct ViewChangeColumns {
+    ViewChangeColumns(size_t members, size_t trims);
+
+    size_t heartbeat;
+    size_t suspected; // the rest of its line: pushed as one
+    size_t change_wanted;
+    size_t leave_wanted;
+    size_t wedged;
+    size_t accepted;
+    size_t committed;
+    size_t state_held; // shards whose state this member holds by now
+    size_t state_line_bytes;
+    size_t proposals; // of leader 0; each area: a length, then so many bytes
+    size_t proposal_bytes;
+    size_t counter_bytes;
+    size_t row_bytes;
+
+    size_t proposal_of(size_t leader) const { return proposals + leader * proposal_bytes; }
+};
+
+struct ViewChangeOptions {
+    bool require_majority = true;
+    Duration heartbeat = milliseconds(100);
+    Duration suspect_after = milliseconds(2000);
+};
+
+class ViewChange {
+public:
+    enum class Want : uint8_t {
+        nothing,
+        wedge,    // freeze the counters, push them, then call wedged()
+        proposal, // this node leads and all are wedged: call propose()
+        install,  // decision() stands
+        stop,     // failure() says why
+    };
+
+    ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now);
+
+    // Look at the rows. Cheap when nothing is going on.
+    Want step(Instant now);
+    Instant next_deadline() const { return next_beat_; }
+
+    void suspect(size_t rank, const std::string& why);
+    void want_change(); // as leader: joins are waiting
+    void want_leave();
+    void state_held(uint64_t shards);
+
+    void wedged();
+    void propose(const Decision& decision);
+
+    bool leads() const { return lowest(alive()) == self_; }
+    size_t leader() const { return lowest(alive()); }
+    RankSet alive() const { return first_ranks(table_.size()) & ~suspected_; }
+    RankSet leaving() const { return at_least(table_, alive(), columns_.leave_wanted, 1); }
+    uint64_t shards_held_by(size_t rank) const { return table_.value(rank, columns_.state_held); }
+    bool is_wedged() const { return wedged_; }
+    const Decision& decision() const { return *decision_; }
+    const Status& failure() const { return failure_; }
+
+private:
+    void beat(Instant now);
+    void watch(size_t rank, Instant now);
+    void read_suspicions(size_t rank);
+    bool learn_decision();
+    Want lead();
+    void follow();
+    void adopt(size_t holder, size_t ballot);
+    void keep(size_t leader, std::span<const std::byte> proposal);
+    std::optional<Decision> decode(std::span<const std::byte> proposal) const;
+    std::span<const std::byte> proposal_in(size_t rank, size_t leader) const;
+    bool enough(RankSet ranks) const;
+    bool change_called_for() const;
+    void set(size_t column, uint64_t value);
+
+    const View view_;
+    const size_t self_;
+    const size_t trims_;
+    Table& table_;
+    const ViewChangeColumns columns_;
+    const ViewChangeOptions options_;
+    RankSet suspected_ = 0;
+    RankSet accused_by_ = 0; // those who suspect this node
+    bool wedged_ = false;
+    bool proposed_ = false;
+    std::optional<Decision> decision_;
+    Status failure_;
+
+    struct Pulse {
+        uint64_t beats = 0;
+        Instant seen;
+    };
+    std::vector<Pulse> pulses_;
+    Instant last_step_;
+    Instant next_beat_;
+};
+
+}  // namespace libderecho
