@@ -12,16 +12,17 @@ set(native_source "${CMAKE_CURRENT_BINARY_DIR}/generated/_lib.c")
 add_custom_command(
     OUTPUT "${native_source}"
     COMMAND "${Python3_EXECUTABLE}" "${build_native}" "${native_source}"
-    DEPENDS "${build_native}" include/derecho.h
+    DEPENDS "${build_native}" tools/abi_hash.py include/derecho.h
     COMMENT "Writing the Python extension module with cffi")
 
-# cffi's C code keeps to the limited API: one binary serves every Python from 3.10 on.
-add_library(derecho_python MODULE "${native_source}")
+# It reaches into the interpreter (buffers of types of its own), so each version of Python has its own binary. The C
+# source that cffi writes includes this one, written by hand.
+file(GLOB native_parts CONFIGURE_DEPENDS py/derecho/_native/*.c py/derecho/_native/*.h)
+set_source_files_properties("${native_source}" PROPERTIES OBJECT_DEPENDS "${native_parts}")
+Python3_add_library(derecho_python MODULE WITH_SOABI "${native_source}")
 target_link_libraries(derecho_python PRIVATE derecho)
-target_include_directories(derecho_python SYSTEM PRIVATE ${Python3_INCLUDE_DIRS})
-target_compile_definitions(derecho_python PRIVATE Py_LIMITED_API=0x030a0000)
 set_target_properties(derecho_python PROPERTIES
-    PREFIX "" OUTPUT_NAME _lib SUFFIX ".abi3.so"
+    OUTPUT_NAME _lib
     C_VISIBILITY_PRESET hidden
     INSTALL_RPATH "$ORIGIN")
 add_dependencies(derecho_wheel derecho_python)
