@@ -20,7 +20,6 @@ size_t trim_count(const GroupOptions& options, const View& view) {
 Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now)
     : view_(std::move(view)),
       self_(self),
-      founding_(raw(view_.id) == 1),
       rows_(fabric, row_region(view_.id), view_.nodes(), self,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).row_bytes,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).counter_bytes),
@@ -29,7 +28,8 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
       wanted_(options.services.size()) {
     for (size_t k = 0; k < options.services.size(); ++k) {
         const ShardEpoch::Identity identity{view_.id, ShardIndex{static_cast<uint32_t>(k)}, self, view_.nodes()};
-        shards_.push_back(std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
+        shards_.push_back(
+            std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
     }
     if (!ok()) return;
     plan_state_transfer();
@@ -44,7 +44,6 @@ bool Epoch::ok() const {
 
 // The lowest-ranked member that holds a shard's state gives it to all that do not.
 void Epoch::plan_state_transfer() {
-    if (founding_) return;
     for (size_t k = 0; k < shards_.size(); ++k) {
         const auto holds = [&](const Member& m) { return (m.shards_with_state >> k & 1) != 0; };
         const auto donor = std::ranges::find_if(view_.members, holds);
@@ -59,7 +58,6 @@ void Epoch::plan_state_transfer() {
 }
 
 bool Epoch::state_lost() const {
-    if (founding_) return false;
     for (size_t k = 0; k < shards_.size(); ++k) {
         const auto holds = [&](const Member& m) { return (m.shards_with_state >> k & 1) != 0; };
         if (std::ranges::none_of(view_.members, holds)) return true;
@@ -69,7 +67,7 @@ bool Epoch::state_lost() const {
 
 void Epoch::state_complete(size_t shard) {
     wanted_[shard].reset();
-    if (!change_.is_wedged()) change_.state_held(1ull << shard); // later it would not be seen by all alike
+    if (!change_.is_wedged()) change_.state_held(1ull << shard);  // later it would not be seen by all alike
 }
 
 void Epoch::wedge() {
@@ -98,7 +96,7 @@ bool Epoch::finish(const Decision& decision) {
     const std::span trims(decision.trims);
     for (size_t k = 0; k < shards_.size(); ++k) {
         if (!shards_[k]->finish(trims.subspan(k * senders, senders))) return false;
-        if (wanted_[k]) shards_[k]->skip(); // the state of the next view has it all
+        if (wanted_[k]) shards_[k]->skip();  // the state of the next view has it all
     }
     finished_ = true;
     return true;

@@ -15,15 +15,15 @@
 namespace libderecho {
 
 struct StateWanted {
-    ViewId view{};  // the request: pieces that answer another one are stale
-    NodeId donor{}; // who was asked, by the STATE_REQUEST event it got
+    ViewId view{};   // the request: pieces that answer another one are stale
+    NodeId donor{};  // who was asked, by the STATE_REQUEST event it got
 };
 
 class Epoch {
 public:
     Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now);
 
-    bool ok() const; // false: no memory
+    bool ok() const;  // false: no memory
     const View& view() const { return view_; }
     Rank self() const { return self_; }
     ViewChange& change() { return change_; }
@@ -43,8 +43,8 @@ public:
     // ---- what the application takes, in order
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
     bool has_events() const;
-    bool announced() const { return announced_; } // its VIEW event was taken
-    bool drained() const;                         // over, and everything was taken
+    bool announced() const { return announced_; }  // its VIEW event was taken
+    bool drained() const;                          // over, and everything was taken
     bool leased() const;
 
 private:
@@ -56,12 +56,11 @@ private:
 
     const View view_;
     const Rank self_;
-    const bool founding_; // nobody had a state before
     Table rows_;
     ViewChange change_;
     std::vector<std::unique_ptr<ShardEpoch>> shards_;
-    std::vector<std::optional<StateWanted>> wanted_; // by shard
-    std::vector<StateRequest> requests_;             // not yet taken; this node is the donor
+    std::vector<std::optional<StateWanted>> wanted_;  // by shard
+    std::vector<StateRequest> requests_;              // not yet taken; this node is the donor
     bool announced_ = false;
     bool finished_ = false;
     size_t turn_ = 0;

@@ -1,5 +1,5 @@
-// One node's part in one group: joins, multicasts, changes views. Stepped and deterministic: it blocks on nothing, reads
-// no clock, makes no random number; everything it learns comes through the Fabric and `now`.
+// One node's part in one group: joins, multicasts, changes views. Stepped and deterministic: it blocks on nothing,
+// reads no clock, makes no random number; everything it learns comes through the Fabric and `now`.
 //
 // The driver (one thread at a time) calls everything here but what is marked "any thread".
 #pragma once
@@ -16,9 +16,9 @@
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
 #include "group/epoch.hpp"
-#include "smc/leases.hpp"
-#include "group/membership.hpp"
+#include "group/joining.hpp"
 #include "group/options.hpp"
+#include "smc/leases.hpp"
 #include "view/view.hpp"
 
 namespace libderecho {
@@ -26,10 +26,10 @@ namespace libderecho {
 class Group {
 public:
     enum class Phase : uint8_t {
-        joining, // looking for the group, or waiting for a view that holds this node
-        client,  // connected to a contact; never a member
-        member,  // in a view
-        ended,   // left, ejected, without majority or state: end() says which
+        joining,  // looking for the group, or waiting for a view that holds this node
+        client,   // connected to a contact; never a member
+        member,   // in a view
+        ended,    // left, ejected, without majority or state: end() says which
     };
 
     Group(GroupOptions options, Fabric& fabric, Now now);
@@ -40,9 +40,9 @@ public:
     // When step() must be called again even if nothing arrives.
     Instant next_deadline() const;
 
-    Phase phase() const { return phase_.load(std::memory_order_acquire); } // any thread
+    Phase phase() const { return phase_.load(std::memory_order_acquire); }  // any thread
     // Why the group ended, or why joining has not succeeded yet (a sentence for a time-out). OK otherwise.
-    const Status& end() const { return end_; }
+    Status end() const;
 
     // Ask the others to go on without this node; the phase becomes `ended` when they do.
     void leave();
@@ -59,11 +59,7 @@ public:
     const View* view() const;
 
     // ---- state transfer. A joiner's deliveries are held until its state is complete.
-    struct StateWanted {
-        ViewId view{};  // the request: pieces that answer another one are stale
-        NodeId donor{}; // who was asked, by the STATE_REQUEST event it got
-    };
-    // Non-null while `shard` waits for its state.
+    // Non-null while `shard` waits for its state and everything before it was taken.
     const StateWanted* state_wanted(ShardIndex shard) const;
     void state_complete(ShardIndex shard);
 
@@ -84,10 +80,55 @@ public:
     struct Stats {
         uint64_t delivered_messages = 0, delivered_bytes = 0, sent_messages = 0, null_messages = 0, views = 0;
     };
-    Stats stats() const { return stats_; }
+    Stats stats() const;
 
 private:
-    // (being written)
+    using Sender = std::unique_ptr<RingWriter>;
+
+    void poll_fabric(Now now);
+    void read_letters();
+    void answer_join(const Mail::Letter& letter);
+    void step_joining(Now now);
+    void step_member(Now now);
+    void step_shards(Now now);
+    std::vector<Member> admissible_joins() const;
+    void install(const Decision& decision, Now now);
+    void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
+    void fence_removed(const View& old_view, RankSet suspects);
+    void greet_members();
+    void note_lost(NodeId node, uint64_t incarnation);
+    bool is_lost(const Member& member) const;
+    void finish_with(Status status);
+    void bury_epochs();
+    bool has_events_before_end() const;
+    Epoch& current() { return *epochs_.back(); }
+    derecho_status resend(RingWriter& writer, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
+
+    GroupOptions options_;
+    Fabric& fabric_;
+    Mail mail_;
+    Leases leases_;
+    HybridClock clock_;
+    std::optional<Joining> joining_;              // until there is a view; for a client, always
+    std::vector<Sender> senders_;                 // by shard, for as long as the group lives
+    std::deque<std::unique_ptr<Epoch>> epochs_;   // front: being taken; back: the current view
+    std::vector<std::unique_ptr<Epoch>> buried_;  // taken, perhaps still leased
+    std::unique_ptr<View> taken_view_;
+    std::optional<View> client_view_;
+    bool client_view_new_ = false;
+    std::vector<Member> joins_;  // as leader: who asked
+    std::vector<NodeId> clients_;
+    std::vector<std::pair<NodeId, uint64_t>> lost_;  // lives that ended
+    std::vector<PeerEvent> peer_events_;
+    std::vector<PeerEvent> peer_events_for_rpc_;
+    std::atomic<Phase> phase_{Phase::joining};
+    std::atomic<derecho_status> sealed_status_{DERECHO_NOT_MEMBER};  // what claims get while the senders are sealed
+    bool leave_wanted_ = false;
+    bool closed_taken_ = false;
+    bool moved_ = false;
+    uint32_t steps_to_look_ = 0;  // at the slow columns
+    Status end_;
+    Stats stats_;
 };
 
 }  // namespace libderecho

@@ -99,7 +99,7 @@ void Joining::letter(const Mail::Letter& letter) {
         case Letter::refused: {
             const auto code = in.number<int32_t>();
             std::string why = in.text(1024);
-            if (in.good()) failure_ = failure(code, std::move(why));
+            if (in.good()) failure_ = libderecho::failure(code, std::move(why));
             return;
         }
         default:

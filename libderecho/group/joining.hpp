@@ -35,13 +35,13 @@ public:
 private:
     struct Contact {
         std::string address;
-        bool refused = false;     // did not answer
+        bool refused = false;  // did not answer
         std::string why;
     };
     struct Peer {
         NodeId node{};
         std::string address;
-        bool no_group = false; // as it said itself
+        bool no_group = false;  // as it said itself
     };
     bool may_found() const;
     void found();
@@ -51,7 +51,7 @@ private:
     const GroupOptions& options_;
     Fabric& fabric_;
     Mail& mail_;
-    std::vector<Contact> contacts_; // without this node's own address
+    std::vector<Contact> contacts_;  // without this node's own address
     std::vector<Peer> peers_;
     std::optional<View> view_;
     Status failure_;

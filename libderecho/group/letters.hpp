@@ -11,16 +11,16 @@
 namespace libderecho {
 
 enum class Letter : uint8_t {
-    join = 1,     // Member: "let me in"
-    no_group = 2, // "I am in no view myself"
-    leader = 3,   // text: "ask the node at this address"
-    view = 4,     // View: "this is the view", to its new members and to clients
-    refused = 5,  // status, text: "never"
+    join = 1,      // Member: "let me in"
+    no_group = 2,  // "I am in no view myself"
+    leader = 3,    // text: "ask the node at this address"
+    view = 4,      // View: "this is the view", to its new members and to clients
+    refused = 5,   // status, text: "never"
 };
 
 inline void write_letter(Mail& mail, NodeId to, Letter kind, const ByteWriter& body) {
     const std::span<const std::byte> part = body.bytes();
-    mail.send(to, static_cast<uint8_t>(kind), std::span(&part, 1)); // if it does not fit, the asker will ask again
+    mail.send(to, static_cast<uint8_t>(kind), std::span(&part, 1));  // if it does not fit, the asker will ask again
 }
 
 inline void write_view(Mail& mail, NodeId to, const View& view) {

@@ -16,17 +16,17 @@ struct ServiceInfo {
 
 struct GroupOptions {
     NodeId self{};
-    uint64_t incarnation = 0;          // differs between two lives of one node id
-    std::string address;               // where others reach this node: "host:port"
-    std::vector<std::string> contacts; // tried in turn; the node whose address is the first may found the group
-    std::vector<ServiceInfo> services; // shard k of the view replicates services[k]
-    bool client = false;               // never in a view
-    bool require_majority = true;      // a view needs more than half of the one before
-    uint64_t ring_bytes = 4 << 20;     // of one sender in one shard; a power of two
-    uint64_t message_max_bytes = 1 << 20; // at most ring_bytes / 4
+    uint64_t incarnation = 0;              // differs between two lives of one node id
+    std::string address;                   // where others reach this node: "host:port"
+    std::vector<std::string> contacts;     // tried in turn; the node whose address is the first may found the group
+    std::vector<ServiceInfo> services;     // shard k of the view replicates services[k]
+    bool client = false;                   // never in a view
+    bool require_majority = true;          // a view needs more than half of the one before
+    uint64_t ring_bytes = 4 << 20;         // of one sender in one shard; a power of two
+    uint64_t message_max_bytes = 1 << 20;  // at most ring_bytes / 4
     Duration heartbeat = milliseconds(100);
-    Duration suspect_after = milliseconds(2000); // no heartbeat for so long
-    Duration retry_contact = milliseconds(50);   // between attempts to reach a contact
+    Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
+    Duration retry_contact = milliseconds(50);    // between attempts to reach a contact
 };
 
 }  // namespace libderecho

@@ -28,8 +28,8 @@ struct ShardColumns {
     ShardColumns(size_t members, uint64_t ring_bytes);
     size_t sent;
     size_t sent_rounds;
-    size_t received; // of sender 0
-    size_t released; // of sender 0
+    size_t received;  // of sender 0
+    size_t released;  // of sender 0
     size_t counter_bytes;
     size_t ring;
     size_t row_bytes;
@@ -66,7 +66,7 @@ public:
     void append_trims(RankSet survivors, std::vector<uint64_t>& trims) const;
     // Deliver up to exactly here and then no more. False if that cannot be.
     bool finish(std::span<const uint64_t> trims);
-    SenderEnd own_end() const; // once finished
+    SenderEnd own_end() const;  // once finished
 
     // Fill in ordered events; adds marks for what they refer to.
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
@@ -85,12 +85,12 @@ public:
 private:
     // Where delivery stands in one sender's ring.
     struct Cursor {
-        const std::byte* ring = nullptr; // null until its row has arrived
-        uint64_t at = 0;                 // next frame
-        uint64_t stable = 0;             // deliverable up to here
-        uint64_t nulls = 0;              // rounds to skip before the next frame
-        uint64_t marked = 0;             // leased, or released, up to here
-        uint64_t ticket = 0;             // full ticket of the last frame (own ring only)
+        const std::byte* ring = nullptr;  // null until its row has arrived
+        uint64_t at = 0;                  // next frame
+        uint64_t stable = 0;              // deliverable up to here
+        uint64_t nulls = 0;               // rounds to skip before the next frame
+        uint64_t marked = 0;              // leased, or released, up to here
+        uint64_t ticket = 0;              // full ticket of the last frame (own ring only)
         ReleasePoint released;
     };
 
@@ -117,7 +117,7 @@ private:
     size_t turn_ = 0;
     uint64_t sequence_ = 0;
     uint64_t most_rounds_ = 0;
-    uint64_t unpushed_releases_ = 0; // bytes
+    uint64_t unpushed_releases_ = 0;  // bytes
     bool wedged_ = false;
     bool finished_ = false;
     RankSet offenders_ = 0;

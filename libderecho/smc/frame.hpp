@@ -10,19 +10,19 @@ namespace libderecho {
 static_assert(std::endian::native == std::endian::little, "frames are little-endian in place");
 
 enum class FrameKind : uint8_t {
-    pad = 1,     // nothing; size_bytes is the whole frame's, 8 at least: only the first word is there
-    nulls = 2,   // size_bytes rounds in which the sender has nothing to say
-    message = 3, // bytes of the application
-    call = 4,    // a method call: a call header, then the arguments
-    mail = 5,    // between two nodes; `flags` says which
+    pad = 1,      // nothing; size_bytes is the whole frame's, 8 at least: only the first word is there
+    nulls = 2,    // size_bytes rounds in which the sender has nothing to say
+    message = 3,  // bytes of the application
+    call = 4,     // a method call: a call header, then the arguments
+    mail = 5,     // between two nodes; `flags` says which
 };
 
 struct FrameHeader {
-    uint32_t size_bytes;   // of the payload, except as said above
+    uint32_t size_bytes;  // of the payload, except as said above
     FrameKind kind;
     uint8_t flags;
-    uint16_t ticket;       // low bits of the sender's own count, to recognise its messages by
-    uint64_t timestamp_ns; // hybrid logical time, set when published
+    uint16_t ticket;        // low bits of the sender's own count, to recognise its messages by
+    uint64_t timestamp_ns;  // hybrid logical time, set when published
 };
 static_assert(sizeof(FrameHeader) == 16);
 

@@ -11,7 +11,7 @@ uint64_t Leases::open(Batch& batch) {
     DERECHO_ASSERT(!full());
     const uint64_t id = next_++;
     Lease& lease = (*leases_)[id % limits::leases_max];
-    lease.marks.swap(batch.marks); // both keep their capacity: no allocation once warm
+    lease.marks.swap(batch.marks);  // both keep their capacity: no allocation once warm
     batch.marks.clear();
     for (const Mark& mark : lease.marks) ++mark.point->leases_held;
     lease.id.store(id, std::memory_order_release);

@@ -14,8 +14,8 @@ namespace libderecho {
 
 // A reader's place in one ring, as far as the application has released it. Outlives the ring's view while leased.
 struct ReleasePoint {
-    uint64_t position = 0;    // driver only
-    uint32_t leases_held = 0; // driver only: the memory behind it must stay mapped
+    uint64_t position = 0;     // driver only
+    uint32_t leases_held = 0;  // driver only: the memory behind it must stay mapped
 };
 
 class Leases {
@@ -45,13 +45,13 @@ public:
 
 private:
     struct Lease {
-        std::atomic<uint64_t> id{0};       // while held and not released
+        std::atomic<uint64_t> id{0};  // while held and not released
         std::vector<Mark> marks;
     };
     std::unique_ptr<std::array<Lease, limits::leases_max>> leases_;
-    uint64_t first_ = 1; // oldest not retired
+    uint64_t first_ = 1;  // oldest not retired
     uint64_t next_ = 1;
-    std::atomic<uint64_t> released_{0}; // releases not yet looked at
+    std::atomic<uint64_t> released_{0};  // releases not yet looked at
 };
 
 }  // namespace libderecho

@@ -141,7 +141,7 @@ private:
     Region* region_ = nullptr;
     std::span<const std::byte> mirror_;
     uint64_t received_ = 0;
-    uint64_t at_ = 0; // next unread frame
+    uint64_t at_ = 0;  // next unread frame
     uint64_t unpushed_ = 0;
     ReleasePoint released_;
     bool alive_ = true;
@@ -167,7 +167,7 @@ void Mail::peer_up(NodeId peer, uint64_t incarnation) {
 
 void Mail::peer_lost(NodeId peer) {
     if (MailBox* box = find(peer)) {
-        box->step(0); // what is visible by now was sent before the loss
+        box->step(0);  // what is visible by now was sent before the loss
         box->lost();
     }
 }

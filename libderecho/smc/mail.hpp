@@ -1,5 +1,5 @@
-// Messages between two nodes: one byte ring in each direction, each a region of its sender that only the other one sees.
-// In order and lossless for as long as both live and stay connected. Driver only.
+// Messages between two nodes: one byte ring in each direction, each a region of its sender that only the other one
+// sees. In order and lossless for as long as both live and stay connected. Driver only.
 #pragma once
 
 #include <memory>
@@ -39,8 +39,8 @@ public:
     struct Letter {
         NodeId from{};
         uint8_t kind = 0;
-        std::span<const std::byte> bytes; // in place
-        Leases::Mark mark;                // to be leased while the application looks at it...
+        std::span<const std::byte> bytes;  // in place
+        Leases::Mark mark;                 // to be leased while the application looks at it...
     };
     // The next unread one of any peer, each peer's in order. False if there is none.
     bool read(Letter& letter);
@@ -50,7 +50,7 @@ public:
 
 private:
     Fabric& fabric_;
-    uint64_t incarnation_; // of this node
+    uint64_t incarnation_;  // of this node
     uint32_t channel_;
     uint64_t ring_bytes_;
     std::vector<std::unique_ptr<MailBox>> boxes_;

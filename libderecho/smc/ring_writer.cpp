@@ -16,9 +16,7 @@ void write_pad(std::byte* at, uint64_t bytes) {
 }  // namespace
 
 RingWriter::RingWriter(uint64_t ring_bytes)
-    : size_(ring_bytes),
-      mask_(ring_bytes - 1),
-      slots_(std::make_unique<std::array<std::atomic<uint64_t>, kSlots>>()) {
+    : size_(ring_bytes), mask_(ring_bytes - 1), slots_(std::make_unique<std::array<std::atomic<uint64_t>, kSlots>>()) {
     DERECHO_ASSERT(std::has_single_bit(ring_bytes) && ring_bytes <= limits::ring_bytes_max);
 }
 
@@ -49,7 +47,8 @@ RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
         if (at.ticket - totals.tickets >= kSlots) return Result::full;
         if ((*slots_)[at.ticket % kSlots].load(std::memory_order_relaxed) == kOrphan) return Result::full;
         const uint64_t next = ((end / 8) & kUnitMask) << kTicketBits | ((at.ticket + 1) & kTicketMask);
-        if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
+        if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed))
+            continue;
         if (begin != at.position) write_pad(ring + (at.position & mask_), to_end);
         claim.payload = ring + (begin & mask_) + sizeof(FrameHeader);
         claim.size_bytes = payload_bytes;
@@ -69,7 +68,8 @@ bool RingWriter::commit(const Claim& claim, FrameKind kind, uint8_t flags, uint6
 
 bool RingWriter::abort(const Claim& claim) {
     const uint64_t whole = frame_bytes(claim.size_bytes);
-    return finish(claim, {static_cast<uint32_t>(whole), FrameKind::pad, kAbortedPad, static_cast<uint16_t>(claim.ticket), 0});
+    return finish(claim,
+                  {static_cast<uint32_t>(whole), FrameKind::pad, kAbortedPad, static_cast<uint16_t>(claim.ticket), 0});
 }
 
 bool RingWriter::finish(const Claim& claim, const FrameHeader& header) {
@@ -124,7 +124,7 @@ bool RingWriter::claim_nulls(uint32_t rounds) {
 void RingWriter::carry(const FrameHeader* frame, std::span<std::byte> ring, uint64_t& end) {
     if (frame->kind == FrameKind::pad || frame->kind == FrameKind::nulls) return;
     const uint64_t bytes = frame_bytes(frame->size_bytes);
-    DERECHO_ASSERT(end + bytes <= ring.size()); // what fitted into one ring fits into an empty one, without pads
+    DERECHO_ASSERT(end + bytes <= ring.size());  // what fitted into one ring fits into an empty one, without pads
     std::memcpy(ring.data() + end, frame, sizeof(FrameHeader) + frame->size_bytes);
     end += bytes;
     ++rounds_;

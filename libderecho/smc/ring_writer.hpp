@@ -6,15 +6,15 @@
 // 8-byte units; both are modulo, made whole again with the published totals. The slots are private memory: whether a
 // frame is committed must not be read from the ring, where anything may stand from the lap before.
 //
-// One writer outlives many rings: a view change seals it, moves it to the new view's ring with everything that has to be
-// sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
+// One writer outlives many rings: a view change seals it, moves it to the new view's ring with everything that has to
+// be sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
 // ring for the other. A claim that is still open then is an *orphan*: its commit is refused, and the caller sends the
 // bytes again in the new ring.
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <span>
 
@@ -26,9 +26,9 @@ namespace libderecho {
 // A place in a ring that one thread fills. Plain data: the C ABI carries it across.
 struct Claim {
     std::byte* payload = nullptr;
-    uint64_t size_bytes = 0; // of the payload
+    uint64_t size_bytes = 0;  // of the payload
     uint64_t ticket = 0;
-    uint64_t end = 0; // for the writer
+    uint64_t end = 0;  // for the writer
 };
 
 class RingWriter {
@@ -59,25 +59,25 @@ public:
     // Rounds with nothing to say, as one frame. False if the ring is full.
     bool claim_nulls(uint32_t rounds);
 
-    bool anything_claimed() const; // and not yet published
+    bool anything_claimed() const;  // and not yet published
     uint64_t published_bytes() const { return published_.load(std::memory_order_relaxed) - base_; }
-    uint64_t published_rounds() const { return rounds_; } // in this ring: messages and nulls
-    uint64_t published_messages() const { return messages_; } // ever
+    uint64_t published_rounds() const { return rounds_; }      // in this ring: messages and nulls
+    uint64_t published_messages() const { return messages_; }  // ever
     bool has_orphans() const { return orphans_.load(std::memory_order_acquire) != 0; }
 
 private:
     static constexpr uint32_t kSlots = limits::open_claims_max;
-    static constexpr uint64_t kOrphan = ~0ull; // of a slot: its claim was open when the ring changed
+    static constexpr uint64_t kOrphan = ~0ull;  // of a slot: its claim was open when the ring changed
     static constexpr uint64_t kSealed = 1ull << 63;
     static constexpr unsigned kTicketBits = 16;
     static constexpr uint64_t kTicketMask = (1ull << kTicketBits) - 1;
     static constexpr uint64_t kUnitMask = (1ull << (63 - kTicketBits)) - 1;
-    static constexpr unsigned kEndBits = 38; // of a slot; the rest is the frame's length in units
+    static constexpr unsigned kEndBits = 38;  // of a slot; the rest is the frame's length in units
     static constexpr uint64_t kEndMask = (1ull << kEndBits) - 1;
     static_assert(limits::ring_bytes_max / 8 / limits::ring_share + 2 < 1ull << (64 - kEndBits));
 
     struct Reserved {
-        uint64_t position; // bytes
+        uint64_t position;  // bytes
         uint64_t ticket;
     };
     struct Base {
@@ -94,13 +94,13 @@ private:
 
     const uint64_t size_;
     const uint64_t mask_;
-    std::atomic<std::byte*> ring_{nullptr}; // changes while sealed only
-    uint64_t base_ = 0;                     // internal position of the ring's first byte; driver only
-    std::unique_ptr<std::array<std::atomic<uint64_t>, kSlots>> slots_; // end and length of a committed frame, or 0
+    std::atomic<std::byte*> ring_{nullptr};  // changes while sealed only
+    uint64_t base_ = 0;                      // internal position of the ring's first byte; driver only
+    std::unique_ptr<std::array<std::atomic<uint64_t>, kSlots>> slots_;  // end and length of a committed frame, or 0
     alignas(64) std::atomic<uint64_t> reserve_{kSealed};
-    alignas(64) std::atomic<uint64_t> published_{0}; // bytes, from base_
+    alignas(64) std::atomic<uint64_t> published_{0};  // bytes, from base_
     std::atomic<uint64_t> published_tickets_{0};
-    std::atomic<uint64_t> limit_{0}; // claims may reach up to here
+    std::atomic<uint64_t> limit_{0};  // claims may reach up to here
     uint64_t rounds_ = 0;
     uint64_t messages_ = 0;
     std::atomic<uint64_t> orphans_{0};

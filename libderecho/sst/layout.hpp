@@ -1,5 +1,5 @@
-// Columns of a row, as offsets. A layout is computed from the view, the same way at every member; what is pushed together
-// stands together.
+// Columns of a row, as offsets. A layout is computed from the view, the same way at every member; what is pushed
+// together stands together.
 #pragma once
 
 #include <cstddef>

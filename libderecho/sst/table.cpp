@@ -29,7 +29,8 @@ void Table::find_missing() {
     for (size_t r = 0; r < members_.size(); ++r) {
         if (arrived_[r]) continue;
         const auto bytes = fabric_.mirror(members_[r], id_);
-        if (bytes.size() != row_bytes_) continue; // not there yet; of another size: never (its heartbeat will be missed)
+        if (bytes.size() != row_bytes_)
+            continue;  // not there yet; of another size: never (its heartbeat will be missed)
         rows_[r] = bytes.data();
         arrived_[r] = true;
         --missing_;

@@ -1,5 +1,5 @@
-// One shared state table: this node's row, which it alone writes, and the rows of the others as far as they have arrived.
-// Lives as long as its view's memory is needed. Driver only.
+// One shared state table: this node's row, which it alone writes, and the rows of the others as far as they have
+// arrived. Lives as long as its view's memory is needed. Driver only.
 #pragma once
 
 #include <span>

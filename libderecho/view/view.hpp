@@ -14,7 +14,7 @@ namespace libderecho {
 struct Member {
     NodeId node{};
     uint64_t incarnation = 0;
-    uint64_t shards_with_state = 0; // bit k: holds the state of shard k when the view starts
+    uint64_t shards_with_state = 0;  // bit k: holds the state of shard k when the view starts
     std::string address;
     bool operator==(const Member&) const = default;
 };

@@ -54,7 +54,9 @@ void ViewChange::suspect(size_t rank, const std::string& why) {
 
 void ViewChange::want_change() { set(columns_.change_wanted, 1); }
 void ViewChange::want_leave() { set(columns_.leave_wanted, 1); }
-void ViewChange::state_held(uint64_t shards) { set(columns_.state_held, *table_.own_word(columns_.state_held) | shards); }
+void ViewChange::state_held(uint64_t shards) {
+    set(columns_.state_held, *table_.own_word(columns_.state_held) | shards);
+}
 
 void ViewChange::wedged() {
     wedged_ = true;
@@ -92,9 +94,8 @@ void ViewChange::read_suspicions(size_t rank) {
         return suspect(rank, "it suspects this node");
     }
     if (!enough(first_ranks(table_.size()) & ~theirs)) return suspect(rank, "it suspects too many to go on");
-    for_each(theirs & ~suspected_, [&](size_t r) {
-        suspect(r, "node " + std::to_string(raw(view_.members[rank].node)) + " suspects it");
-    });
+    for_each(theirs & ~suspected_,
+             [&](size_t r) { suspect(r, "node " + std::to_string(raw(view_.members[rank].node)) + " suspects it"); });
 }
 
 bool ViewChange::change_called_for() const {
@@ -113,15 +114,17 @@ ViewChange::Want ViewChange::step(Instant now) {
     if (learn_decision()) return Want::install;
     for_each(alive() & ~just(self_), [&](size_t r) { watch(r, now); });
     for_each(alive() & ~just(self_), [&](size_t r) {
-        if (!has(suspected_, r)) read_suspicions(r); // a row read earlier in this loop may have condemned it
+        if (!has(suspected_, r)) read_suspicions(r);  // a row read earlier in this loop may have condemned it
     });
     if (!enough(alive())) {
-        failure_ = accused_by_ != 0
-                       ? libderecho::failure(DERECHO_EJECTED, "the other members of view " + std::to_string(raw(view_.id)) +
-                                                      " went on without this node; join again")
-                       : libderecho::failure(DERECHO_NO_MAJORITY, "only " + std::to_string(count(alive())) + " of " +
-                                                          std::to_string(view_.members.size()) + " members of view " +
-                                                          std::to_string(raw(view_.id)) + " are left");
+        failure_ =
+            accused_by_ != 0
+                ? libderecho::failure(DERECHO_EJECTED, "the other members of view " + std::to_string(raw(view_.id)) +
+                                                           " went on without this node; join again")
+                : libderecho::failure(DERECHO_NO_MAJORITY, "only " + std::to_string(count(alive())) + " of " +
+                                                               std::to_string(view_.members.size()) +
+                                                               " members of view " + std::to_string(raw(view_.id)) +
+                                                               " are left");
         return Want::stop;
     }
     if (leads() && leaving() != 0) want_change();
@@ -142,8 +145,8 @@ std::span<const std::byte> ViewChange::proposal_in(size_t rank, size_t leader) c
 }
 
 ViewChange::Want ViewChange::lead() {
-    const RankSet ready = containing(table_, alive(), columns_.suspected, below(self_)) &
-                          at_least(table_, alive(), columns_.wedged, 1);
+    const RankSet ready =
+        containing(table_, alive(), columns_.suspected, below(self_)) & at_least(table_, alive(), columns_.wedged, 1);
     if (ready != alive()) return Want::nothing;
     if (!proposed_) {
         const uint64_t highest = greatest(table_, alive(), columns_.accepted);

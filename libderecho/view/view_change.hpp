@@ -1,12 +1,11 @@
-// How the members of one view agree on the next, in columns of their rows. Has never heard of rings or messages: the trim
-// is a list of numbers that somebody computes from frozen counters.
+// How the members of one view agree on the next, in columns of their rows. Has never heard of rings or messages: the
+// trim is a list of numbers that somebody computes from frozen counters.
 //
-//   suspected   ranks this member has given up on: spreads from row to row and never shrinks. A suspect's row is not read.
-//   leader      the lowest rank that a member does not suspect.
-//   wedged      set once this member's received counters stand still, which a suspicion or the leader's wish calls for.
-//   proposals   one area a leader, written once by each: the leader's own, then copied by all who accept it.
-//   accepted    1 + rank of the leader whose proposal this member accepted last.
-//   committed   1 + rank of the leader whose proposal is decided.
+//   suspected   ranks this member has given up on: spreads from row to row and never shrinks. A suspect's row is not
+//   read. leader      the lowest rank that a member does not suspect. wedged      set once this member's received
+//   counters stand still, which a suspicion or the leader's wish calls for. proposals   one area a leader, written once
+//   by each: the leader's own, then copied by all who accept it. accepted    1 + rank of the leader whose proposal this
+//   member accepted last. committed   1 + rank of the leader whose proposal is decided.
 //
 // It is Paxos for a single decision, with the leader's rank as ballot. Suspecting all lower ranks is the promise not to
 // accept from them any more; it is visible only after what was accepted before. A new leader waits for the promise of
@@ -29,15 +28,15 @@ struct ViewChangeColumns {
     ViewChangeColumns(size_t members, size_t trims);
 
     size_t heartbeat;
-    size_t suspected; // the rest of its line: pushed as one
+    size_t suspected;  // the rest of its line: pushed as one
     size_t change_wanted;
     size_t leave_wanted;
     size_t wedged;
     size_t accepted;
     size_t committed;
-    size_t state_held; // shards whose state this member holds by now
+    size_t state_held;  // shards whose state this member holds by now
     size_t state_line_bytes;
-    size_t proposals; // of leader 0; each area: a length, then so many bytes
+    size_t proposals;  // of leader 0; each area: a length, then so many bytes
     size_t proposal_bytes;
     size_t counter_bytes;
     size_t row_bytes;
@@ -55,10 +54,10 @@ class ViewChange {
 public:
     enum class Want : uint8_t {
         nothing,
-        wedge,    // freeze the counters, push them, then call wedged()
-        proposal, // this node leads and all are wedged: call propose()
-        install,  // decision() stands
-        stop,     // failure() says why
+        wedge,     // freeze the counters, push them, then call wedged()
+        proposal,  // this node leads and all are wedged: call propose()
+        install,   // decision() stands
+        stop,      // failure() says why
     };
 
     ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now);
@@ -68,7 +67,7 @@ public:
     Instant next_deadline() const { return next_beat_; }
 
     void suspect(size_t rank, const std::string& why);
-    void want_change(); // as leader: joins are waiting
+    void want_change();  // as leader: joins are waiting
     void want_leave();
     void state_held(uint64_t shards);
 
@@ -106,7 +105,7 @@ private:
     const ViewChangeColumns columns_;
     const ViewChangeOptions options_;
     RankSet suspected_ = 0;
-    RankSet accused_by_ = 0; // those who suspect this node
+    RankSet accused_by_ = 0;  // those who suspect this node
     bool wedged_ = false;
     bool proposed_ = false;
     std::optional<Decision> decision_;

@@ -1,0 +1,425 @@
+#include "group/group.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr uint32_t kMailChannel = 0;
+constexpr uint64_t kMailBytes = 64 << 10;
+// The columns of the view change are read every so many steps while nothing happens: they are lines of their own.
+constexpr uint32_t kLookEvery = 8;
+constexpr size_t kLivesRemembered = 256;
+
+std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
+
+}  // namespace
+
+Group::Group(GroupOptions options, Fabric& fabric, Now now)
+    : options_(std::move(options)), fabric_(fabric), mail_(fabric, options_.incarnation, kMailChannel, kMailBytes) {
+    joining_.emplace(options_, fabric_, mail_);
+    for (size_t k = 0; k < options_.services.size(); ++k) {
+        senders_.push_back(std::make_unique<RingWriter>(options_.ring_bytes));
+    }
+    (void)now;
+}
+
+Group::~Group() = default;
+
+bool Group::step(Now now) {
+    moved_ = false;
+    poll_fabric(now);
+    moved_ |= mail_.step(now.wall_ns);
+    read_letters();
+    if (leases_.any_released()) moved_ |= leases_.retire();
+    if (joining_) step_joining(now);
+    if (phase() == Phase::member) step_member(now);
+    if (!buried_.empty()) bury_epochs();
+    fabric_.flush();
+    return moved_;
+}
+
+Instant Group::next_deadline() const {
+    Instant next = kNever;
+    if (joining_) next = std::min(next, joining_->next_deadline());
+    if (phase() == Phase::member) next = std::min(next, epochs_.back()->change().next_deadline());
+    return next;
+}
+
+// ------------------------------------------------------------------------------------------------ peers and letters
+
+void Group::poll_fabric(Now now) {
+    peer_events_.clear();
+    fabric_.poll(now.monotonic, peer_events_);
+    for (const PeerEvent& event : peer_events_) {
+        moved_ = true;
+        peer_events_for_rpc_.push_back(event);
+        if (event.kind == PeerEvent::Kind::up) {
+            mail_.peer_up(event.peer, event.incarnation);
+            if (event.client) clients_.push_back(event.peer);
+            if (event.client && !epochs_.empty()) write_view(mail_, event.peer, current().view());
+        }
+        if (event.kind == PeerEvent::Kind::lost) {
+            mail_.peer_lost(event.peer);
+            std::erase(clients_, event.peer);
+            std::erase_if(joins_, [&](const Member& m) { return m.node == event.peer; });
+            note_lost(event.peer, event.incarnation);
+            if (phase() == Phase::member && current().view().holds(event.peer, event.incarnation)) {
+                current().change().suspect(raw(*current().view().rank_of(event.peer)), event.status.detail);
+                steps_to_look_ = 0;
+            }
+        }
+        if (joining_) joining_->peer_event(event);
+    }
+    for (NodeId offender : mail_.take_offenders()) {
+        log::warn(name(offender) + " broke the rules of the mail and is disconnected");
+        fabric_.disconnect(offender);
+    }
+}
+
+void Group::note_lost(NodeId node, uint64_t incarnation) {
+    if (lost_.size() >= kLivesRemembered) lost_.erase(lost_.begin());
+    lost_.emplace_back(node, incarnation);
+}
+
+bool Group::is_lost(const Member& member) const {
+    return std::ranges::find(lost_, std::pair{member.node, member.incarnation}) != lost_.end();
+}
+
+void Group::read_letters() {
+    Mail::Letter letter;
+    while (mail_.read(letter)) {
+        moved_ = true;
+        if (static_cast<Letter>(letter.kind) == Letter::join) {
+            answer_join(letter);
+        } else if (options_.client && static_cast<Letter>(letter.kind) == Letter::view) {
+            auto view = read_view(letter.bytes);
+            if (view && (!client_view_ || raw(view->id) > raw(client_view_->id))) {
+                client_view_ = std::move(view);
+                client_view_new_ = true;
+                for (const Member& member : client_view_->members) {
+                    if (!fabric_.connected(member.node)) fabric_.connect(member.address);
+                }
+            }
+        } else if (joining_) {
+            joining_->letter(letter);
+        }
+        mail_.done(letter);
+    }
+}
+
+void Group::answer_join(const Mail::Letter& letter) {
+    ByteReader in(letter.bytes);
+    Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
+    if (!in.finished()) return fabric_.disconnect(letter.from);
+    if (phase() != Phase::member) return write_letter(mail_, letter.from, Letter::no_group, {});
+    const View& view = current().view();
+    if (view.holds(joiner.node, joiner.incarnation)) return write_view(mail_, letter.from, view);
+    ViewChange& change = current().change();
+    if (!change.leads()) {
+        ByteWriter body;
+        body.text(view.members[change.leader()].address);
+        return write_letter(mail_, letter.from, Letter::leader, body);
+    }
+    ByteWriter refusal;
+    refusal.number(int32_t{DERECHO_DUPLICATE});
+    if (const auto rank = view.rank_of(joiner.node); rank && has(change.alive(), raw(*rank))) {
+        refusal.text("a live member of the group has node id " + std::to_string(raw(joiner.node)) + ", at " +
+                     view.members[raw(*rank)].address + "; choose another id");
+        return write_letter(mail_, letter.from, Letter::refused, refusal);
+    }
+    const auto same = [&](const Member& m) { return m.node == joiner.node; };
+    std::erase_if(joins_, same);
+    joins_.push_back(std::move(joiner));
+    steps_to_look_ = 0;
+}
+
+// ------------------------------------------------------------------------------------------------ coming in
+
+void Group::step_joining(Now now) {
+    if (phase() != Phase::joining && phase() != Phase::client) return;
+    joining_->step(now.monotonic);
+    if (!joining_->failure().ok()) return finish_with(joining_->failure());
+    if (options_.client) {
+        if (joining_->connected()) phase_.store(Phase::client, std::memory_order_release);
+        return;
+    }
+    auto view = joining_->take_view();
+    if (!view) return;
+    joining_.reset();
+    enter(std::move(*view), std::vector<ShardEpoch::SenderEnd>(senders_.size()), now);
+}
+
+void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now) {
+    const Rank self = *view.rank_of(options_.self);
+    log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
+              std::to_string(view.members.size()) + " members");
+    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, now.monotonic);
+    if (!epoch->ok()) return finish_with(failure(DERECHO_NO_MEMORY, "no memory for the rows of a new view"));
+    if (epoch->state_lost()) {
+        return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
+    }
+    epochs_.push_back(std::move(epoch));
+    ++stats_.views;
+    for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
+    greet_members();
+    for (NodeId client : clients_) write_view(mail_, client, current().view());
+    std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
+    if (leave_wanted_) current().change().want_leave();
+    phase_.store(Phase::member, std::memory_order_release);
+    steps_to_look_ = 0;
+    moved_ = true;
+}
+
+// A newcomer connects to those of lower rank; who knows one tells it that it is in.
+void Group::greet_members() {
+    const View& view = current().view();
+    const View* before = epochs_.size() > 1 ? &epochs_[epochs_.size() - 2]->view() : nullptr;
+    for (size_t r = 0; r < view.members.size(); ++r) {
+        const Member& member = view.members[r];
+        if (member.node == options_.self) continue;
+        if (is_lost(member)) {
+            current().change().suspect(r, "it was lost before the view began");
+        } else if (!before && r < raw(current().self()) && !fabric_.connected(member.node)) {
+            fabric_.connect(member.address);
+        } else if (before && !before->holds(member.node, member.incarnation)) {
+            write_view(mail_, member.node, view);
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ being a member
+
+void Group::step_member(Now now) {
+    step_shards(now);
+    ViewChange& change = current().change();
+    if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
+    steps_to_look_ = kLookEvery;
+    current().rows().refresh();
+    if (change.leads() && !admissible_joins().empty()) change.want_change();
+    // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
+    for (int round = 0; round < 4; ++round) {
+        switch (change.step(now.monotonic)) {
+            case ViewChange::Want::nothing:
+                if (change.is_wedged()) steps_to_look_ = 0;
+                return;
+            case ViewChange::Want::wedge:
+                sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
+                for (const Sender& sender : senders_) sender->seal();
+                step_shards(now);  // what is there by now is received
+                current().wedge();
+                break;
+            case ViewChange::Want::proposal:
+                change.propose(current().propose(admissible_joins()));
+                break;
+            case ViewChange::Want::install:
+                return install(change.decision(), now);
+            case ViewChange::Want::stop:
+                return finish_with(change.failure());
+        }
+        moved_ = true;
+    }
+}
+
+void Group::step_shards(Now now) {
+    Epoch& epoch = current();
+    for (size_t k = 0; k < epoch.shard_count(); ++k) {
+        moved_ |= epoch.shard(k).step(*senders_[k], clock_, now.wall_ns);
+        for_each(epoch.shard(k).offenders() & epoch.change().alive(), [&](size_t r) {
+            epoch.change().suspect(r, "its counters or frames are malformed");
+            steps_to_look_ = 0;
+        });
+    }
+}
+
+std::vector<Member> Group::admissible_joins() const {
+    std::vector<Member> joins;
+    const Epoch& epoch = *epochs_.back();
+    for (const Member& join : joins_) {
+        if (joins.size() < limits::joins_per_view_max && !epoch.view().rank_of(join.node)) joins.push_back(join);
+    }
+    return joins;
+}
+
+void Group::install(const Decision& decision, Now now) {
+    Epoch& old = current();
+    if (!old.finish(decision)) {
+        return finish_with(failure(DERECHO_INTERNAL, "the decided trim contradicts what this node delivered"));
+    }
+    std::vector<ShardEpoch::SenderEnd> ends;
+    for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
+    const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
+    fence_removed(old.view(), suspects);
+    if (!decision.next.holds(options_.self, options_.incarnation)) {
+        return finish_with(leave_wanted_ ? failure(DERECHO_CLOSED, "this node left the group")
+                                         : failure(DERECHO_EJECTED, "the other members of view " +
+                                                                        std::to_string(raw(old.view().id)) +
+                                                                        " went on without this node; join again"));
+    }
+    enter(decision.next, ends, now);
+}
+
+// After their last pushes went out, so that a live one can see why.
+void Group::fence_removed(const View& old_view, RankSet suspects) {
+    fabric_.flush();
+    for_each(suspects, [&](size_t r) {
+        if (is_lost(old_view.members[r]) || !fabric_.connected(old_view.members[r].node)) return;
+        mail_.peer_lost(old_view.members[r].node);
+        fabric_.disconnect(old_view.members[r].node);
+        PeerEvent event;
+        event.kind = PeerEvent::Kind::lost;
+        event.peer = old_view.members[r].node;
+        event.incarnation = old_view.members[r].incarnation;
+        event.status = failure(DERECHO_REMOVED, "it was removed from the view");
+        note_lost(event.peer, event.incarnation);
+        peer_events_for_rpc_.push_back(std::move(event));
+    });
+}
+
+void Group::finish_with(Status status) {
+    sealed_status_.store(status.code, std::memory_order_release);
+    for (const Sender& sender : senders_) sender->seal();
+    log::info(name(options_.self) + " ends: " + status.detail);
+    end_ = std::move(status);
+    phase_.store(Phase::ended, std::memory_order_release);
+    moved_ = true;
+}
+
+void Group::leave() {
+    leave_wanted_ = true;
+    if (phase() == Phase::member) {
+        current().change().want_leave();
+        steps_to_look_ = 0;
+    } else if (phase() != Phase::ended) {
+        finish_with(failure(DERECHO_CLOSED, "this node left"));
+    }
+}
+
+void Group::bury_epochs() {
+    const auto orphans = [](const Sender& s) { return s->has_orphans(); };
+    if (std::ranges::any_of(senders_, orphans)) return;  // their claims point into old rings
+    std::erase_if(buried_, [](const auto& epoch) { return !epoch->leased(); });
+}
+
+// ------------------------------------------------------------------------------------------------ receiving
+
+size_t Group::take(std::span<derecho_event> events, Leases::Batch& batch) {
+    size_t taken = 0;
+    while (taken < events.size() && !leases_.full()) {
+        if (client_view_new_) {
+            events[taken] = {};
+            events[taken].kind = DERECHO_EVENT_VIEW;
+            events[taken++].id = raw(client_view_->id);
+            taken_view_ = std::make_unique<View>(*client_view_);
+            client_view_new_ = false;
+        }
+        if (epochs_.empty()) break;
+        Epoch& epoch = *epochs_.front();
+        const bool announced = epoch.announced();
+        taken += epoch.take(events.subspan(taken), leases_, batch, clock_);
+        if (!announced && epoch.announced()) taken_view_ = std::make_unique<View>(epoch.view());
+        if (!epoch.drained() || epochs_.size() == 1) break;
+        buried_.push_back(std::move(epochs_.front()));
+        epochs_.pop_front();
+    }
+    if (taken < events.size() && phase() == Phase::ended && !closed_taken_ && !has_events_before_end()) {
+        events[taken] = {};
+        events[taken].kind = DERECHO_EVENT_CLOSED;
+        events[taken++].status = end_.code;
+        closed_taken_ = true;
+    }
+    return taken;
+}
+
+bool Group::has_events_before_end() const {
+    if (client_view_new_) return true;
+    if (epochs_.empty()) return false;
+    return epochs_.size() > 1 || epochs_.front()->has_events();
+}
+
+bool Group::has_events() const { return has_events_before_end() || (phase() == Phase::ended && !closed_taken_); }
+
+const View* Group::view() const {
+    if (options_.client) return client_view_ ? &*client_view_ : nullptr;
+    return epochs_.empty() ? nullptr : &epochs_.back()->view();
+}
+
+const StateWanted* Group::state_wanted(ShardIndex shard) const {
+    // Not while an earlier view's messages are still to be taken: they come before it.
+    if (epochs_.size() != 1 || !epochs_.front()->announced()) return nullptr;
+    return epochs_.front()->state_wanted(raw(shard));
+}
+
+void Group::state_complete(ShardIndex shard) {
+    DERECHO_ASSERT(state_wanted(shard));
+    current().state_complete(raw(shard));
+}
+
+Status Group::end() const {
+    if (phase() == Phase::joining && joining_) return failure(DERECHO_TIMEOUT, joining_->waiting_for());
+    return end_;
+}
+
+// ------------------------------------------------------------------------------------------------ sending, any thread
+
+derecho_status Group::claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim) {
+    if (payload_bytes > options_.message_max_bytes) return DERECHO_TOO_LARGE;
+    switch (senders_[raw(shard)]->claim(payload_bytes, claim)) {
+        case RingWriter::Result::ok:
+            return DERECHO_OK;
+        case RingWriter::Result::full:
+            return DERECHO_AGAIN;
+        default:
+            return sealed_status_.load(std::memory_order_acquire);
+    }
+}
+
+derecho_status Group::commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {
+    RingWriter& writer = *senders_[raw(shard)];
+    if (writer.commit(claim, kind, flags, used_bytes)) return DERECHO_OK;
+    return resend(writer, claim, kind, flags, used_bytes);
+}
+
+// The view changed under an open claim: its bytes go into the new ring.
+derecho_status Group::resend(RingWriter& writer, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {
+    if (phase() == Phase::ended) {
+        writer.forget_orphan(claim);
+        return sealed_status_.load(std::memory_order_acquire);
+    }
+    Claim fresh;
+    if (writer.claim(used_bytes, fresh) != RingWriter::Result::ok) return DERECHO_AGAIN;
+    std::memcpy(fresh.payload, claim.payload, used_bytes);
+    if (!writer.commit(fresh, kind, flags, used_bytes)) {  // and once more
+        writer.forget_orphan(fresh);
+        return DERECHO_AGAIN;
+    }
+    writer.forget_orphan(claim);
+    claim.ticket = fresh.ticket;
+    return DERECHO_OK;
+}
+
+void Group::abort(ShardIndex shard, Claim& claim) {
+    RingWriter& writer = *senders_[raw(shard)];
+    if (!writer.abort(claim)) writer.forget_orphan(claim);
+}
+
+Group::Stats Group::stats() const {
+    Stats stats = stats_;
+    for (const Sender& sender : senders_) stats.sent_messages += sender->published_messages();
+    const auto add = [&](const std::unique_ptr<Epoch>& epoch) {
+        for (size_t k = 0; k < epoch->shard_count(); ++k) {
+            stats.delivered_messages += epoch->shard(k).delivered_messages();
+            stats.delivered_bytes += epoch->shard(k).delivered_bytes();
+            stats.null_messages += epoch->shard(k).null_rounds();
+        }
+    };
+    std::ranges::for_each(epochs_, add);
+    std::ranges::for_each(buried_, add);
+    return stats;
+}
+
+}  // namespace libderecho
