@@ -4,6 +4,7 @@
 // itself. Everything happens on the test's thread unless real() says that the fabrics stand real threads and sleeps.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -87,7 +88,7 @@ private:
         NodeId id;
         std::vector<PeerEvent> events;
     };
-    std::vector<NodeEvents> events_;
+    std::deque<NodeEvents> events_;  // references to its elements stay valid
 };
 
 // A wire under test: how the suite makes worlds of it, and its name in test names.

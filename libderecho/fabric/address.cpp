@@ -1,0 +1,146 @@
+#include "fabric/address.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <system_error>
+#include <thread>
+
+namespace libderecho {
+namespace {
+
+constexpr int kBacklog = 128;
+
+int lookup(const std::string& host, uint16_t port, int flags, std::vector<SocketAddress>& out) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags | AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+    if (error != 0) return error;
+    for (const addrinfo* each = found; each; each = each->ai_next) {
+        SocketAddress address;
+        if (each->ai_addrlen > sizeof address.storage) continue;
+        std::memcpy(&address.storage, each->ai_addr, each->ai_addrlen);
+        address.size_bytes = each->ai_addrlen;
+        out.push_back(address);
+    }
+    ::freeaddrinfo(found);
+    return out.empty() ? EAI_NONAME : 0;
+}
+
+Status unknown_host(const std::string& host, int error) {
+    return failure(DERECHO_UNREACHABLE, "host '" + host + "' is not known: " + ::gai_strerror(error));
+}
+
+uint16_t port_of(const sockaddr_storage& address) {
+    if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+    return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+}
+
+}  // namespace
+
+Status parse_address(std::string_view text, std::string& host_out, uint16_t& port_out) {
+    const size_t colon = text.rfind(':');
+    const std::string shown = "address '" + std::string(text.substr(0, 80)) + "'";
+    if (colon == std::string_view::npos || colon == 0)
+        return failure(DERECHO_INVALID, shown + " is not of the form host:port, such as 127.0.0.1:7001");
+    std::string_view host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
+    else if (host.find(':') != std::string_view::npos)
+        return failure(DERECHO_INVALID, shown + ": write an IPv6 address as [address]:port");
+    const std::string_view digits = text.substr(colon + 1);
+    unsigned port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size() || port > 65535)
+        return failure(DERECHO_INVALID, shown + " has no port between 0 and 65535 after its last colon");
+    host_out = host;
+    port_out = static_cast<uint16_t>(port);
+    return {};
+}
+
+Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_out) {
+    std::string host;
+    uint16_t port = 0;
+    if (Status status = parse_address(text, host, port); !status.ok()) return status;
+    std::vector<SocketAddress> addresses;
+    if (const int error = lookup(host, port, AI_PASSIVE, addresses); error != 0)
+        return failure(DERECHO_INVALID, unknown_host(host, error).detail);
+    const SocketAddress& address = addresses.front();
+    UniqueFd socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket.valid())
+        return failure(DERECHO_NO_MEMORY, std::string("no socket to listen with: ") + std::strerror(errno));
+    const int on = 1;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const bool bound =
+        ::bind(socket.get(), address.get(), address.size_bytes) == 0 && ::listen(socket.get(), kBacklog) == 0;
+    if (!bound && errno == EADDRINUSE)
+        return failure(DERECHO_ADDRESS_IN_USE, "another process listens at " + std::string(text) +
+                                                   " already: choose another port, or 0 for any free one");
+    if (!bound)
+        return failure(DERECHO_INVALID, "cannot listen at " + std::string(text) + ": " + std::strerror(errno) +
+                                            "; use an address of this host");
+    sockaddr_storage actual{};
+    socklen_t size = sizeof actual;
+    ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&actual), &size);
+    text_out = std::string(text.substr(0, text.rfind(':') + 1)) + std::to_string(port_of(actual));
+    socket_out = std::move(socket);
+    return {};
+}
+
+std::string peer_text(int socket) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return host;
+    if (address.ss_family == AF_INET6)
+        ::inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(address).sin6_addr, host, sizeof host);
+    else
+        ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(address).sin_addr, host, sizeof host);
+    return std::string(host) + ":" + std::to_string(port_of(address));
+}
+
+struct Resolution::Pending {
+    std::atomic<bool> done{false};
+    std::string host;
+    uint16_t port = 0;
+    int error = 0;
+    std::vector<SocketAddress> addresses;
+};
+
+Resolution::Resolution(std::string_view text) {
+    std::string host;
+    uint16_t port = 0;
+    status = parse_address(text, host, port);
+    if (status.ok() && port == 0) status = failure(DERECHO_INVALID, "address '" + std::string(text) + "' has port 0");
+    if (!status.ok() || lookup(host, port, AI_NUMERICHOST, addresses) == 0) return;
+    pending_ = std::make_shared<Pending>();
+    pending_->host = host;
+    pending_->port = port;
+    try {
+        std::thread([shared = pending_] {
+            shared->error = lookup(shared->host, shared->port, 0, shared->addresses);
+            shared->done.store(true, std::memory_order_release);
+        }).detach();
+    } catch (const std::system_error&) {
+        pending_.reset();
+        status = failure(DERECHO_NO_MEMORY, "no thread to look up host '" + host + "'");
+    }
+}
+
+bool Resolution::done() {
+    if (!pending_) return true;
+    if (!pending_->done.load(std::memory_order_acquire)) return false;
+    if (pending_->error != 0) status = unknown_host(pending_->host, pending_->error);
+    addresses = std::move(pending_->addresses);
+    pending_.reset();
+    return true;
+}
+
+}  // namespace libderecho

@@ -1,0 +1,45 @@
+// "host:port" and the sockets behind it.
+#pragma once
+
+#include <sys/socket.h>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.hpp"
+#include "fabric/memory.hpp"
+
+namespace libderecho {
+
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t size_bytes = 0;
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// Split "host:port" or "[v6]:port". The sentence of a failure says what is accepted.
+Status parse_address(std::string_view text, std::string& host_out, uint16_t& port_out);
+
+// Listen, non-blocking; `text_out` is the address with the port that was bound.
+Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_out);
+
+// The address a socket is connected to, in words.
+std::string peer_text(int socket);
+
+// Finds the addresses behind a "host:port". Numbers at once; names on a thread of its own, for a name server may take
+// seconds and the driver must not wait for it.
+class Resolution {
+public:
+    explicit Resolution(std::string_view text);
+    // Whether an answer is there: then `status` or at least one address is.
+    bool done();
+    Status status;
+    std::vector<SocketAddress> addresses;
+
+private:
+    struct Pending;
+    std::shared_ptr<Pending> pending_;
+};
+
+}  // namespace libderecho

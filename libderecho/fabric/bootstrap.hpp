@@ -1,0 +1,110 @@
+// Brings two nodes together: listens, dials, checks that the other side fits, and agrees on the wire. What comes out
+// are links; everything that is not one costs only its own connection. Driver thread.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fabric/fabric.hpp"
+#include "fabric/handshake.hpp"
+#include "fabric/sleeper.hpp"
+
+namespace libderecho {
+
+// A connection that both sides agreed to use.
+struct NewLink {
+    Hello hello;  // the peer's
+    Wire wire = Wire::tcp;
+    UniqueFd tcp;
+    ShmParts shm;  // complete if the wire is shm
+};
+
+// What the fabric knows about lives of nodes.
+class Directory {
+public:
+    enum class Verdict {
+        welcome,
+        already,  // linked: a second connection is not needed
+        later,    // ask again at the next look
+        refused,  // with the reason
+    };
+    virtual ~Directory() = default;
+    // `never_up`: that node says it has never seen a link with this life of ours.
+    virtual Verdict judge(const Hello& hello, bool never_up, Status& why) = 0;
+    virtual bool ever_up(NodeId node, uint64_t incarnation) const = 0;
+    virtual void linked(NewLink link) = 0;
+};
+
+struct BootstrapOptions {
+    Hello hello;         // of this node; address, unix name and token are filled in
+    std::string listen;  // empty: do not
+    Duration connect_timeout = milliseconds(2000);
+};
+
+class Bootstrap {
+public:
+    Bootstrap(BootstrapOptions options, Sleeper& sleeper, Directory& directory);
+
+    Status open();
+    const std::string& address() const { return options_.hello.address; }
+    const Hello& hello() const { return options_.hello; }
+
+    void connect(std::string_view address);
+    // Take every handshake as far as it goes.
+    void look(Instant now, std::vector<PeerEvent>& events);
+    // Whether the next poll should look again, whatever the sockets say; and whether a host name is being looked up,
+    // which wakes nobody when it ends.
+    bool impatient() const { return impatient_; }
+    bool resolving() const;
+    Instant next_deadline() const;
+
+private:
+    using Stage = Handshake::Stage;
+    struct UnixGuest {
+        UniqueFd socket;
+        Instant deadline{};
+    };
+
+    Status open_unix();
+    void accept_all();
+    void make_room();
+    void accept_unix();
+    void look_at(Handshake& shake);
+    void look_at_guests(Instant now);
+    bool admit_guest(UnixGuest& guest);
+
+    void dial_next(Handshake& shake, const Status& failed);
+    void finish_connecting(Handshake& shake);
+    void read(Handshake& shake);
+    void handle(Handshake& shake, BootstrapKind kind, std::span<const std::byte> body);
+    void take_hello(Handshake& shake, std::span<const std::byte> body);
+    void answer_hello(Handshake& shake, Wire wire);
+    void open_unix_link(Handshake& shake, Wire wire);
+    void take_unix_answer(Handshake& shake);
+    void send_ready(Handshake& shake, Wire wire);
+    void judge_ready(Handshake& shake);
+    void judge_go(Handshake& shake);
+    bool crosses_own_dial(const Handshake& shake) const;
+    void yield(Handshake& shake);
+
+    void send(Handshake& shake, std::span<const std::byte> message);
+    void refuse(Handshake& shake, Status why);  // tell the other side, and end
+    void fail(Handshake& shake, Status why);    // end; a dialer's caller is told
+    void end(Handshake& shake);
+    void link(Handshake& shake);
+
+    BootstrapOptions options_;
+    Sleeper& sleeper_;
+    Directory& directory_;
+    UniqueFd listener_, unix_listener_, spare_;
+    std::list<Handshake> shakes_;
+    std::list<UnixGuest> guests_;
+    bool impatient_ = false;
+    Instant now_{};
+    std::vector<PeerEvent>* events_ = nullptr;  // of the look() in progress
+};
+
+}  // namespace libderecho

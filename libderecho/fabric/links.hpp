@@ -1,0 +1,39 @@
+// One life of one peer that is, or was, linked. Driver thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "fabric/mirrors.hpp"
+#include "fabric/shm_link.hpp"
+#include "fabric/tcp_link.hpp"
+#include "fabric/wire_format.hpp"
+
+namespace libderecho {
+
+struct Peer {
+    Hello hello;
+    uint32_t slot = 0;
+    std::unique_ptr<MirrorTable> mirrors;
+    // One of the two. The bootstrap socket of a shm link stays open: its end is the end of the peer.
+    std::unique_ptr<ShmLink> shm;
+    std::unique_ptr<TcpLink> tcp;
+    UniqueFd bootstrap;
+    Status broken;  // why it is lost, until that is reported
+    bool watched_for_room = false;
+
+    NodeId node() const { return hello.node; }
+    bool backlog() const { return shm ? shm->backlog() : tcp->backlog(); }
+    int link_fd() const { return shm ? shm->fd() : tcp->fd(); }
+};
+
+// What is left of a life that ended.
+struct PastLife {
+    NodeId node{};
+    uint64_t incarnation = 0;
+    uint64_t ended_at_poll = 0;
+    bool cut_off = false;  // by this node, for good
+    std::unique_ptr<MirrorTable> mirrors;
+};
+
+}  // namespace libderecho

@@ -1,0 +1,98 @@
+#include "fabric/memory.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+namespace libderecho {
+namespace {
+
+constexpr int kNoResize = F_SEAL_GROW | F_SEAL_SHRINK;
+constexpr int kSeals = kNoResize | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+Status no_memory(const char* what) {
+    return failure(DERECHO_NO_MEMORY, std::string(what) + ": " + std::strerror(errno));
+}
+
+// Make `to` the same as `from`, leaving untouched pages that are zero in both; whether anything was different.
+bool copy_differences(Mapping& to, const Mapping& from) {
+    constexpr size_t kPage = 4096;
+    bool different = false;
+    for (size_t at = 0; at < from.size(); at += kPage) {
+        const size_t n = std::min(kPage, from.size() - at);
+        if (std::memcmp(to.data() + at, from.data() + at, n) == 0) continue;
+        std::memcpy(to.data() + at, from.data() + at, n);
+        different = true;
+    }
+    return different;
+}
+
+}  // namespace
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    at_ = std::exchange(other.at_, nullptr);
+    size_bytes_ = std::exchange(other.size_bytes_, 0);
+    return *this;
+}
+
+void Mapping::reset() {
+    if (at_) ::munmap(at_, size_bytes_);
+    at_ = nullptr;
+    size_bytes_ = 0;
+}
+
+Status map_anonymous(size_t size_bytes, Mapping& out) {
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) return no_memory("mmap of private memory");
+    out = Mapping(at, size_bytes);
+    return {};
+}
+
+Status create_sealed(const char* name, size_t size_bytes, UniqueFd& fd_out, Mapping& mapping_out) {
+    UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd.valid()) return no_memory("memfd_create");
+    if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return no_memory("sizing shared memory");
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (at == MAP_FAILED) return no_memory("mmap of shared memory");
+    Mapping mapping(at, size_bytes);
+    if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return no_memory("sealing shared memory");
+    fd_out = std::move(fd);
+    mapping_out = std::move(mapping);
+    return {};
+}
+
+Status map_sealed(int fd, size_t size_bytes, Mapping& out) {
+    struct stat about {};
+    if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || static_cast<uint64_t>(about.st_size) != size_bytes)
+        return failure(DERECHO_INVALID, "shared memory is not of the size announced");
+    const int seals = ::fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & kNoResize) != kNoResize)
+        return failure(DERECHO_INVALID, "shared memory is not sealed against resizing");
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return no_memory("mmap of a peer's memory");
+    out = Mapping(at, size_bytes);
+    return {};
+}
+
+void freeze(Mapping& mapping) {
+    if (!mapping.valid()) return;
+    Mapping copy;
+    if (!map_anonymous(mapping.size(), copy).ok()) return;  // better a mirror that moves than none
+    // Counters come first in every region, then data: an ascending copy never shows a counter without its data. Again
+    // if the owner was writing meanwhile.
+    for (int attempt = 0; attempt < 3 && copy_differences(copy, mapping); ++attempt) continue;
+    ::mprotect(copy.data(), copy.size(), PROT_READ);
+    if (::mremap(copy.data(), copy.size(), copy.size(), MREMAP_MAYMOVE | MREMAP_FIXED, mapping.data()) != MAP_FAILED)
+        copy.release();
+}
+
+}  // namespace libderecho

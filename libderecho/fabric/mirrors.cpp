@@ -1,0 +1,71 @@
+#include "fabric/mirrors.hpp"
+
+#include <string>
+
+namespace libderecho {
+
+Status MirrorTable::check(RegionId id, uint64_t size_bytes) {
+    const std::string name = "region " + std::to_string(id.value);
+    if (size_bytes == 0 || size_bytes > limits_.region_bytes_max)
+        return failure(DERECHO_INVALID, name + " of " + std::to_string(size_bytes) + " bytes is outside the limits");
+    if (has(id)) return failure(DERECHO_INVALID, name + " was announced twice");
+    if (total_bytes_ + size_bytes > limits_.total_bytes_max || mirrors_.size() >= limits_.regions_max)
+        return failure(DERECHO_NO_MEMORY, name + " exceeds the memory one peer may take here");
+    return {};
+}
+
+Status MirrorTable::announce(RegionId id, uint64_t size_bytes) {
+    if (Status status = check(id, size_bytes); !status.ok()) return status;
+    if (unwanted_.erase(id.value)) return {};
+    Mapping mapping;
+    if (Status status = map_anonymous(size_bytes, mapping); !status.ok()) return status;
+    mirrors_.emplace(id.value, std::move(mapping));
+    total_bytes_ += size_bytes;
+    return {};
+}
+
+Status MirrorTable::announce_sealed(RegionId id, uint64_t size_bytes, int fd) {
+    if (Status status = check(id, size_bytes); !status.ok()) return status;
+    if (unwanted_.erase(id.value)) return {};
+    Mapping mapping;
+    if (Status status = map_sealed(fd, size_bytes, mapping); !status.ok()) return status;
+    mirrors_.emplace(id.value, std::move(mapping));
+    total_bytes_ += size_bytes;
+    return {};
+}
+
+std::span<const std::byte> MirrorTable::visible(RegionId id) const {
+    const auto found = mirrors_.find(id.value);
+    if (!synced_ || found == mirrors_.end()) return {};
+    return found->second.bytes();
+}
+
+bool MirrorTable::place(RegionId id, uint64_t offset, uint64_t size_bytes, std::byte*& out) {
+    out = nullptr;
+    if (!last_ || last_id_ != id.value) {
+        const auto found = mirrors_.find(id.value);
+        if (found == mirrors_.end()) return true;
+        last_ = &found->second;
+        last_id_ = id.value;
+    }
+    if (offset > last_->size() || size_bytes > last_->size() - offset) return false;
+    out = last_->data() + offset;
+    return true;
+}
+
+void MirrorTable::forget(RegionId id) {
+    const auto found = mirrors_.find(id.value);
+    if (found == mirrors_.end()) {
+        if (unwanted_.size() < limits_.regions_max) unwanted_.insert(id.value);
+        return;
+    }
+    total_bytes_ -= found->second.size();
+    mirrors_.erase(found);
+    last_ = nullptr;
+}
+
+void MirrorTable::freeze_all() {
+    for (auto& [id, mapping] : mirrors_) freeze(mapping);
+}
+
+}  // namespace libderecho

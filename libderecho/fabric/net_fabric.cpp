@@ -1,0 +1,519 @@
+#include "fabric/net_fabric.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <deque>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "fabric/bootstrap.hpp"
+#include "fabric/links.hpp"
+#include "fabric/own_region.hpp"
+#include "fabric/sleeper.hpp"
+
+namespace libderecho {
+namespace {
+
+// Sockets are asked that often; what matters sooner is memory, or TCP data that every poll receives.
+constexpr Duration kLookEvery = microseconds(50);
+constexpr Duration kResolvingNap = milliseconds(1);
+constexpr size_t kPastLivesMax = 1024;
+
+HostIdentity identify_host() {
+    HostIdentity host;
+    UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    char text[36] = {};
+    if (!file.valid() || ::read(file.get(), text, sizeof text) != sizeof text) return host;
+    size_t digit = 0;
+    for (const char c : text) {
+        if (c == '-' || digit >= 32) continue;
+        const int value = c >= 'a' ? c - 'a' + 10 : c - '0';
+        host.boot_id[digit / 2] = static_cast<uint8_t>(host.boot_id[digit / 2] << 4 | value);
+        ++digit;
+    }
+    struct stat space {};
+    if (::stat("/proc/self/ns/net", &space) == 0) host.network_namespace = space.st_ino;
+    host.user = ::geteuid();
+    return host;
+}
+
+Status check_options(const NetFabricOptions& options) {
+    const auto invalid = [](const std::string& what) { return failure(DERECHO_INVALID, what); };
+    const std::string longest = " is longer than " + std::to_string(limits::name_bytes - 1) + " bytes";
+    if (options.group_name.size() >= limits::name_bytes) return invalid("the group's name" + longest);
+    if (options.services.size() > kServicesMax)
+        return invalid("more than " + std::to_string(kServicesMax) + " services");
+    for (const ServiceId& service : options.services)
+        if (service.name.size() >= limits::name_bytes)
+            return invalid("the name of service '" + service.name + "'" + longest);
+    if (options.listen.size() >= limits::address_bytes) return invalid("the listen address is too long");
+    if (options.listen.empty() && !options.client)
+        return invalid("a member needs a listen address, such as 127.0.0.1:7001");
+    return {};
+}
+
+}  // namespace
+
+class NetFabricImpl final : public NetFabric, private Directory {
+public:
+    explicit NetFabricImpl(NetFabricOptions options) : options_(std::move(options)) {}
+
+    Status open();
+
+    NodeId self() const override { return options_.self; }
+    const std::string& listen_address() const override { return bootstrap_->address(); }
+    Wire wire_to(NodeId peer) const override;
+
+    void connect(std::string_view address) override { bootstrap_->connect(address); }
+    void disconnect(NodeId peer) override;
+    bool connected(NodeId peer) const override;
+
+    Region* expose(RegionId id, size_t size_bytes, std::span<const NodeId> readers) override;
+    void retire(Region* region) override;
+    std::span<const std::byte> mirror(NodeId peer, RegionId id) override;
+    void forget(NodeId peer, RegionId id) override;
+
+    void push_data(Region& region, size_t offset, size_t size_bytes) override;
+    void push_counters(Region& region, size_t offset, size_t size_bytes) override;
+    void push_quietly(Region& region, size_t offset, size_t size_bytes) override;
+    void flush() override;
+
+    void poll(Instant now, std::vector<PeerEvent>& events) override;
+    void arm() override;
+    void disarm() override { sleeper_.disarm(); }
+    void wait(Duration at_most) override;
+    void wake() override { sleeper_.wake(); }
+
+    uint32_t peers_on_this_host() const override;
+    Stats stats() const override;
+
+private:
+    Verdict judge(const Hello& hello, bool never_up, Status& why) override;
+    bool ever_up(NodeId node, uint64_t incarnation) const override;
+    void linked(NewLink link) override;
+
+    Peer* find(NodeId node) const;
+    Status make_memory(size_t size_bytes, RegionMemory& out) const;
+    bool watch(Peer& peer);
+    void attach(OwnRegion& region, Peer& peer, bool older_than_link);
+    void detach(const Peer& peer);
+    Status look_at(Peer& peer);
+    void look(Instant now);
+    void breaks(Peer& peer, Status why);
+    void pump_tcp(Peer& peer);
+    void send(Peer& peer);
+    void bury_broken();
+    void bury(uint32_t slot, bool cut_off);
+    void wake_sleepers();
+    void watch_for_room();
+    bool restless() const { return broken_ > 0 || bootstrap_->impatient(); }
+
+    NetFabricOptions options_;
+    Sleeper sleeper_;
+    std::unique_ptr<Bootstrap> bootstrap_;
+    bool sealed_memory_ = false;
+
+    std::vector<std::unique_ptr<OwnRegion>> regions_;
+    std::array<std::unique_ptr<Peer>, kLinksMax> peers_;  // by slot
+    std::vector<Peer*> linked_, tcp_peers_;
+    std::deque<PastLife> past_;
+
+    LinkSet to_wake_;       // pushed to since the last flush
+    bool tcp_due_ = false;  // so have been peers over TCP
+    uint32_t broken_ = 0;   // peers lost and not yet reported
+    uint64_t polls_ = 0;
+    Instant last_look_{};
+    std::vector<PeerEvent>* events_ = nullptr;  // of the poll in progress
+    uint64_t pushes_ = 0, wakes_ = 0;
+};
+
+// ------------------------------------------------------------------------------------------------- opening
+
+Status NetFabricImpl::open() {
+    // A kernel that cannot seal memory still does TCP.
+    sealed_memory_ = options_.wire != Wire::tcp && sleeper_.open(true).ok();
+    if (options_.wire == Wire::shm && !sealed_memory_)
+        return failure(DERECHO_INVALID, "wire shm is not possible: this system makes no sealed memory; use wire auto");
+    if (!sealed_memory_)
+        if (Status status = sleeper_.open(false); !status.ok()) return status;
+
+    BootstrapOptions bootstrap;
+    bootstrap.listen = options_.listen;
+    bootstrap.connect_timeout = options_.connect_timeout;
+    Hello& hello = bootstrap.hello;
+    hello.abi_hash = options_.abi_hash;
+    hello.page_bytes = static_cast<uint32_t>(::sysconf(_SC_PAGESIZE));
+    hello.limits = options_.limits;
+    hello.group_name = options_.group_name;
+    hello.services = options_.services;
+    hello.node = options_.self;
+    hello.incarnation = options_.incarnation;
+    hello.client = options_.client;
+    hello.wire = options_.wire;
+    hello.shm_possible = sealed_memory_;
+    hello.host = identify_host();
+    bootstrap_ = std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, static_cast<Directory&>(*this));
+    return bootstrap_->open();
+}
+
+Status open_net_fabric(NetFabricOptions options, std::unique_ptr<NetFabric>& out) {
+    if (Status status = check_options(options); !status.ok()) return status;
+    auto fabric = std::make_unique<NetFabricImpl>(std::move(options));
+    if (Status status = fabric->open(); !status.ok()) return status;
+    out = std::move(fabric);
+    return {};
+}
+
+// ------------------------------------------------------------------------------------------------- regions
+
+Status NetFabricImpl::make_memory(size_t size_bytes, RegionMemory& out) const {
+    if (sealed_memory_) return create_sealed("derecho-region", size_bytes, out.fd, out.mapping);
+    return map_anonymous(size_bytes, out.mapping);
+}
+
+Region* NetFabricImpl::expose(RegionId id, size_t size_bytes, std::span<const NodeId> readers) {
+    auto memory = std::make_shared<RegionMemory>();
+    if (Status status = make_memory(size_bytes, *memory); !status.ok()) {
+        log::warn("no memory for a region: " + status.detail);
+        return nullptr;
+    }
+    regions_.push_back(std::make_unique<OwnRegion>(id, std::move(memory), readers));
+    OwnRegion& region = *regions_.back();
+    for (Peer* peer : linked_)
+        if (region.is_read_by(peer->node())) {
+            attach(region, *peer, false);
+            send(*peer);
+        }
+    return &region;
+}
+
+void NetFabricImpl::attach(OwnRegion& region, Peer& peer, bool older_than_link) {
+    if (peer.shm) {
+        region.shm_readers.add(peer.slot);
+        peer.shm->announce(region);
+        return;
+    }
+    region.tcp_readers.push_back(peer.tcp.get());
+    if (older_than_link)
+        peer.tcp->announce_with_contents(region);
+    else
+        peer.tcp->announce(region);
+}
+
+void NetFabricImpl::detach(const Peer& peer) {
+    for (const auto& region : regions_) {
+        region->shm_readers.remove(peer.slot);
+        std::erase(region->tcp_readers, peer.tcp.get());
+    }
+}
+
+void NetFabricImpl::retire(Region* region) {
+    std::erase_if(regions_, [region](const auto& own) { return own.get() == region; });
+}
+
+std::span<const std::byte> NetFabricImpl::mirror(NodeId node, RegionId id) {
+    if (const Peer* peer = find(node); peer && peer->mirrors->has(id)) return peer->mirrors->visible(id);
+    for (auto life = past_.rbegin(); life != past_.rend(); ++life)
+        if (life->node == node && life->mirrors->has(id)) return life->mirrors->visible(id);
+    return {};
+}
+
+// An earlier life's first: whoever forgets a number means the mirror that he has had longest.
+void NetFabricImpl::forget(NodeId node, RegionId id) {
+    for (PastLife& life : past_)
+        if (life.node == node && life.mirrors->has(id)) return life.mirrors->forget(id);
+    if (const Peer* peer = find(node)) peer->mirrors->forget(id);
+}
+
+// ------------------------------------------------------------------------------------------------- pushing
+
+void NetFabricImpl::push_data(Region& any, size_t offset, size_t size_bytes) {
+    auto& region = static_cast<OwnRegion&>(any);
+    DERECHO_ASSERT(offset <= region.bytes().size() && size_bytes <= region.bytes().size() - offset);
+    std::atomic_thread_fence(std::memory_order_release);
+    ++pushes_;
+    to_wake_ |= region.shm_readers;
+    for (TcpLink* link : region.tcp_readers) {
+        link->push_data(region, offset, size_bytes);
+        tcp_due_ = true;
+    }
+}
+
+void NetFabricImpl::push_counters(Region& any, size_t offset, size_t size_bytes) {
+    to_wake_ |= static_cast<OwnRegion&>(any).shm_readers;
+    push_quietly(any, offset, size_bytes);
+}
+
+void NetFabricImpl::push_quietly(Region& any, size_t offset, size_t size_bytes) {
+    auto& region = static_cast<OwnRegion&>(any);
+    DERECHO_ASSERT(size_bytes <= kCountersBytesMax);
+    DERECHO_ASSERT(offset <= region.bytes().size() && size_bytes <= region.bytes().size() - offset);
+    std::atomic_thread_fence(std::memory_order_release);
+    ++pushes_;
+    for (TcpLink* link : region.tcp_readers) {
+        link->push_counters(region, offset, size_bytes);
+        tcp_due_ = true;
+    }
+}
+
+void NetFabricImpl::flush() {
+    if (to_wake_.any()) wake_sleepers();
+    if (!tcp_due_) return;
+    tcp_due_ = false;
+    // A socket that was full is tried again by the next poll.
+    for (Peer* peer : tcp_peers_)
+        if (peer->tcp->backlog()) peer->tcp->socket_full() ? breaks(*peer, peer->tcp->check_backlog()) : send(*peer);
+}
+
+void NetFabricImpl::wake_sleepers() {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // Sleeper tells why
+    to_wake_.for_each([this](uint32_t slot) {
+        if (peers_[slot] && peers_[slot]->shm && peers_[slot]->shm->wake_if_asleep()) ++wakes_;
+    });
+    to_wake_.clear();
+}
+
+void NetFabricImpl::send(Peer& peer) {
+    if (peer.shm) return breaks(peer, peer.shm->send());
+    // What a broken connection had brought before can still be received; the receiver finds its end.
+    if (!peer.tcp->send().ok()) log::debug("a connection broke while sending");
+}
+
+// ------------------------------------------------------------------------------------------------- polling
+
+void NetFabricImpl::poll(Instant now, std::vector<PeerEvent>& events) {
+    ++polls_;
+    events_ = &events;
+    for (size_t i = 0; i < tcp_peers_.size(); ++i) pump_tcp(*tcp_peers_[i]);
+    if (restless() || now >= last_look_ + kLookEvery) look(now);
+    events_ = nullptr;
+}
+
+void NetFabricImpl::pump_tcp(Peer& peer) {
+    if (!peer.broken.ok()) return;
+    breaks(peer, peer.tcp->receive());
+    if (peer.tcp->backlog()) send(peer);
+}
+
+void NetFabricImpl::look(Instant now) {
+    last_look_ = now;
+    const bool anything = sleeper_.anything_to_look_at();
+    if (anything)
+        for (Peer* peer : linked_)
+            if (peer->broken.ok()) breaks(*peer, look_at(*peer));
+    bury_broken();
+    if (anything || bootstrap_->impatient() || bootstrap_->resolving() || bootstrap_->next_deadline() <= now)
+        bootstrap_->look(now, *events_);
+}
+
+Status NetFabricImpl::look_at(Peer& peer) {
+    if (!peer.shm) return peer.tcp->receive();
+    // What it announced before it died still counts.
+    if (Status status = peer.shm->receive(); !status.ok()) return status;
+    if (Status status = peer.shm->send(); !status.ok()) return status;
+    char byte;
+    const ssize_t n = ::recv(peer.bootstrap.get(), &byte, 1, MSG_DONTWAIT);
+    if (n > 0) return failure(DERECHO_INVALID, "it sent more than the handshake");
+    if (n == 0 || (errno != EAGAIN && errno != EINTR) || peer.shm->process_ended())
+        return failure(DERECHO_UNREACHABLE, "its process ended or closed the connection");
+    return {};
+}
+
+void NetFabricImpl::breaks(Peer& peer, Status why) {
+    if (why.ok() || !peer.broken.ok()) return;
+    peer.broken = std::move(why);
+    ++broken_;
+}
+
+void NetFabricImpl::bury_broken() {
+    if (broken_ == 0) return;
+    broken_ = 0;
+    for (uint32_t slot = 0; slot < kLinksMax; ++slot) {
+        Peer* peer = peers_[slot].get();
+        if (!peer || peer->broken.ok()) continue;
+        PeerEvent event;
+        event.kind = PeerEvent::Kind::lost;
+        event.peer = peer->node();
+        event.incarnation = peer->hello.incarnation;
+        event.client = peer->hello.client;
+        event.address = peer->hello.address;
+        event.status = peer->broken;
+        log::info("lost node " + std::to_string(raw(peer->node())) + ": " + peer->broken.detail);
+        events_->push_back(std::move(event));
+        bury(slot, false);
+    }
+}
+
+// From here on nothing of this life becomes visible any more.
+void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
+    const std::unique_ptr<Peer> peer = std::move(peers_[slot]);
+    detach(*peer);
+    std::erase(linked_, peer.get());
+    std::erase(tcp_peers_, peer.get());
+    if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
+    if (past_.size() >= kPastLivesMax) {
+        const auto oldest =
+            std::find_if(past_.begin(), past_.end(), [](const PastLife& l) { return l.mirrors->empty(); });
+        if (oldest != past_.end()) past_.erase(oldest);
+    }
+    past_.push_back({peer->node(), peer->hello.incarnation, polls_, cut_off, std::move(peer->mirrors)});
+}
+
+// ------------------------------------------------------------------------------------------------- peers
+
+Peer* NetFabricImpl::find(NodeId node) const {
+    for (Peer* peer : linked_)
+        if (peer->node() == node) return peer;
+    return nullptr;
+}
+
+bool NetFabricImpl::connected(NodeId node) const {
+    const Peer* peer = find(node);
+    return peer && peer->broken.ok();
+}
+
+Wire NetFabricImpl::wire_to(NodeId node) const {
+    const Peer* peer = find(node);
+    return !peer ? Wire::automatic : peer->shm ? Wire::shm : Wire::tcp;
+}
+
+void NetFabricImpl::disconnect(NodeId node) {
+    for (PastLife& life : past_)
+        if (life.node == node) life.cut_off = true;
+    const Peer* peer = find(node);
+    if (!peer) return;
+    if (!peer->broken.ok()) --broken_;
+    bury(peer->slot, true);
+}
+
+Directory::Verdict NetFabricImpl::judge(const Hello& hello, bool never_up, Status& why) {
+    const std::string name = "node id " + std::to_string(raw(hello.node));
+    const std::string here = "node " + std::to_string(raw(self()));
+    if (hello.node == self()) {
+        const bool same = hello.incarnation == options_.incarnation;
+        why = same ? failure(DERECHO_INVALID, "that address is " + here + " itself")
+                   : failure(DERECHO_DUPLICATE,
+                             name + " is taken by the node at " + listen_address() + ": give every node its own id");
+        return Verdict::refused;
+    }
+    if (const Peer* peer = find(hello.node)) {
+        if (peer->hello.incarnation == hello.incarnation) return Verdict::already;
+        why = failure(DERECHO_DUPLICATE,
+                      name + " is already connected from " + peer->hello.address + ": give every node its own id");
+        return Verdict::refused;
+    }
+    for (const PastLife& life : past_) {
+        if (life.node != hello.node) continue;
+        if (life.ended_at_poll == polls_) return Verdict::later;  // its end must be heard of first
+        if (life.incarnation != hello.incarnation || (never_up && !life.cut_off)) continue;
+        why = failure(DERECHO_EJECTED, "the link between " + here + " and this life of " + name + " has " +
+                                           (life.cut_off ? "been cut off" : "broken") +
+                                           ": come back as a new incarnation");
+        return Verdict::refused;
+    }
+    if (linked_.size() < kLinksMax) return Verdict::welcome;
+    why = failure(DERECHO_NO_MEMORY, here + " has " + std::to_string(kLinksMax) + " links already");
+    return Verdict::refused;
+}
+
+bool NetFabricImpl::ever_up(NodeId node, uint64_t incarnation) const {
+    const Peer* peer = find(node);
+    if (peer && peer->hello.incarnation == incarnation) return true;
+    return std::any_of(past_.begin(), past_.end(),
+                       [&](const PastLife& life) { return life.node == node && life.incarnation == incarnation; });
+}
+
+void NetFabricImpl::linked(NewLink link) {
+    uint32_t slot = 0;
+    while (peers_[slot]) ++slot;
+    peers_[slot] = std::make_unique<Peer>();
+    Peer& peer = *peers_[slot];
+    peer.slot = slot;
+    peer.hello = std::move(link.hello);
+    peer.mirrors = std::make_unique<MirrorTable>(MirrorTable::Limits{.region_bytes_max = options_.region_bytes_max,
+                                                                     .total_bytes_max = options_.mirror_bytes_max});
+    if (link.wire == Wire::shm) {
+        peer.shm = std::make_unique<ShmLink>(std::move(link.shm), *peer.mirrors);
+        peer.bootstrap = std::move(link.tcp);
+    } else {
+        peer.tcp = std::make_unique<TcpLink>(std::move(link.tcp), *peer.mirrors, options_.tcp_queue_bytes_max);
+        tcp_peers_.push_back(&peer);
+    }
+    linked_.push_back(&peer);
+    if (!watch(peer)) breaks(peer, failure(DERECHO_NO_MEMORY, "no memory to watch its sockets"));
+
+    for (const auto& region : regions_)
+        if (region->is_read_by(peer.node())) attach(*region, peer, true);
+    peer.shm ? peer.shm->synced() : peer.tcp->synced();
+    send(peer);
+
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::up;
+    event.peer = peer.node();
+    event.incarnation = peer.hello.incarnation;
+    event.client = peer.hello.client;
+    event.address = peer.hello.address;
+    log::info("linked with node " + std::to_string(raw(peer.node())) + " at " + event.address + " over " +
+              wire_name(link.wire));
+    events_->push_back(std::move(event));
+}
+
+bool NetFabricImpl::watch(Peer& peer) {
+    if (peer.tcp) return sleeper_.watch(peer.tcp->fd(), Sleeper::Interest::link_data, true, false).ok();
+    bool ok = sleeper_.watch(peer.shm->fd(), Sleeper::Interest::look, true, false).ok() &&
+              sleeper_.watch(peer.bootstrap.get(), Sleeper::Interest::look, true, false).ok();
+    if (peer.shm->process_fd() >= 0)
+        ok = ok && sleeper_.watch(peer.shm->process_fd(), Sleeper::Interest::look, true, false).ok();
+    return ok;
+}
+
+uint32_t NetFabricImpl::peers_on_this_host() const {
+    const auto here = bootstrap_->hello().host.boot_id;
+    return static_cast<uint32_t>(std::count_if(linked_.begin(), linked_.end(),
+                                               [&](const Peer* peer) { return peer->hello.host.boot_id == here; }));
+}
+
+Fabric::Stats NetFabricImpl::stats() const {
+    Stats stats{.pushes = pushes_, .wakes = wakes_, .memory_bytes = 0};
+    for (const auto& region : regions_) stats.memory_bytes += region->bytes().size();
+    for (const Peer* peer : linked_) stats.memory_bytes += peer->mirrors->memory_bytes();
+    for (const PastLife& life : past_) stats.memory_bytes += life.mirrors->memory_bytes();
+    return stats;
+}
+
+// ------------------------------------------------------------------------------------------------- sleeping
+
+void NetFabricImpl::arm() {
+    watch_for_room();
+    sleeper_.arm();
+}
+
+// Only who is about to sleep needs to be told that a full socket has room again.
+void NetFabricImpl::watch_for_room() {
+    for (Peer* peer : linked_) {
+        const bool wanted = peer->backlog();
+        if (wanted == peer->watched_for_room) continue;
+        peer->watched_for_room = wanted;
+        sleeper_.change(peer->link_fd(), peer->tcp ? Sleeper::Interest::link_data : Sleeper::Interest::look, true,
+                        wanted);
+    }
+}
+
+void NetFabricImpl::wait(Duration at_most) {
+    if (restless()) return disarm();
+    if (bootstrap_->resolving()) at_most = std::min(at_most, kResolvingNap);
+    if (const Instant next = bootstrap_->next_deadline(); next != kNever)
+        at_most = std::min(at_most, next - monotonic_now());
+    sleeper_.wait(at_most);
+    last_look_ = {};  // something may have happened
+}
+
+}  // namespace libderecho

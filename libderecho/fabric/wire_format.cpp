@@ -1,0 +1,293 @@
+#include "fabric/wire_format.hpp"
+
+#include <cstdio>
+#include <cstring>
+
+#include "base/limits.hpp"
+
+namespace libderecho {
+namespace {
+
+class Writer {
+public:
+    explicit Writer(BootstrapKind kind) : bytes_(sizeof(BootstrapHeader)), kind_(kind) {}
+
+    template <typename T>
+    void number(T value) {
+        raw(&value, sizeof value);
+    }
+    void raw(const void* from, size_t n) {
+        const auto* first = static_cast<const std::byte*>(from);
+        bytes_.insert(bytes_.end(), first, first + n);
+    }
+    void text(const std::string& text) {
+        number(static_cast<uint16_t>(text.size()));
+        raw(text.data(), text.size());
+    }
+    std::vector<std::byte> finish() {
+        BootstrapHeader header;
+        header.kind = static_cast<uint16_t>(kind_);
+        header.length_bytes = static_cast<uint32_t>(bytes_.size() - sizeof header);
+        std::memcpy(bytes_.data(), &header, sizeof header);
+        return std::move(bytes_);
+    }
+
+private:
+    std::vector<std::byte> bytes_;
+    BootstrapKind kind_;
+};
+
+// Reads to the end or fails, for good.
+class Reader {
+public:
+    explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
+
+    template <typename T>
+    void number(T& value) {
+        raw(&value, sizeof value);
+    }
+    void flag(bool& value) {
+        uint8_t byte = 0;
+        number(byte);
+        ok_ = ok_ && byte <= 1;
+        value = byte == 1;
+    }
+    void raw(void* to, size_t n) {
+        if (!ok_ || rest_.size() < n) {
+            ok_ = false;
+            return;
+        }
+        std::memcpy(to, rest_.data(), n);
+        rest_ = rest_.subspan(n);
+    }
+    void text(std::string& text, size_t bytes_max) {
+        uint16_t n = 0;
+        number(n);
+        if (n > bytes_max) ok_ = false;
+        if (!ok_ || rest_.size() < n) {
+            ok_ = false;
+            return;
+        }
+        text.assign(reinterpret_cast<const char*>(rest_.data()), n);
+        for (const char c : text) ok_ = ok_ && static_cast<unsigned char>(c) >= 0x20;  // it ends up in messages
+        rest_ = rest_.subspan(n);
+    }
+    void wire(Wire& wire) {
+        uint8_t byte = 0;
+        number(byte);
+        ok_ = ok_ && byte <= 2;
+        wire = static_cast<Wire>(byte);
+    }
+    bool finished() const { return ok_ && rest_.empty(); }
+    bool ok() const { return ok_; }
+
+private:
+    std::span<const std::byte> rest_;
+    bool ok_ = true;
+};
+
+std::string hex(uint64_t value) {
+    char text[24];
+    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+    return text;
+}
+
+std::string named(const Hello& hello) { return "node " + std::to_string(raw(hello.node)); }
+
+Status differs(const std::string& what, const Hello& a, const std::string& of_a, const Hello& b,
+               const std::string& of_b) {
+    return failure(DERECHO_INCOMPATIBLE,
+                   what + " differs: " + of_a + " at " + named(a) + ", " + of_b + " at " + named(b));
+}
+
+Status compare_services(const Hello& a, const Hello& b) {
+    if (a.services.size() != b.services.size())
+        return differs("the number of services", a, std::to_string(a.services.size()), b,
+                       std::to_string(b.services.size()));
+    for (size_t i = 0; i < a.services.size(); ++i) {
+        const ServiceId& of_a = a.services[i];
+        const ServiceId& of_b = b.services[i];
+        if (of_a.name != of_b.name)
+            return differs("service " + std::to_string(i), a, "'" + of_a.name + "'", b, "'" + of_b.name + "'");
+        if (of_a.schema_hash != of_b.schema_hash)
+            return differs("the schema of service '" + of_a.name + "'", a, hex(of_a.schema_hash), b,
+                           hex(of_b.schema_hash));
+    }
+    return {};
+}
+
+Status compare_limits(const Hello& a, const Hello& b) {
+    const struct {
+        const char* name;
+        uint64_t AgreedLimits::*field;
+    } fields[] = {{"ring_bytes", &AgreedLimits::ring_bytes},
+                  {"mail_bytes", &AgreedLimits::mail_bytes},
+                  {"message_max_bytes", &AgreedLimits::message_max_bytes}};
+    for (const auto& [name, field] : fields)
+        if (a.limits.*field != b.limits.*field)
+            return differs(std::string("the limit ") + name, a, std::to_string(a.limits.*field), b,
+                           std::to_string(b.limits.*field));
+    return {};
+}
+
+}  // namespace
+
+const char* wire_name(Wire wire) {
+    switch (wire) {
+        case Wire::automatic:
+            return "auto";
+        case Wire::shm:
+            return "shm";
+        case Wire::tcp:
+            return "tcp";
+    }
+    return "?";
+}
+
+std::vector<std::byte> encode(const Hello& hello) {
+    Writer out(BootstrapKind::hello);
+    out.number(hello.byte_order);
+    out.number(hello.page_bytes);
+    out.number(hello.abi_hash);
+    out.number(hello.limits.ring_bytes);
+    out.number(hello.limits.mail_bytes);
+    out.number(hello.limits.message_max_bytes);
+    out.text(hello.group_name);
+    out.number(static_cast<uint16_t>(hello.services.size()));
+    for (const ServiceId& service : hello.services) {
+        out.text(service.name);
+        out.number(service.schema_hash);
+    }
+    out.number(raw(hello.node));
+    out.number(hello.incarnation);
+    out.number(static_cast<uint8_t>(hello.client));
+    out.number(static_cast<uint8_t>(hello.wire));
+    out.number(static_cast<uint8_t>(hello.shm_possible));
+    out.text(hello.address);
+    out.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
+    out.number(hello.host.network_namespace);
+    out.number(hello.host.user);
+    out.text(hello.unix_name);
+    out.raw(hello.token.data(), hello.token.size());
+    return out.finish();
+}
+
+std::optional<Hello> decode_hello(std::span<const std::byte> body) {
+    Reader in(body);
+    Hello hello;
+    in.number(hello.byte_order);
+    in.number(hello.page_bytes);
+    in.number(hello.abi_hash);
+    in.number(hello.limits.ring_bytes);
+    in.number(hello.limits.mail_bytes);
+    in.number(hello.limits.message_max_bytes);
+    in.text(hello.group_name, limits::name_bytes);
+    uint16_t services = 0;
+    in.number(services);
+    if (services > kServicesMax) return std::nullopt;
+    for (uint16_t i = 0; i < services && in.ok(); ++i) {
+        ServiceId service;
+        in.text(service.name, limits::name_bytes);
+        in.number(service.schema_hash);
+        hello.services.push_back(std::move(service));
+    }
+    uint32_t node = 0;
+    in.number(node);
+    hello.node = NodeId{node};
+    in.number(hello.incarnation);
+    in.flag(hello.client);
+    in.wire(hello.wire);
+    in.flag(hello.shm_possible);
+    in.text(hello.address, limits::address_bytes);
+    in.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
+    in.number(hello.host.network_namespace);
+    in.number(hello.host.user);
+    in.text(hello.unix_name, limits::name_bytes);
+    in.raw(hello.token.data(), hello.token.size());
+    if (!in.finished()) return std::nullopt;
+    return hello;
+}
+
+std::vector<std::byte> encode_refused(const Status& why) {
+    Writer out(BootstrapKind::refused);
+    out.number(static_cast<int32_t>(why.code));
+    out.text(why.detail.substr(0, kDetailBytesMax));
+    return out.finish();
+}
+
+std::optional<Status> decode_refused(std::span<const std::byte> body) {
+    Reader in(body);
+    int32_t code = 0;
+    Status status;
+    in.number(code);
+    in.text(status.detail, kDetailBytesMax);
+    if (!in.finished() || code <= DERECHO_OK || code > DERECHO_INTERNAL) return std::nullopt;
+    status.code = code;
+    return status;
+}
+
+std::vector<std::byte> encode(const Ready& ready) {
+    Writer out(BootstrapKind::ready);
+    out.number(static_cast<uint8_t>(ready.wire));
+    out.number(static_cast<uint8_t>(ready.never_up));
+    return out.finish();
+}
+
+std::optional<Ready> decode_ready(std::span<const std::byte> body) {
+    Reader in(body);
+    Ready ready;
+    in.wire(ready.wire);
+    in.flag(ready.never_up);
+    if (!in.finished() || ready.wire == Wire::automatic) return std::nullopt;
+    return ready;
+}
+
+std::vector<std::byte> encode_empty(BootstrapKind kind) { return Writer(kind).finish(); }
+
+Status check(const BootstrapHeader& header) {
+    if (header.magic == __builtin_bswap32(kBootstrapMagic))
+        return failure(DERECHO_INCOMPATIBLE, "its byte order differs: all nodes must be alike");
+    if (header.magic != kBootstrapMagic) return failure(DERECHO_INCOMPATIBLE, "it does not speak Derecho's protocol");
+    if (header.version != kProtocolVersion)
+        return failure(DERECHO_INCOMPATIBLE, "the protocol version differs: " + std::to_string(kProtocolVersion) +
+                                                 " here, " + std::to_string(header.version) +
+                                                 " there; run the same release everywhere");
+    if (header.kind < 1 || header.kind > 5 || header.length_bytes > kHelloBytesMax)
+        return failure(DERECHO_INCOMPATIBLE, "it sent a malformed bootstrap message");
+    return {};
+}
+
+Status compare(const Hello& ours, const Hello& theirs) {
+    if (ours.byte_order != theirs.byte_order)
+        return failure(DERECHO_INCOMPATIBLE, "the byte order of " + named(theirs) + " differs: all must be alike");
+    if (ours.abi_hash != theirs.abi_hash)
+        return differs("the library's ABI", ours, hex(ours.abi_hash), theirs, hex(theirs.abi_hash));
+    if (ours.page_bytes != theirs.page_bytes)
+        return differs("the page size", ours, std::to_string(ours.page_bytes), theirs,
+                       std::to_string(theirs.page_bytes));
+    if (ours.group_name != theirs.group_name)
+        return differs("the group's name", ours, "'" + ours.group_name + "'", theirs, "'" + theirs.group_name + "'");
+    if (Status status = compare_services(ours, theirs); !status.ok()) return status;
+    return compare_limits(ours, theirs);
+}
+
+Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out) {
+    const Hello* const both[] = {&ours, &theirs};
+    std::string obstacle;
+    if (!(ours.host == theirs.host))
+        obstacle = named(theirs) +
+                   " is on another host (or in another network namespace, or runs as another user) than " + named(ours);
+    for (const Hello* hello : both) {
+        if (!hello->shm_possible) obstacle = named(*hello) + " cannot make sealed shared memory";
+        if (hello->wire == Wire::tcp) obstacle = named(*hello) + " is set to wire tcp";
+    }
+    out = obstacle.empty() ? Wire::shm : Wire::tcp;
+    if (obstacle.empty()) return {};
+    for (const Hello* hello : both)
+        if (hello->wire == Wire::shm)
+            return failure(DERECHO_INCOMPATIBLE,
+                           named(*hello) + " is set to wire shm, but " + obstacle + "; use wire auto");
+    return {};
+}
+
+}  // namespace libderecho
