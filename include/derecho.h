@@ -46,26 +46,26 @@ extern "C" {
 typedef int32_t derecho_status;
 enum {
     DERECHO_OK = 0,
-    DERECHO_AGAIN = 1,          /* no room right now: poll and release, then retry */
-    DERECHO_TIMEOUT = 2,        /* the deadline passed; the detail names what was waited for */
-    DERECHO_INVALID = 3,        /* an argument is wrong; the detail names it and what is accepted */
-    DERECHO_BAD_HANDLE = 4,     /* not a handle of this kind */
-    DERECHO_CLOSED = 5,         /* the handle, or the group behind it, was closed */
-    DERECHO_TOO_LARGE = 6,      /* longer than the limit; the detail names both */
-    DERECHO_NOT_MEMBER = 7,     /* that node is not in the view, or this one is not */
-    DERECHO_WEDGED = 8,         /* the view is changing: poll, then retry */
-    DERECHO_EJECTED = 9,        /* the others removed this node; join again */
-    DERECHO_NO_MAJORITY = 10,   /* half or more of the view is lost: this node stopped */
-    DERECHO_UNREACHABLE = 11,   /* no contact answered */
-    DERECHO_INCOMPATIBLE = 12,  /* the group runs something else; the detail names the difference */
-    DERECHO_DUPLICATE = 13,     /* a live member has this node id */
-    DERECHO_ADDRESS_IN_USE = 14,/* the listen address is taken */
-    DERECHO_NO_MEMORY = 15,     /* the system gave no memory or descriptors */
-    DERECHO_REMOVED = 16,       /* reply status: the member left the view before it answered */
-    DERECHO_REMOTE_ERROR = 17,  /* reply status: the handler failed; data is its error text */
-    DERECHO_UNKNOWN_METHOD = 18,/* reply status: the member's service has no such method */
-    DERECHO_STATE_LOST = 19,    /* every member that had the state is gone */
-    DERECHO_INTERNAL = 20       /* a bug in libderecho */
+    DERECHO_AGAIN = 1,           /* no room right now: poll and release, then retry */
+    DERECHO_TIMEOUT = 2,         /* the deadline passed; the detail names what was waited for */
+    DERECHO_INVALID = 3,         /* an argument is wrong; the detail names it and what is accepted */
+    DERECHO_BAD_HANDLE = 4,      /* not a handle of this kind */
+    DERECHO_CLOSED = 5,          /* the handle, or the group behind it, was closed */
+    DERECHO_TOO_LARGE = 6,       /* longer than the limit; the detail names both */
+    DERECHO_NOT_MEMBER = 7,      /* that node is not in the view, or this one is not */
+    DERECHO_WEDGED = 8,          /* the view is changing: poll, then retry */
+    DERECHO_EJECTED = 9,         /* the others removed this node; join again */
+    DERECHO_NO_MAJORITY = 10,    /* half or more of the view is lost: this node stopped */
+    DERECHO_UNREACHABLE = 11,    /* no contact answered */
+    DERECHO_INCOMPATIBLE = 12,   /* the group runs something else; the detail names the difference */
+    DERECHO_DUPLICATE = 13,      /* a live member has this node id */
+    DERECHO_ADDRESS_IN_USE = 14, /* the listen address is taken */
+    DERECHO_NO_MEMORY = 15,      /* the system gave no memory or descriptors */
+    DERECHO_REMOVED = 16,        /* reply status: the member left the view before it answered */
+    DERECHO_REMOTE_ERROR = 17,   /* reply status: the handler failed; data is its error text */
+    DERECHO_UNKNOWN_METHOD = 18, /* reply status: the member's service has no such method */
+    DERECHO_STATE_LOST = 19,     /* every member that had the state is gone */
+    DERECHO_INTERNAL = 20        /* a bug in libderecho */
 };
 
 /** The name of a status, such as "DERECHO_AGAIN"; "DERECHO_?" for an unknown one. Static. Threads: any. */
@@ -206,13 +206,13 @@ typedef struct derecho_stats {
     uint64_t delivered_messages; /* given to the application, nulls not counted */
     uint64_t delivered_bytes;
     uint64_t sent_messages;
-    uint64_t null_messages;      /* rounds this node skipped as a sender */
-    uint64_t views;              /* installed */
-    uint64_t pushes;             /* posted to the fabric */
-    uint64_t wakes;              /* of sleeping peers */
-    uint64_t sleeps;             /* of this node's threads */
-    uint64_t memory_bytes;       /* rows, rings and mirrors mapped now */
-    uint64_t allocations;        /* by the core since the group was joined; constant in steady state */
+    uint64_t null_messages; /* rounds this node skipped as a sender */
+    uint64_t views;         /* installed */
+    uint64_t pushes;        /* posted to the fabric */
+    uint64_t wakes;         /* of sleeping peers */
+    uint64_t sleeps;        /* of this node's threads */
+    uint64_t memory_bytes;  /* rows, rings and mirrors mapped now */
+    uint64_t allocations;   /* by the core since the group was joined; constant in steady state */
 } derecho_stats;
 
 /** Read the totals. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
@@ -257,9 +257,9 @@ DERECHO_API derecho_status derecho_shard_call(derecho_shard *shard, uint32_t met
 
 /** Room for one message in this node's ring, being filled in place. */
 typedef struct derecho_claim {
-    void *data;          /* size_bytes writable bytes, 8-byte aligned */
+    void *data; /* size_bytes writable bytes, 8-byte aligned */
     uint64_t size_bytes;
-    uint64_t id;         /* the ticket, or the call */
+    uint64_t id; /* the ticket, or the call */
     uint64_t internal[3];
 } derecho_claim;
 
@@ -355,7 +355,7 @@ enum {
 
 /** One completion. 64 bytes; data points into a ring and is valid until the lease that came with it is released. */
 typedef struct derecho_event {
-    uint32_t kind;         /* DERECHO_EVENT_* */
+    uint32_t kind; /* DERECHO_EVENT_* */
     uint32_t node;
     uint64_t version;      /* view << 44 | sequence: grows with every ordered event of a shard */
     uint64_t timestamp_ns; /* hybrid logical time of the send, the same at every member */
@@ -363,9 +363,9 @@ typedef struct derecho_event {
     uint64_t size_bytes;
     uint64_t id;
     uint32_t method;
-    uint32_t shard;        /* index of the service, in order of declaration */
+    uint32_t shard; /* index of the service, in order of declaration */
     derecho_status status;
-    uint32_t flags;        /* DERECHO_FLAG_* */
+    uint32_t flags; /* DERECHO_FLAG_* */
 } derecho_event;
 
 /**

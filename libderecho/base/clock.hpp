@@ -1,6 +1,7 @@
 // Time as values. Protocol code gets `now` handed in and never reads a clock itself.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace libderecho {

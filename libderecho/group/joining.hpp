@@ -56,7 +56,6 @@ private:
     std::optional<View> view_;
     Status failure_;
     Instant next_try_;
-    bool first_try_ = true;
 };
 
 }  // namespace libderecho

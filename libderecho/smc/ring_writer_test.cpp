@@ -1,0 +1,235 @@
+// The writing side of a byte ring: claims by many threads, published in order, carried over a change of view.
+#include "smc/ring_writer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace libderecho {
+namespace {
+
+constexpr uint64_t kRing = 64 << 10;
+
+struct Ring {
+    std::vector<std::byte> bytes = std::vector<std::byte>(kRing);
+};
+
+std::vector<std::string> messages(const Ring& ring, uint64_t from, uint64_t to) {
+    std::vector<std::string> found;
+    while (from < to) {
+        FrameHeader frame;
+        std::memcpy(&frame, ring.bytes.data() + from % kRing, 8);
+        if (frame.kind == FrameKind::message) {
+            found.emplace_back(reinterpret_cast<const char*>(ring.bytes.data() + from % kRing + sizeof frame),
+                               frame.size_bytes);
+        }
+        from += whole_frame_bytes(frame);
+    }
+    return found;
+}
+
+class RingWriterTest : public ::testing::Test {
+protected:
+    RingWriterTest() {
+        writer.move_to(ring.bytes, 0);
+        writer.unseal();
+    }
+    Claim claim(const std::string& text) {
+        Claim made;
+        EXPECT_EQ(writer.claim(text.size(), made), RingWriter::Result::ok);
+        std::memcpy(made.payload, text.data(), text.size());
+        return made;
+    }
+    void send(const std::string& text) {
+        const Claim made = claim(text);
+        EXPECT_TRUE(writer.commit(made, FrameKind::message, 0, text.size()));
+    }
+
+    RingWriter writer{kRing};
+    Ring ring;
+};
+
+TEST_F(RingWriterTest, nothing_is_public_before_its_commit_and_claims_keep_their_order) {
+    const Claim first = claim("first");
+    send("second");
+    EXPECT_FALSE(writer.publish(1));  // the open claim holds back the later one
+    EXPECT_EQ(writer.published_bytes(), 0u);
+    writer.commit(first, FrameKind::message, 0, 5);
+    EXPECT_TRUE(writer.publish(1));
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()), (std::vector<std::string>{"first", "second"}));
+    EXPECT_EQ(writer.published_rounds(), 2u);
+}
+
+TEST_F(RingWriterTest, a_message_may_use_less_than_it_claimed) {
+    Claim made;
+    ASSERT_EQ(writer.claim(1000, made), RingWriter::Result::ok);
+    std::memcpy(made.payload, "abc", 3);
+    writer.commit(made, FrameKind::message, 0, 3);
+    send("next");
+    writer.publish(1);
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()), (std::vector<std::string>{"abc", "next"}));
+}
+
+TEST_F(RingWriterTest, an_aborted_claim_is_no_message) {
+    const Claim made = claim("never");
+    send("seen");
+    writer.abort(made);
+    writer.publish(1);
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()), std::vector<std::string>{"seen"});
+    EXPECT_EQ(writer.published_rounds(), 1u);
+}
+
+TEST_F(RingWriterTest, a_full_ring_refuses_until_its_readers_release) {
+    const std::string large(kRing / 8, 'x');
+    Claim made;
+    size_t fitted = 0;
+    while (writer.claim(large.size(), made) == RingWriter::Result::ok) {
+        writer.commit(made, FrameKind::message, 0, large.size());
+        ++fitted;
+    }
+    EXPECT_EQ(fitted, 7u);
+    writer.publish(1);
+    writer.reuse_below(writer.published_bytes() / 7 * 3);
+    EXPECT_EQ(writer.claim(large.size(), made), RingWriter::Result::ok);
+}
+
+TEST_F(RingWriterTest, frames_never_cross_the_end_of_the_ring) {
+    uint64_t released = 0;
+    uint64_t seen = 0;
+    for (size_t i = 0; i < 5000; ++i) {
+        const std::string text(i * 37 % 3000, static_cast<char>('a' + i % 26));
+        send(text);
+        writer.publish(i);
+        const auto found = messages(ring, released, writer.published_bytes());
+        ASSERT_EQ(found.size(), 1u);
+        ASSERT_EQ(found[0], text);
+        released = writer.published_bytes();
+        writer.reuse_below(released);
+        ++seen;
+    }
+    EXPECT_GT(writer.published_bytes(), 100 * kRing);
+    EXPECT_EQ(writer.published_rounds(), seen);
+}
+
+TEST_F(RingWriterTest, a_sealed_ring_takes_no_claims_yet_lets_open_ones_commit) {
+    const Claim open = claim("open");
+    writer.seal();
+    Claim refused;
+    EXPECT_EQ(writer.claim(1, refused), RingWriter::Result::sealed);
+    EXPECT_TRUE(writer.commit(open, FrameKind::message, 0, 4));
+}
+
+TEST_F(RingWriterTest, what_was_not_delivered_goes_on_in_the_next_ring) {
+    send("delivered");
+    writer.publish(1);
+    const uint64_t trim = writer.published_bytes();
+    send("published");
+    writer.claim_nulls(5);
+    writer.publish(2);
+    send("committed");
+    const Claim orphan = claim("open");
+    Ring next;
+    writer.move_to(next.bytes, trim);
+    writer.unseal();
+    EXPECT_EQ(messages(next, 0, writer.published_bytes()), (std::vector<std::string>{"published", "committed"}));
+    EXPECT_EQ(writer.published_rounds(), 2u);
+    EXPECT_TRUE(writer.has_orphans());
+    EXPECT_FALSE(writer.commit(orphan, FrameKind::message, 0, 4));  // refused, and refused again until forgotten
+    EXPECT_FALSE(writer.commit(orphan, FrameKind::message, 0, 4));
+    writer.forget_orphan(orphan);
+    EXPECT_FALSE(writer.has_orphans());
+    send("later");
+    writer.publish(3);
+    EXPECT_EQ(messages(next, 0, writer.published_bytes()),
+              (std::vector<std::string>{"published", "committed", "later"}));
+}
+
+TEST_F(RingWriterTest, an_orphan_that_is_never_committed_ends_in_a_full_ring_and_not_in_a_mix_up) {
+    claim("leaked");
+    Ring next;
+    writer.move_to(next.bytes, 0);
+    writer.unseal();
+    Claim made;
+    size_t sent = 0;
+    while (writer.claim(0, made) == RingWriter::Result::ok && sent < 3 * limits::open_claims_max) {
+        writer.commit(made, FrameKind::message, 0, 0);
+        writer.publish(1);
+        writer.reuse_below(writer.published_bytes());
+        ++sent;
+    }
+    EXPECT_EQ(sent, limits::open_claims_max - 1);
+}
+
+TEST_F(RingWriterTest, tickets_go_on_over_rings) {
+    send("a");
+    Ring next;
+    writer.move_to(next.bytes, 0);
+    writer.unseal();
+    EXPECT_EQ(claim("b").ticket, 1u);
+}
+
+// Threads claim and commit while the driver publishes and now and then moves the ring; nothing is lost or doubled, and
+// each thread's messages keep their order.
+TEST_F(RingWriterTest, many_threads_and_changing_rings_lose_nothing) {
+    constexpr size_t kThreads = 3, kEach = 20000;
+    std::vector<std::thread> threads;
+    std::atomic<size_t> running{kThreads};
+    for (size_t t = 0; t < kThreads; ++t) {
+        threads.emplace_back([&, t] {
+            for (size_t i = 0; i < kEach;) {
+                const uint64_t text[2] = {t, i};
+                Claim made;
+                if (writer.claim(sizeof text, made) != RingWriter::Result::ok) {
+                    std::this_thread::yield();
+                    continue;
+                }
+                std::memcpy(made.payload, text, sizeof text);
+                while (!writer.commit(made, FrameKind::message, 0, sizeof text)) {
+                    Claim fresh;
+                    if (writer.claim(sizeof text, fresh) != RingWriter::Result::ok) {
+                        std::this_thread::yield();
+                        continue;
+                    }
+                    std::memcpy(fresh.payload, made.payload, sizeof text);
+                    writer.forget_orphan(made);
+                    made = fresh;
+                }
+                ++i;
+            }
+            --running;
+        });
+    }
+    std::vector<std::unique_ptr<Ring>> rings;  // old ones stay, for orphans
+    Ring* current = &ring;
+    uint64_t at = 0;
+    std::vector<uint64_t> next(kThreads, 0);
+    size_t total = 0, steps = 0;
+    while (running > 0 || writer.anything_claimed() || at < writer.published_bytes()) {
+        writer.publish(1);
+        for (const std::string& text : messages(*current, at, writer.published_bytes())) {
+            uint64_t words[2];
+            std::memcpy(words, text.data(), sizeof words);
+            ASSERT_EQ(words[1], next[words[0]]);
+            ++next[words[0]];
+            ++total;
+        }
+        at = writer.published_bytes();
+        writer.reuse_below(at);
+        if (++steps % 50 == 0 && running > 0) {
+            rings.push_back(std::make_unique<Ring>());
+            current = rings.back().get();
+            writer.move_to(current->bytes, at);
+            writer.unseal();
+            at = 0;
+        }
+        std::this_thread::yield();
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(total, kThreads * kEach);
+}
+
+}  // namespace
+}  // namespace libderecho
