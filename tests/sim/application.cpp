@@ -1,0 +1,230 @@
+#include "sim/application.hpp"
+
+#include <algorithm>
+
+namespace libderecho::sim {
+
+Application::Application(Life self, Group& group, Ledger& ledger, Coverage& coverage, Manners manners, Random random)
+    : self_(self),
+      group_(group),
+      ledger_(ledger),
+      coverage_(coverage),
+      manners_(manners),
+      random_(random),
+      replica_(ledger.joining(self)),
+      bytes_sent_in_view_(group.options().services.size()) {}
+
+Instant Application::next_wish() const {
+    Instant next = kNever;
+    if (!calm_ && manners_.send_pause_ns != 0 && group_.phase() == Group::Phase::member) next = next_send_;
+    for (const OpenClaim& claim : claims_) next = std::min(next, claim.until);
+    for (const Lease& lease : leases_) next = std::min(next, lease.until);
+    if (group_.has_events()) next = std::min(next, awake_at_);
+    return next;
+}
+
+bool Application::act(Instant now) {
+    bool acted = finish_claims(now);
+    acted |= take(now);
+    acted |= release(now);
+    if (!calm_ && manners_.send_pause_ns != 0 && group_.phase() == Group::Phase::member && now >= next_send_) {
+        send_burst(now);
+        acted = true;
+    }
+    return acted;
+}
+
+void Application::calm_down(Instant now) {
+    calm_ = true;
+    awake_at_ = now;
+    manners_.sleepy = manners_.hold_lease = 0;
+    for (OpenClaim& claim : claims_) claim.until = now;
+    for (Lease& lease : leases_) lease.until = now;
+}
+
+void Application::drop() {
+    for (const OpenClaim& claim : claims_) ledger_.aborted(self_, claim.shard, claim.number);
+    claims_.clear();
+    leases_.clear();
+}
+
+// ------------------------------------------------------------------------------------------------- sending
+
+uint64_t Application::draw_size() {
+    if (random_.chance(0.1)) return 0;
+    if (random_.chance(manners_.huge)) return group_.options().message_max_bytes;
+    return random_.magnitude(1, manners_.size_max);
+}
+
+void Application::send_burst(Instant now) {
+    uint64_t pause = random_.between(manners_.send_pause_ns / 4, manners_.send_pause_ns * 2);
+    for (uint64_t left = random_.between(1, manners_.burst_max); left > 0; --left)
+        if (!send_one(now)) {
+            pause = random_.between(2'000, 50'000);
+            break;
+        }
+    next_send_ = now + Duration{pause};
+}
+
+// False if there was no room, or the view is changing.
+bool Application::send_one(Instant now) {
+    const auto shard = static_cast<uint32_t>(random_.below(group_.options().services.size()));
+    const uint64_t size = draw_size();
+    OpenClaim open;
+    open.shard = shard;
+    const derecho_status status = group_.claim(ShardIndex{shard}, size, open.claim);
+    if (status == DERECHO_AGAIN) coverage_.hit("ring was full");
+    if (status == DERECHO_WEDGED) coverage_.hit("claim refused while the view changed");
+    if (status != DERECHO_OK) return false;
+    if (size == 0) coverage_.hit("message of no bytes");
+    if (size == group_.options().message_max_bytes) coverage_.hit("message of the largest size");
+    bytes_sent_in_view_[shard] += frame_bytes(size);
+    if (bytes_sent_in_view_[shard] > group_.options().ring_bytes) coverage_.hit("ring wrapped");
+    open.view = raw(group_.view()->id);
+    open.number = ledger_.claimed(self_, shard, open.claim.ticket, open.view);
+    const bool hold = random_.chance(manners_.hold_claim);
+    open.until = hold ? now + Duration{random_.between(1'000, manners_.hold_claim_ns)} : now;
+    if (hold || !finish_claim(open)) claims_.push_back(open);
+    return true;
+}
+
+// Commit or abort. False if it has to be tried again.
+bool Application::finish_claim(OpenClaim& open) {
+    const bool late = group_.view() && raw(group_.view()->id) != open.view;
+    if (late) coverage_.hit("claim was open across a view change");
+    if (random_.chance(manners_.abort)) {
+        ledger_.aborted(self_, open.shard, open.number);
+        group_.abort(ShardIndex{open.shard}, open.claim);
+        coverage_.hit(late ? "claim of an earlier view aborted" : "claim aborted");
+        return true;
+    }
+    const uint64_t used = random_.chance(0.2) ? random_.below(open.claim.size_bytes + 1) : open.claim.size_bytes;
+    const auto kind = random_.chance(0.3) ? FrameKind::call : FrameKind::message;
+    const auto flags = static_cast<uint8_t>(random_.chance(0.2) ? DERECHO_FLAG_REPLY : 0);
+    Ledger::fill(self_, open.shard, open.number, open.claim.payload, used);
+    const derecho_status status = group_.commit(ShardIndex{open.shard}, open.claim, kind, flags, used);
+    if (status == DERECHO_AGAIN) {
+        coverage_.hit("commit had to wait for room in the next view");
+        return false;
+    }
+    if (status == DERECHO_OK)
+        ledger_.committed(self_, open.shard, open.number, open.claim.ticket, kind, flags, used);
+    else
+        ledger_.aborted(self_, open.shard, open.number);
+    return true;
+}
+
+bool Application::finish_claims(Instant now) {
+    bool acted = false;
+    for (size_t n = 0; n < claims_.size();) {
+        OpenClaim& open = claims_[n];
+        if (open.until > now) {
+            ++n;
+        } else if (finish_claim(open)) {
+            claims_.erase(claims_.begin() + static_cast<ptrdiff_t>(n));
+            acted = true;
+        } else {
+            open.until = now + Duration{random_.between(2'000, 50'000)};
+            ++n;
+        }
+    }
+    return acted;
+}
+
+// ------------------------------------------------------------------------------------------------- receiving
+
+bool Application::take(Instant now) {
+    if (now < awake_at_ || replica_.closed || group_.leases().full()) return false;
+    if (random_.chance(manners_.sleepy)) {
+        awake_at_ = now + Duration{random_.between(1'000, manners_.sleep_ns)};
+        return false;
+    }
+    events_.resize(random_.between(1, manners_.batch_max));
+    batch_.marks.clear();
+    const size_t count = group_.take(events_, batch_);
+    Lease lease;
+    for (size_t n = 0; n < count; ++n) handle(events_[n], lease);
+    lease.id = group_.leases().open(batch_);
+    if (lease.id == 0) {
+        if (!lease.messages.empty() && lease.messages.front().size != 0)
+            throw Violation("data comes with a lease: node " + self_.name());
+        return count > 0;
+    }
+    const bool hold = random_.chance(manners_.hold_lease);
+    lease.until = hold ? now + Duration{random_.between(1'000, manners_.hold_lease_ns)} : now;
+    leases_.push_back(std::move(lease));
+    return true;
+}
+
+void Application::handle(const derecho_event& event, Lease& lease) {
+    switch (event.kind) {
+        case DERECHO_EVENT_VIEW: {
+            const View* view = group_.taken_view();
+            if (!view || raw(view->id) != event.id)
+                throw Violation("taken_view() is the view of the events: node " + self_.name());
+            std::fill(bytes_sent_in_view_.begin(), bytes_sent_in_view_.end(), 0);
+            ledger_.view(replica_, *view);
+            if (on_view) on_view(*view);
+            return;
+        }
+        case DERECHO_EVENT_STATE_REQUEST:
+            if (!replica_.has_state[event.shard])
+                throw Violation("only who has the state is asked for it: node " + self_.name());
+            if (on_state_request)
+                on_state_request(NodeId{event.node}, event.shard, ViewId{event.id}, replica_.states[event.shard]);
+            return;
+        case DERECHO_EVENT_MESSAGE:
+        case DERECHO_EVENT_CALL: {
+            const uint64_t number = ledger_.delivered(replica_, event);
+            for (const Member& member : replica_.view.members)
+                if (raw(member.node) == event.node)
+                    lease.messages.push_back(
+                        {event.shard, {event.node, member.incarnation}, number, event.data, event.size_bytes});
+            return;
+        }
+        case DERECHO_EVENT_CLOSED:
+            end_status_ = event.status;
+            ledger_.closed(replica_, event.status);
+            return;
+        default: throw Violation("node " + self_.name() + " was given an event of kind " + std::to_string(event.kind));
+    }
+}
+
+void Application::verify(const Lease& lease, const char* when) const {
+    for (const Held& held : lease.messages)
+        if (!Ledger::filled(held.sender, held.shard, held.number, held.data, held.size))
+            throw Violation(std::string("data stays intact until released: node ") + self_.name() + ", number " +
+                            std::to_string(held.number) + " of node " + held.sender.name() + " changed " + when);
+}
+
+bool Application::release(Instant now) {
+    bool acted = false;
+    for (size_t n = 0; n < leases_.size();) {
+        if (leases_[n].until > now) {
+            ++n;
+            continue;
+        }
+        verify(leases_[n], "while it was leased");
+        if (n > 0) coverage_.hit("lease released before an older one");
+        if (!group_.leases().release(leases_[n].id)) throw Violation("a lease can be released: node " + self_.name());
+        leases_.erase(leases_.begin() + static_cast<ptrdiff_t>(n));
+        acted = true;
+    }
+    return acted;
+}
+
+bool Application::state_arrived(uint32_t shard, ViewId request, NodeId donor, const State& state) {
+    const View* taken = group_.taken_view();
+    if (!taken || raw(taken->id) < raw(request)) return false;
+    const StateWanted* wanted = group_.state_wanted(ShardIndex{shard});
+    if (!wanted || wanted->view != request || wanted->donor != donor) {
+        coverage_.hit("a stale state arrived");
+        return true;
+    }
+    if (replica_.has_state[shard]) throw Violation("a state is wanted once: node " + self_.name());
+    ledger_.state_received(replica_, shard, state);
+    group_.state_complete(ShardIndex{shard});
+    return true;
+}
+
+}  // namespace libderecho::sim

@@ -1,0 +1,106 @@
+// A simulated application on one node: sends, takes, keeps leases, holds claims open, answers state requests; hands all
+// it sees to the ledger. It drives nothing: the world steps its group.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "group/group.hpp"
+#include "sim/coverage.hpp"
+#include "sim/ledger.hpp"
+#include "sim/random.hpp"
+
+namespace libderecho::sim {
+
+// How an application behaves; drawn per run and node.
+struct Manners {
+    uint64_t send_pause_ns = 100'000;  // typical time between bursts; 0: never sends
+    uint32_t burst_max = 8;
+    uint64_t size_max = 200;  // of most messages
+    double huge = 0.0;        // chance of the largest message
+    double hold_claim = 0.05;
+    uint64_t hold_claim_ns = 300'000;
+    double abort = 0.1;  // of held claims
+    uint32_t batch_max = 64;
+    double sleepy = 0.0;  // chance, at a take, to look away for sleep_ns
+    uint64_t sleep_ns = 1'000'000;
+    double hold_lease = 0.2;
+    uint64_t hold_lease_ns = 300'000;
+};
+
+class Application {
+public:
+    Application(Life self, Group& group, Ledger& ledger, Coverage& coverage, Manners manners, Random random);
+
+    // Do something or nothing. True if the group should be stepped again soon.
+    bool act(Instant now);
+    // When there is something to do of its own accord.
+    Instant next_wish() const;
+    // No more sending; finish what is open, as soon as possible.
+    void calm_down(Instant now);
+    bool calm() const { return calm_ && claims_.empty() && leases_.empty(); }
+    // The process is gone: nothing of its is given back any more.
+    void drop();
+
+    const Ledger::Replica& replica() const { return replica_; }
+    derecho_status end_status() const { return end_status_; }
+    // A snapshot that was sent to this node has arrived. False if it is too early for it.
+    bool state_arrived(uint32_t shard, ViewId request, NodeId donor, const State& state);
+
+    // A joiner needs a state; given the snapshot at this very event.
+    std::function<void(NodeId joiner, uint32_t shard, ViewId request, const State& state)> on_state_request;
+    std::function<void(const View& view)> on_view;
+
+private:
+    struct OpenClaim {
+        Claim claim;
+        uint32_t shard = 0;
+        uint64_t number = 0;
+        Instant until;
+        uint64_t view = 0;  // in which it was made
+    };
+    struct Held {
+        uint32_t shard;
+        Life sender;
+        uint64_t number;
+        const void* data;
+        uint64_t size;
+    };
+    struct Lease {
+        uint64_t id = 0;
+        Instant until;
+        std::vector<Held> messages;
+    };
+
+    void send_burst(Instant now);
+    bool send_one(Instant now);
+    uint64_t draw_size();
+    bool finish_claim(OpenClaim& claim);
+    bool finish_claims(Instant now);
+    bool take(Instant now);
+    void handle(const derecho_event& event, Lease& lease);
+    bool release(Instant now);
+    void verify(const Lease& lease, const char* when) const;
+
+    const Life self_;
+    Group& group_;
+    Ledger& ledger_;
+    Coverage& coverage_;
+    Manners manners_;
+    Random random_;
+    Ledger::Replica replica_;
+    Instant next_send_{};
+    Instant awake_at_{};
+    std::vector<OpenClaim> claims_;
+    std::deque<Lease> leases_;
+    Leases::Batch batch_;
+    std::vector<derecho_event> events_;
+    std::vector<uint64_t> bytes_sent_in_view_;
+    derecho_status end_status_ = DERECHO_OK;
+    bool calm_ = false;
+    bool was_full_ = false;
+};
+
+}  // namespace libderecho::sim

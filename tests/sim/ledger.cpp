@@ -1,0 +1,287 @@
+#include "sim/ledger.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace libderecho::sim {
+namespace {
+
+uint64_t mix(uint64_t a, uint64_t b) { return Random(a ^ (b * 0x9e3779b97f4a7c15ull + 0x632be59bd9b4e019ull)).next(); }
+
+uint64_t seed_of(const Life& sender, uint32_t shard, uint64_t number) {
+    return mix(mix(sender.node, sender.incarnation), mix(shard, number));
+}
+
+uint64_t word(uint64_t seed, uint64_t index) { return (seed + index) * 0xd6e8feb86659fd93ull ^ seed >> 17; }
+
+std::string text(uint64_t n) { return std::to_string(n); }
+
+std::string members(const View& view) {
+    std::string out = "view " + text(raw(view.id)) + " {";
+    for (const Member& member : view.members)
+        out += " " + Life{raw(member.node), member.incarnation}.name() + "/" + text(member.shards_with_state);
+    return out + " }";
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------- senders
+
+uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket, uint64_t view) {
+    Sent& sent = sent_[{sender, shard}];
+    if (!sent.in_order.empty() && ticket <= sent.in_order.back().ticket)
+        throw Violation("tickets grow: node " + sender.name() + " claimed " + text(ticket) + " after " +
+                        text(sent.in_order.back().ticket));
+    const uint64_t number = sent.place_of.size();
+    sent.place_of.push_back(sent.in_order.size());
+    sent.in_order.push_back({.number = number, .ticket = ticket, .view = view, .kind = {}});
+    return number;
+}
+
+void Ledger::committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, FrameKind kind,
+                       uint8_t flags, uint64_t size) {
+    Sent& sent = sent_[{sender, shard}];
+    if (sent.in_order[sent.place_of[number]].ticket != ticket) {
+        sent.in_order[sent.place_of[number]].fate = Fate::aborted;
+        if (ticket <= sent.in_order.back().ticket)
+            throw Violation("tickets grow: node " + sender.name() + " committed with ticket " + text(ticket));
+        sent.place_of[number] = sent.in_order.size();
+        sent.in_order.push_back({.number = number, .ticket = ticket, .kind = {}});
+    }
+    Message& message = sent.in_order[sent.place_of[number]];
+    message.fate = Fate::committed;
+    message.kind = kind;
+    message.flags = flags;
+    message.size = size;
+}
+
+void Ledger::aborted(const Life& sender, uint32_t shard, uint64_t number) {
+    Sent& sent = sent_[{sender, shard}];
+    sent.in_order[sent.place_of[number]].fate = Fate::aborted;
+}
+
+void Ledger::fill(const Life& sender, uint32_t shard, uint64_t number, std::byte* to, uint64_t size) {
+    const uint64_t seed = seed_of(sender, shard, number);
+    for (uint64_t at = 0; at < size; at += 8) {
+        const uint64_t value = word(seed, at);
+        std::memcpy(to + at, &value, std::min<uint64_t>(8, size - at));
+    }
+}
+
+bool Ledger::filled(const Life& sender, uint32_t shard, uint64_t number, const void* at, uint64_t size) {
+    const uint64_t seed = seed_of(sender, shard, number);
+    const auto* bytes = static_cast<const std::byte*>(at);
+    for (uint64_t n = 0; n < size; n += 8) {
+        const uint64_t value = word(seed, n);
+        if (std::memcmp(bytes + n, &value, std::min<uint64_t>(8, size - n)) != 0) return false;
+    }
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------- receivers
+
+Ledger::Replica Ledger::joining(const Life& self) const {
+    Replica replica;
+    replica.self = self;
+    replica.states.resize(shards_);
+    replica.has_state.resize(shards_);
+    replica.taken.resize(shards_);
+    replica.last_version.resize(shards_);
+    return replica;
+}
+
+std::string Ledger::where(const Replica& at, uint32_t shard) const {
+    return "node " + at.self.name() + ", view " + text(raw(at.view.id)) + ", shard " + text(shard) + ", message " +
+           text(at.taken[shard]);
+}
+
+void Ledger::view(Replica& at, const View& view) {
+    const uint64_t id = raw(view.id);
+    if (at.closed) throw Violation("CLOSED is the last event: node " + at.self.name() + " was given " + members(view));
+    if (raw(at.view.id) != 0 && id != raw(at.view.id) + 1)
+        throw Violation("views come one by one: node " + at.self.name() + " went from " + members(at.view) + " to " +
+                        members(view));
+    if (!view.holds(NodeId{at.self.node}, at.self.incarnation))
+        throw Violation("a node is in its views: node " + at.self.name() + " was given " + members(view));
+    const auto [known, fresh] = views_.try_emplace(id, view);
+    if (fresh) first_seen_by_[id] = at.self;
+    if (!(known->second == view))
+        throw Violation("primary partition: node " + at.self.name() + " was given " + members(view) + " where node " +
+                        first_seen_by_[id].name() + " was given " + members(known->second));
+    const bool first = raw(at.view.id) == 0;
+    if (!first) end_view(at);
+    at.view = view;
+    const auto self = std::find_if(view.members.begin(), view.members.end(),
+                                   [&](const Member& member) { return raw(member.node) == at.self.node; });
+    for (uint32_t shard = 0; shard < shards_; ++shard) {
+        const bool holds = self->shards_with_state >> shard & 1;
+        if (first && holds && id != 1)
+            throw Violation("a joiner has no state yet: node " + at.self.name() + " joins " + members(view));
+        if (first) at.has_state[shard] = holds;
+        if (holds && !at.has_state[shard])
+            throw Violation("who is said to hold the state holds it: node " + at.self.name() + " in " + members(view));
+        at.has_state[shard] = holds;  // if the others had not heard yet that it has it, it is given it again
+        at.taken[shard] = 0;
+        if (at.has_state[shard]) start_view(at, shard);
+    }
+}
+
+// Whoever goes on to the next view has delivered exactly what all others who do so delivered.
+void Ledger::end_view(Replica& at) {
+    for (uint32_t shard = 0; shard < shards_; ++shard) {
+        if (!at.has_state[shard]) continue;
+        Log& log = logs_[{raw(at.view.id), shard}];
+        if (log.entries.size() != at.taken[shard])
+            throw Violation("agreement: " + where(at, shard) + " is where it ends the view, but node " +
+                            (log.ended ? log.ended_by : log.longest_by).name() + " delivered " +
+                            text(log.entries.size()) + " messages in it");
+        if (!log.ended) log.ended_by = at.self;
+        log.ended = true;
+    }
+}
+
+void Ledger::start_view(Replica& at, uint32_t shard) {
+    Log& log = logs_[{raw(at.view.id), shard}];
+    if (!log.started) {
+        log.started = true;
+        log.started_by = at.self;
+        log.hash_at_start = at.states[shard].hash;
+    } else if (log.hash_at_start != at.states[shard].hash) {
+        throw Violation("equal states: " + where(at, shard) + " starts the view with another state than node " +
+                        log.started_by.name());
+    }
+}
+
+void Ledger::state_received(Replica& at, uint32_t shard, const State& state) {
+    at.states[shard] = state;
+    at.has_state[shard] = true;
+    start_view(at, shard);
+}
+
+Life Ledger::sender_of(const Replica& at, const derecho_event& event) const {
+    for (const Member& member : at.view.members)
+        if (raw(member.node) == event.node) return {event.node, member.incarnation};
+    throw Violation("senders are members: " + where(at, event.shard) + " came from node " + text(event.node));
+}
+
+const Ledger::Message& Ledger::next_of(const Replica& at, const Life& sender, uint32_t shard, uint64_t& place) const {
+    const auto& state = at.states[shard];
+    const auto known = state.next.find(sender);
+    place = known == state.next.end() ? 0 : known->second;
+    const auto found = sent_.find({sender, shard});
+    if (found != sent_.end()) {
+        const auto& all = found->second.in_order;
+        const auto passed = [&](const Message& message) {
+            const bool lost_its_turn = message.fate == Fate::open && message.view < raw(at.view.id);
+            return message.fate == Fate::aborted || lost_its_turn;
+        };
+        while (place < all.size() && passed(all[place])) ++place;
+        if (place < all.size()) return all[place];
+    }
+    throw Violation("nothing is delivered that was not sent: " + where(at, shard) + " would be claim " + text(place) +
+                    " of node " + sender.name() + ", which made fewer (or it came twice)");
+}
+
+uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
+    const uint32_t shard = event.shard;
+    if (shard >= shards_) throw Violation("node " + at.self.name() + " was given a message of shard " + text(shard));
+    if (at.closed) throw Violation("CLOSED is the last event: " + where(at, shard));
+    if (raw(at.view.id) == 0) throw Violation("a view comes before messages: " + where(at, shard));
+    if (!at.has_state[shard]) throw Violation("state comes before messages: " + where(at, shard));
+    const Life sender = sender_of(at, event);
+    uint64_t place_sent = 0;
+    const Message& message = next_of(at, sender, shard, place_sent);
+    const uint64_t number = message.number;
+    const std::string what = where(at, shard) + ", number " + text(number) + " of node " + sender.name();
+    if (message.fate == Fate::open) throw Violation("nothing is delivered before it is committed: " + what);
+    if (message.size != event.size_bytes || !filled(sender, shard, number, event.data, event.size_bytes))
+        throw Violation("no gaps, no duplicates, nothing corrupted, in the order sent: " + what + " has " +
+                        text(event.size_bytes) + " bytes, sent were " + text(message.size));
+    const uint32_t kind = message.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+    if (event.kind != kind) throw Violation("a message keeps its kind: " + what);
+    const bool own = sender == at.self;
+    if (own != ((event.flags & DERECHO_FLAG_OWN) != 0)) throw Violation("own messages are marked: " + what);
+    if ((event.flags & ~DERECHO_FLAG_OWN) != message.flags) throw Violation("a message keeps its flags: " + what);
+    if (own && event.id != message.ticket)
+        throw Violation("own messages bear their ticket: " + what + " bears " + text(event.id) + ", not " +
+                        text(message.ticket));
+    if (event.version <= at.last_version[shard]) throw Violation("versions grow: " + what);
+    if (event.version >> 44 != raw(at.view.id)) throw Violation("versions begin with their view: " + what);
+    at.last_version[shard] = event.version;
+
+    State& state = at.states[shard];
+    state.next[sender] = place_sent + 1;
+    state.hash = mix(mix(state.hash, seed_of(sender, shard, number)), event.version);
+    ++state.messages;
+    const Entry entry{sender, number, event.version, event.timestamp_ns, state.hash, event.kind};
+    Log& log = logs_[{raw(at.view.id), shard}];
+    const uint64_t place = at.taken[shard]++;
+    if (place < log.entries.size()) {
+        const Entry& first = log.entries[place];
+        const std::string other = " where node " + log.longest_by.name() + " has number " + text(first.number) +
+                                  " of node " + first.sender.name();
+        if (first.sender != sender || first.number != number) throw Violation("total order: " + what + other);
+        if (first.version != entry.version) throw Violation("versions are the same everywhere: " + what + other);
+        if (first.timestamp != entry.timestamp) throw Violation("timestamps are the same everywhere: " + what + other);
+        if (first.hash_after != entry.hash_after) throw Violation("equal states: " + what + other);
+        return number;
+    }
+    if (log.ended)
+        throw Violation("a delivered message is delivered by every survivor: " + what + ", but node " +
+                        log.ended_by.name() + " went on to the next view after " + text(log.entries.size()));
+    uint64_t& last = last_timestamp_[{sender, shard}];
+    if (event.timestamp_ns < last) throw Violation("timestamps of a sender never go back: " + what);
+    last = event.timestamp_ns;
+    log.entries.push_back(entry);
+    log.longest_by = at.self;
+    ++messages_;
+    return number;
+}
+
+void Ledger::closed(Replica& at, derecho_status status) {
+    if (at.closed) throw Violation("CLOSED comes once: node " + at.self.name());
+    if (status == DERECHO_CLOSED && !leavers_.contains(at.self))
+        throw Violation("only who asked to leave has left: node " + at.self.name());
+    at.closed = true;
+}
+
+// ------------------------------------------------------------------------------------------------- the end
+
+void Ledger::check_chain() const {
+    for (const auto& [id, view] : views_) {
+        const auto before = views_.find(id - 1);
+        if (before == views_.end()) continue;
+        size_t kept = 0;
+        for (const Member& member : before->second.members) {
+            const Life life{raw(member.node), member.incarnation};
+            kept += view.holds(member.node, member.incarnation) || leavers_.contains(life);
+        }
+        if (2 * kept <= before->second.members.size())
+            throw Violation("primary partition: " + members(view) + " has no majority of " + members(before->second));
+    }
+}
+
+void Ledger::check_all_delivered(const Life& sender, const Replica& at) const {
+    for (uint32_t shard = 0; shard < shards_; ++shard) {
+        const auto found = sent_.find({sender, shard});
+        if (found == sent_.end()) continue;
+        const auto& all = found->second.in_order;
+        const auto next = at.states[shard].next.find(sender);
+        for (uint64_t n = next == at.states[shard].next.end() ? 0 : next->second; n < all.size(); ++n)
+            if (all[n].fate != Fate::aborted)
+                throw Violation("nothing is lost: number " + text(all[n].number) + " of node " + sender.name() +
+                                " in shard " + text(shard) + (all[n].fate == Fate::open ? " (open)" : "") +
+                                " never came to node " + at.self.name() + ", which is in view " + text(raw(at.view.id)));
+    }
+}
+
+void Ledger::check_equal(const Replica& a, const Replica& b) const {
+    const std::string who = "node " + a.self.name() + " and node " + b.self.name();
+    if (!(a.view == b.view)) throw Violation("one last view: " + who + " have " + members(a.view) + ", " + members(b.view));
+    for (uint32_t shard = 0; shard < shards_; ++shard)
+        if (a.states[shard].hash != b.states[shard].hash)
+            throw Violation("equal states: " + who + " differ in shard " + text(shard) + " after " +
+                            text(a.states[shard].messages) + " and " + text(b.states[shard].messages) + " messages");
+}
+
+}  // namespace libderecho::sim

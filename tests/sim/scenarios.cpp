@@ -1,0 +1,206 @@
+#include "sim/scenarios.hpp"
+
+#include <algorithm>
+
+namespace libderecho::sim {
+namespace {
+
+// Run `act` on the process that `pick` finds at that time, if there is one.
+void then(World& world, Instant when, std::function<Process*()> pick, std::function<void(Process&)> act) {
+    world.at(when, [pick = std::move(pick), act = std::move(act)] {
+        if (Process* process = pick()) act(*process);
+    });
+}
+
+Instant after(World& world, uint64_t least_ns, uint64_t most_ns) {
+    return world.now() + Duration{world.random().magnitude(least_ns, most_ns)};
+}
+
+void crash_one(World& world) {
+    then(world, world.some_time(), [&] { return world.some_member(); },
+         [&](Process& process) { world.crash(process, world.some_death()); });
+}
+
+void crash_leader(World& world) {
+    then(world, world.some_time(), [&] { return world.leader(); }, [&](Process& process) {
+        world.coverage().hit("leader crashed");
+        world.crash(process, world.some_death());
+    });
+}
+
+// A crash or a join sets off a change of view; the leader dies after so many steps of it.
+void crash_leader_in_change(World& world) {
+    const bool by_join = world.random().chance(0.4);
+    const Instant when = world.some_time(true);
+    world.at(when, [&world, by_join] {
+        const auto all = world.members();
+        if (all.size() < 3) return;
+        const uint64_t count = world.random().between(1, 24);
+        const Death death = world.random().chance(0.5) ? Death::cut : world.some_death();
+        world.crash_at_push(*all.front(), count, true, death);
+        world.coverage().hit("leader told to crash in a view change");
+        if (by_join)
+            world.start(world.nodes());
+        else if (all.size() > 4)
+            world.crash(*all.back(), world.some_death());
+        else
+            world.leave(*all.back());
+    });
+}
+
+// One after the other, some of them in the middle of the change that the last one set off.
+void cascade(World& world) {
+    const uint64_t count = world.random().between(2, 4);
+    const Instant first = world.some_time(true);
+    for (uint64_t n = 0; n < count; ++n) {
+        const Instant when = first + Duration{n * world.random().magnitude(1'000, 8'000'000)};
+        then(world, when, [&] { return world.random().chance(0.5) ? world.leader() : world.some_member(); },
+             [&](Process& process) {
+                 if (world.random().chance(0.5)) return world.crash(process, world.some_death());
+                 world.crash_at_push(process, world.random().between(1, 30), world.random().chance(0.7),
+                                     world.some_death());
+             });
+    }
+}
+
+void pauses(World& world) {
+    for (uint64_t n = world.random().between(1, 4); n > 0; --n)
+        then(world, world.some_time(), [&] { return world.some_member(); },
+             [&](Process& process) { world.pause(process, world.random().magnitude(1'000'000, 40'000'000)); });
+}
+
+void partition(World& world) {
+    for (uint64_t n = world.random().between(1, 2); n > 0; --n) {
+        const Instant from = world.some_time();
+        const Instant to = from + Duration{world.random().magnitude(1'000'000, 30'000'000)};
+        const uint64_t group = world.random().between(1, (1ull << world.nodes()) - 2);
+        const bool one_way = world.random().chance(0.3);
+        for (uint32_t a = 0; a < world.nodes(); ++a)
+            for (uint32_t b = 0; b < world.nodes(); ++b) {
+                if ((group >> a & 1) == (group >> b & 1) || (one_way && (group >> a & 1) == 0)) continue;
+                world.at(from, [&world, a, b] { world.network().block(NodeId{a}, NodeId{b}, true); });
+                world.at(to, [&world, a, b] { world.network().block(NodeId{a}, NodeId{b}, false); });
+            }
+    }
+}
+
+void broken_connections(World& world) {
+    for (uint64_t n = world.random().between(1, 3); n > 0; --n)
+        world.at(world.some_time(), [&world] {
+            Process* a = world.some_member();
+            Process* b = world.some_member();
+            if (!a || a == b) return;
+            world.coverage().hit("connection of two live members broke");
+            world.network().cut(*a->fabric, *b->fabric);
+        });
+}
+
+void join_some(World& world, uint64_t count) {
+    const Instant together = world.some_time();
+    const bool all_at_once = world.random().chance(0.3);
+    for (uint64_t n = 0; n < count; ++n) {
+        const uint32_t node = world.nodes() + static_cast<uint32_t>(n);
+        world.at(all_at_once ? together : world.some_time(), [&world, node] { world.start(node); });
+    }
+}
+
+void joins(World& world) { join_some(world, world.random().between(1, 4)); }
+
+void joiner_crashes(World& world) {
+    const uint32_t node = world.nodes();
+    world.at(world.some_time(), [&world, node] {
+        Process* joiner = world.start(node);
+        if (!joiner) return;
+        world.coverage().hit("joiner told to crash");
+        if (world.random().chance(0.6)) {
+            world.crash_at_push(*joiner, world.random().between(1, 60), false, world.some_death());
+        } else {
+            then(world, after(world, 10'000, 10'000'000), [&world, node] { return world.alive(node); },
+                 [&world](Process& process) { world.crash(process, world.some_death()); });
+        }
+        if (world.random().chance(0.5))
+            world.at(after(world, 1'000'000, 10'000'000), [&world, node] { world.start(node); });
+    });
+}
+
+void donor_crashes(World& world) {
+    join_some(world, 1);
+    auto done = std::make_shared<bool>(false);
+    world.on_transfer = [&world, done](Process& donor, NodeId joiner) {
+        if (*done || raw(joiner) != world.nodes()) return;
+        *done = true;
+        const Life life = donor.life;
+        then(world, after(world, 1'000, 1'000'000),
+             [&world, life]() -> Process* {
+                 Process* process = world.alive(life.node);
+                 return process && process->life == life ? process : nullptr;
+             },
+             [&world](Process& process) { world.crash(process, world.some_death()); });
+    };
+}
+
+void leaves(World& world) {
+    const uint64_t count = world.random().between(1, world.nodes());
+    const Instant together = world.some_time();
+    const bool all_at_once = world.random().chance(0.3);
+    for (uint64_t n = 0; n < count; ++n)
+        then(world, all_at_once ? together : world.some_time(),
+             [&] { return world.random().chance(0.4) ? world.leader() : world.some_member(); },
+             [&](Process& process) { world.leave(process); });
+}
+
+// Nodes die one at a time, each only when the one before was replaced.
+void comes_and_goes(World& world) {
+    world.restarts = true;
+    const auto beat = std::make_shared<std::function<void()>>();
+    *beat = [&world, weak = std::weak_ptr(beat)] {
+        const auto all = world.members();
+        if (all.size() == world.nodes() && !world.changing()) {
+            Process& victim = *all[world.random().below(all.size())];
+            if (world.random().chance(0.7))
+                world.crash(victim, world.some_death());
+            else
+                world.leave(victim);
+        }
+        if (const auto self = weak.lock())
+            world.at(after(world, 1'000'000, 4'000'000), [self] { (*self)(); });
+    };
+    world.at(world.some_time(true), [beat] { (*beat)(); });
+}
+
+void chaos(World& world) {
+    world.restarts = world.random().chance(0.7);
+    const std::vector<std::function<void(World&)>> faults{crash_one, crash_leader_in_change, pauses, partition,
+                                                          broken_connections, joins, joiner_crashes, leaves, cascade};
+    for (uint64_t n = world.random().between(2, 5); n > 0; --n) faults[world.random().below(faults.size())](world);
+}
+
+}  // namespace
+
+const std::vector<Scenario>& scenarios() {
+    static const std::vector<Scenario> all{
+        {.name = "steady", .plan = nullptr},
+        {.name = "crash_one", .nodes_min = 3, .plan = crash_one},
+        {.name = "crash_leader", .nodes_min = 3, .plan = crash_leader},
+        {.name = "crash_leader_in_change", .nodes_min = 4, .plan = crash_leader_in_change},
+        {.name = "cascade", .survives = false, .plan = cascade},
+        {.name = "pauses", .survives = false, .rough_weather = true, .plan = pauses},
+        {.name = "partition", .survives = false, .plan = partition},
+        {.name = "broken_connections", .survives = false, .plan = broken_connections},
+        {.name = "joins", .nodes_max = 3, .plan = joins},
+        {.name = "joiner_crashes", .nodes_min = 3, .plan = joiner_crashes},
+        {.name = "donor_crashes", .nodes_min = 3, .plan = donor_crashes},
+        {.name = "leaves", .plan = leaves},
+        {.name = "comes_and_goes", .nodes_min = 3, .plan = comes_and_goes},
+        {.name = "chaos", .survives = false, .rough_weather = true, .plan = chaos},
+    };
+    return all;
+}
+
+const Scenario& scenario(const std::string& name) {
+    for (const Scenario& one : scenarios())
+        if (one.name == name) return one;
+    std::abort();
+}
+
+}  // namespace libderecho::sim

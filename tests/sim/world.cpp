@@ -1,0 +1,421 @@
+#include "sim/world.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace libderecho::sim {
+namespace {
+
+constexpr uint64_t kRingBytes = limits::ring_bytes_min;
+constexpr Duration kHeartbeat = microseconds(500);
+constexpr Duration kSuspectAfter = milliseconds(6);
+constexpr Duration kRetryContact = microseconds(400);
+constexpr Duration kPatience = milliseconds(400);  // after the last fault, to the end of all its consequences
+
+std::string address_of(uint32_t node) { return "sim:" + std::to_string(node); }
+
+Weather draw_weather(Random random, bool rough) {
+    Weather weather;
+    weather.delay_max_ns = random.magnitude(2'000, 40'000);
+    weather.stall = random.chance(0.5) ? 0 : 0.003;
+    weather.stall_max_ns = rough ? 15'000'000 : 1'500'000;
+    weather.tear = random.chance(0.3) ? 0 : 0.2;
+    weather.scatter = random.chance(0.3) ? 0 : 0.4;
+    weather.copy_early = random.chance(0.3) ? 1 : 0.4;
+    weather.mid_step = random.chance(0.3) ? 0 : 0.02;
+    return weather;
+}
+
+Random stream(uint64_t seed, uint64_t number) { return Random(Random(seed * 1000 + number).next()); }
+
+}  // namespace
+
+World::World(uint64_t seed, const Scenario& scenario)
+    : scenario_(scenario),
+      random_(stream(seed, 0)),
+      network_(stream(seed, 1).next(), draw_weather(stream(seed, 2), scenario.rough_weather)),
+      nodes_(static_cast<uint32_t>(random_.between(scenario.nodes_min, scenario.nodes_max))),
+      shards_(random_.chance(0.3) ? 2 : 1),
+      ledger_(shards_),
+      start_(network_.now()),
+      faults_end_(start_ + Duration{random_.between(8'000'000, 30'000'000)}),
+      theme_(random_.below(6)),
+      hosts_(random_.chance(0.25) ? 1 : random_.chance(0.5) ? nodes_ + 8 : 2),
+      traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
+    network_.on_wake = [this](SimFabric& fabric) {
+        for (const auto& process : processes_)
+            if (process->fabric == &fabric)
+                process->next_step = std::min(process->next_step, now() + Duration{random_.magnitude(100, 5'000)});
+    };
+}
+
+World::~World() = default;
+
+void World::trace(const std::string& line) const {
+    if (traced_) std::fprintf(stderr, "%10.3f us  %s\n", static_cast<double>((now() - start_).ns) / 1e3, line.c_str());
+}
+
+// ------------------------------------------------------------------------------------------------- what happens
+
+void World::run() {
+    for (uint32_t node = 0; node < nodes_; ++node)
+        at(start_ + Duration{node == 0 ? 0 : random_.magnitude(1'000, 4'000'000)}, [this, node] { start(node); });
+    if (scenario_.plan) scenario_.plan(*this);
+    run_until(faults_end_);
+    calm_down();
+    const Instant end = now() + kPatience;
+    std::optional<std::string> why = unsettled();
+    while (why && now() < end) {
+        run_until(now() + milliseconds(1));
+        why = unsettled();
+    }
+    if (why) throw Violation("liveness: " + *why + "\n" + describe());
+    final_checks();
+}
+
+void World::at(Instant when, std::function<void()> act) { actions_.push({when, actions_made_++, std::move(act)}); }
+
+Instant World::some_time(bool early) {
+    const uint64_t whole = (faults_end_ - start_).ns;
+    return start_ + Duration{early ? random_.between(whole / 10, whole / 2) : random_.between(1'000'000, whole)};
+}
+
+void World::run_until(Instant end) {
+    while (true) {
+        Process* first = nullptr;
+        for (const auto& process : processes_)
+            if (process->alive && (!first || process->next_step < first->next_step)) first = process.get();
+        const Instant step_at = first ? first->next_step : kNever;
+        const Instant action_at = actions_.empty() ? kNever : actions_.top().at;
+        const Instant next = std::max(now(), std::min({step_at, action_at, network_.next()}));
+        if (next > end) break;
+        network_.advance_to(next);
+        if (action_at <= next) {
+            auto act = actions_.top().act;
+            actions_.pop();
+            act();
+        } else if (step_at <= next) {
+            step(*first);
+        }
+    }
+    network_.advance_to(end);
+}
+
+void World::step(Process& process) {
+    if (now() < process.paused_until) {
+        process.next_step = process.paused_until;
+        return;
+    }
+    const Now clocks{now(), static_cast<uint64_t>(static_cast<int64_t>(now().ns) + process.clock_skew_ns)};
+    const bool moved = process.group->step(clocks);
+    if (!process.fabric->alive()) return bury(process, "crashed in the middle of a step");
+    const bool acted = process.application->act(now());
+    if (!process.fabric->alive()) return bury(process, "crashed while its application acted");
+    note_view(process);
+    Instant next = std::min(process.group->next_deadline(), process.application->next_wish());
+    if (moved || acted) next = now();
+    process.next_step = std::max(next, now()) + Duration{random_.magnitude(200, 8'000)};
+    if (next == kNever) process.next_step = kNever;
+    after_step(process);
+}
+
+void World::note_view(Process& process) {
+    const View* view = process.group->view();
+    if (!view || raw(view->id) == process.view) return;
+    process.view = raw(view->id);
+    trace("node " + process.life.name() + " installs view " + std::to_string(process.view));
+    const auto [known, fresh] = installed_.try_emplace(process.view, *view);
+    if (!(known->second == *view))
+        throw Violation("primary partition: node " + process.life.name() + " installed another view " +
+                        std::to_string(process.view) + " than others");
+}
+
+// An ended process tells its application so and exits a while later.
+void World::after_step(Process& process) {
+    if (process.group->phase() != Group::Phase::ended) return;
+    const Status& end = process.group->end();
+    if (end.ok()) throw Violation("who ended knows why: node " + process.life.name());
+    const bool told = process.application->replica().closed;
+    if (!told && process.view != 0) return;  // events are still to be taken
+    trace("node " + process.life.name() + " ended: " + status_name(end.code) + ", " + end.detail);
+    if (end.code == DERECHO_NO_MAJORITY) coverage_.hit("stopped without majority");
+    if (end.code == DERECHO_EJECTED) coverage_.hit(process.was_paused ? "ejected after a pause" : "ejected");
+    if (end.code == DERECHO_STATE_LOST) coverage_.hit("state lost");
+    if (end.code == DERECHO_DUPLICATE) coverage_.hit("refused as a duplicate");
+    if (end.code == DERECHO_CLOSED) coverage_.hit("left");
+    network_.kill(*process.fabric, Death::clean);
+    bury(process, "exited");
+}
+
+void World::bury(Process& process, const char* how) {
+    trace("node " + process.life.name() + " " + how);
+    if (changing()) coverage_.hit("died during a view change");
+    process.alive = false;
+    process.application->drop();
+    process.group.reset();
+    if (restarts && !calming_) maybe_restart(process.life.node);
+}
+
+void World::maybe_restart(uint32_t node) {
+    at(now() + Duration{random_.magnitude(10'000, 8'000'000)}, [this, node] {
+        if (!calming_ && start(node)) coverage_.hit("a node came back as a new life");
+    });
+}
+
+// ------------------------------------------------------------------------------------------------- processes
+
+Manners World::draw_manners() {
+    Manners manners;
+    manners.send_pause_ns = random_.magnitude(20'000, 2'000'000);
+    manners.burst_max = static_cast<uint32_t>(random_.magnitude(1, 32));
+    manners.batch_max = static_cast<uint32_t>(random_.magnitude(1, 128));
+    if (random_.chance(0.2)) manners.send_pause_ns = 0;
+    if (theme_ == 1) {  // large messages: rings wrap
+        manners.size_max = 8'000;
+        manners.huge = 0.03;
+        manners.burst_max = 8;
+    }
+    if (theme_ == 2) {  // slow consumers
+        manners.sleepy = random_.chance(0.5) ? 0.05 : 0;
+        manners.sleep_ns = 4'000'000;
+        manners.size_max = 2'000;
+    }
+    if (theme_ == 3) {  // much is held
+        manners.hold_claim = 0.3;
+        manners.hold_claim_ns = 4'000'000;
+        manners.hold_lease = 0.5;
+        manners.hold_lease_ns = 2'000'000;
+    }
+    if (theme_ == 4) manners.send_pause_ns = random_.chance(0.5) ? 30'000 : 0;  // one or few senders
+    return manners;
+}
+
+Process* World::alive(uint32_t node) {
+    for (const auto& process : processes_)
+        if (process->alive && process->life.node == node) return process.get();
+    return nullptr;
+}
+
+Process* World::start(uint32_t node) {
+    if (alive(node)) return nullptr;
+    const Life life{node, ++incarnations_[node]};
+    auto made = std::make_unique<Process>();
+    Process& process = *made;
+    process.life = life;
+    process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), node % hosts_});
+    process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2'000'000)) - 1'000'000;
+    GroupOptions options;
+    options.self = NodeId{node};
+    options.incarnation = life.incarnation;
+    options.address = address_of(node);
+    // Only the first life of node 0 may found the group.
+    const uint32_t known = std::max(nodes_, 3u);
+    if (node == 0 && life.incarnation == 1) options.contacts.push_back(address_of(0));
+    for (uint32_t n = 0; n < known; ++n) {
+        const bool self_first = options.contacts.empty() && n == node;
+        if (!self_first && (n != 0 || options.contacts.empty())) options.contacts.push_back(address_of(n));
+    }
+    for (uint32_t k = 0; k < shards_; ++k) options.services.push_back({"service" + std::to_string(k), k});
+    options.ring_bytes = kRingBytes;
+    options.message_max_bytes = kRingBytes / limits::ring_share;
+    options.heartbeat = kHeartbeat;
+    options.suspect_after = kSuspectAfter;
+    options.retry_contact = kRetryContact;
+    const Now clocks{now(), now().ns};
+    process.group = std::make_unique<Group>(options, *process.fabric, clocks);
+    process.application = std::make_unique<Application>(life, *process.group, ledger_, coverage_, draw_manners(),
+                                                        random_.fork());
+    if (calming_) process.application->calm_down(now());
+    process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
+                                                             const State& state) {
+        send_state(process, joiner, shard, request, state);
+    };
+    process.next_step = now() + Duration{random_.magnitude(200, 50'000)};
+    processes_.push_back(std::move(made));
+    trace("node " + life.name() + " starts");
+    return &process;
+}
+
+void World::crash(Process& process, Death death) {
+    if (!process.alive) return;
+    network_.kill(*process.fabric, death);
+    bury(process, death == Death::silent ? "crashed silently" : "crashed");
+}
+
+void World::crash_at_push(Process& process, uint64_t count, bool of_rows_only, Death death) {
+    auto left = std::make_shared<uint64_t>(count);
+    process.fabric->on_post = [this, &process, left, of_rows_only, death](const SimFabric::Post& post) {
+        if (of_rows_only && (post.kind == SimFabric::Post::Kind::flush || post.region_bytes >= kRingBytes)) return;
+        if (--*left > 0) return;
+        process.fabric->on_post = nullptr;  // this very function: nothing of it may be used below
+        network_.kill(*process.fabric, death);
+    };
+}
+
+void World::pause(Process& process, uint64_t for_ns) {
+    trace("node " + process.life.name() + " pauses for " + std::to_string(for_ns / 1000) + " us");
+    process.paused_until = now() + Duration{for_ns};
+    process.was_paused = true;
+}
+
+void World::leave(Process& process) {
+    if (!process.member() || process.leaving) return;
+    trace("node " + process.life.name() + " leaves");
+    process.leaving = true;
+    ledger_.left(process.life);
+    process.group->leave();
+    process.next_step = now();
+}
+
+Death World::some_death() {
+    const uint64_t n = random_.below(4);
+    return n == 0 ? Death::clean : n == 1 ? Death::silent : Death::cut;
+}
+
+std::vector<Process*> World::members() {
+    std::vector<Process*> found;
+    if (installed_.empty()) return found;
+    for (const Member& member : installed_.rbegin()->second.members) {
+        Process* process = alive(raw(member.node));
+        if (process && process->life.incarnation == member.incarnation && process->member()) found.push_back(process);
+    }
+    return found;
+}
+
+Process* World::leader() {
+    const auto all = members();
+    return all.empty() ? nullptr : all.front();
+}
+
+Process* World::some_member() {
+    const auto all = members();
+    return all.empty() ? nullptr : all[random_.below(all.size())];
+}
+
+bool World::changing() const {
+    for (const auto& process : processes_)
+        if (process->alive && process->view != 0 && process->view != installed_.rbegin()->first) return true;
+    return false;
+}
+
+// ------------------------------------------------------------------------------------------------- state transfer
+
+void World::send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId request, const State& state) {
+    trace("node " + donor.life.name() + " sends its state of shard " + std::to_string(shard) + " to node " +
+          std::to_string(raw(joiner)));
+    if (on_transfer) on_transfer(donor, joiner);
+    auto copy = std::make_shared<State>(state);
+    at(now() + Duration{random_.magnitude(5'000, 3'000'000)},
+       [this, from = donor.life, joiner, shard, request, copy] { state_arrives(from, joiner, shard, request, copy); });
+}
+
+void World::state_arrives(Life donor, NodeId joiner, uint32_t shard, ViewId request, std::shared_ptr<State> state) {
+    const Process* sender = alive(donor.node);
+    const bool donor_lives = sender && sender->life == donor;
+    if (!donor_lives) coverage_.hit("donor died during the transfer");
+    if (!donor_lives && random_.chance(0.5)) return;  // it had not sent everything
+    Process* process = alive(raw(joiner));
+    if (!process || process->view < raw(request)) {
+        if (!process) coverage_.hit("joiner died during the transfer");
+        if (process && donor_lives)
+            at(now() + microseconds(100), [=, this] { state_arrives(donor, joiner, shard, request, state); });
+        return;
+    }
+    const bool early = now() < process->paused_until ||
+                       !process->application->state_arrived(shard, request, NodeId{donor.node}, *state);
+    if (early)
+        at(now() + microseconds(100), [=, this] { state_arrives(donor, joiner, shard, request, state); });
+    else
+        process->next_step = std::min(process->next_step, now());
+}
+
+// ------------------------------------------------------------------------------------------------- the end
+
+void World::calm_down() {
+    trace("faults end");
+    calming_ = true;
+    for (const auto& process : processes_) {
+        if (!process->alive) continue;
+        for (const auto& other : processes_) network_.block(NodeId{process->life.node}, NodeId{other->life.node}, false);
+        process->fabric->on_post = nullptr;
+        process->paused_until = now();
+        process->next_step = now();
+        process->application->calm_down(now());
+    }
+}
+
+// The newest view has lost half or more of its members: whoever is left of it cannot go on.
+bool World::group_is_lost() {
+    if (installed_.empty()) return !alive(0) || alive(0)->life.incarnation != 1;
+    return 2 * members().size() <= installed_.rbegin()->second.members.size();
+}
+
+std::optional<std::string> World::unsettled() {
+    const bool lost = group_is_lost();
+    std::vector<Process*> left;
+    for (const auto& process : processes_) {
+        if (!process->alive) continue;
+        const std::string who = "node " + process->life.name();
+        if (lost) {
+            if (process->group->phase() == Group::Phase::joining) continue;
+            return who + " goes on though the group is lost";
+        }
+        if (process->group->phase() == Group::Phase::ended) return who + " ended, but its application was not told";
+        if (!process->member()) return who + " has not joined: " + process->group->end().detail;
+        if (process->group->has_events() || !process->application->calm()) return who + " has not done all its work";
+        left.push_back(process.get());
+    }
+    if (lost || installed_.empty()) return std::nullopt;
+    const auto in_view = members();
+    const View& newest = installed_.rbegin()->second;
+    if (in_view.size() != newest.members.size())
+        return "the last view, " + std::to_string(raw(newest.id)) + ", still has dead members";
+    if (in_view.size() != left.size()) return "some live node is in no view";
+    for (Process* process : left) {
+        const auto& replica = process->application->replica();
+        if (!(replica.view == newest)) return "node " + process->life.name() + " has not taken the last view";
+        for (uint32_t shard = 0; shard < shards_; ++shard)
+            if (!replica.has_state[shard]) return "node " + process->life.name() + " has no state";
+        try {
+            for (Process* sender : left) ledger_.check_all_delivered(sender->life, replica);
+        } catch (const Violation& missing) {
+            return missing.what();
+        }
+    }
+    return std::nullopt;
+}
+
+void World::final_checks() {
+    if (group_is_lost()) {
+        coverage_.hit("the group was lost");
+        if (scenario_.survives) throw Violation("liveness: the group stopped though a majority was left\n" + describe());
+    }
+    ledger_.check_chain();
+    const auto left = members();
+    for (Process* process : left) ledger_.check_equal(left.front()->application->replica(), process->application->replica());
+}
+
+std::string World::describe() const {
+    std::string text;
+    for (const auto& process : processes_) {
+        text += "  node " + process->life.name() + " view " + std::to_string(process->view) + " taken " +
+                std::to_string(raw(process->application->replica().view.id));
+        if (process->alive) {
+            static constexpr const char* phases[] = {"joining", "client", "member", "ended"};
+            text += std::string(" ") + phases[static_cast<int>(process->group->phase())] + " " +
+                    process->group->end().detail;
+        } else {
+            text += " dead";
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+std::string World::summary() const {
+    return std::to_string(processes_.size()) + " processes, " + std::to_string(ledger_.views()) + " views, " +
+           std::to_string(ledger_.messages()) + " messages, " + std::to_string((now() - start_).ns / 1000) + " us";
+}
+
+}  // namespace libderecho::sim

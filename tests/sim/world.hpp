@@ -1,0 +1,131 @@
+// Some processes of one group, each a Group over its SimFabric with an Application, in virtual time and one thread.
+// Everything follows from the seed. run() throws a Violation when a promise is broken.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "group/group.hpp"
+#include "sim/application.hpp"
+#include "sim/coverage.hpp"
+#include "sim/ledger.hpp"
+#include "sim/sim_network.hpp"
+
+namespace libderecho::sim {
+
+class World;
+
+struct Scenario {
+    std::string name;
+    uint32_t nodes_min = 2, nodes_max = 5;
+    // Whether the group must outlive the faults: those that are left have a majority and nobody is suspected wrongly.
+    bool survives = true;
+    bool rough_weather = false;
+    std::function<void(World&)> plan;  // schedules the faults
+};
+
+struct Process {
+    Life life;
+    SimFabric* fabric = nullptr;
+    std::unique_ptr<Group> group;
+    std::unique_ptr<Application> application;
+    Instant next_step{};
+    Instant paused_until{};
+    int64_t clock_skew_ns = 0;
+    bool alive = true;
+    bool was_paused = false;
+    bool leaving = false;
+    uint64_t view = 0;  // installed
+
+    bool member() const { return alive && group->phase() == Group::Phase::member; }
+};
+
+class World {
+public:
+    World(uint64_t seed, const Scenario& scenario);
+    ~World();
+
+    void run();
+
+    // ---- for scenarios
+    Random& random() { return random_; }
+    Instant now() const { return network_.now(); }
+    Network& network() { return network_; }
+    Coverage& coverage() { return coverage_; }
+    uint32_t nodes() const { return nodes_; }
+    Instant faults_end() const { return faults_end_; }
+    // Some time while messages flow; early in the run if asked so.
+    Instant some_time(bool early = false);
+    void at(Instant when, std::function<void()> act);
+    Process* start(uint32_t node);  // null if it lives already, or its address is still taken
+    void crash(Process& process, Death death);
+    // Right after its count-th push from now on: of anything, or of the slow columns of a view.
+    void crash_at_push(Process& process, uint64_t count, bool of_rows_only, Death death);
+    void pause(Process& process, uint64_t for_ns);
+    void leave(Process& process);
+    Death some_death();
+    Process* leader();                // lowest-ranked live member of the newest view
+    Process* some_member();
+    std::vector<Process*> members();  // live, of the newest view, by rank
+    Process* alive(uint32_t node);
+    // Called when somebody is asked for a state.
+    std::function<void(Process& donor, NodeId joiner)> on_transfer;
+    // A node that is no more comes back, as a new life, after a while.
+    bool restarts = false;
+    bool changing() const;  // some live member has not installed the newest view, or wedged
+
+    // One line to say how it went.
+    std::string summary() const;
+
+private:
+    struct Action {
+        Instant at;
+        uint64_t number;
+        std::function<void()> act;
+        bool operator<(const Action& other) const {
+            return at != other.at ? at > other.at : number > other.number;
+        }
+    };
+    void run_until(Instant end);
+    void step(Process& process);
+    void after_step(Process& process);
+    void bury(Process& process, const char* how);
+    void note_view(Process& process);
+    void maybe_restart(uint32_t node);
+    void send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId request, const State& state);
+    void state_arrives(Life donor, NodeId joiner, uint32_t shard, ViewId request, std::shared_ptr<State> state);
+    Manners draw_manners();
+    void calm_down();
+    std::optional<std::string> unsettled();
+    bool group_is_lost();
+    void final_checks();
+    std::string describe() const;
+    void trace(const std::string& line) const;
+
+    const Scenario& scenario_;
+    Random random_;
+    Network network_;
+    Coverage coverage_;
+    uint32_t nodes_;
+    uint32_t shards_;
+    Ledger ledger_;
+    Instant start_;
+    Instant faults_end_;
+    uint64_t theme_;
+    uint32_t hosts_;
+    bool calming_ = false;
+    uint64_t actions_made_ = 0;
+    std::priority_queue<Action> actions_;
+    std::vector<std::unique_ptr<Process>> processes_;
+    std::map<uint32_t, uint64_t> incarnations_;
+    std::map<uint64_t, View> installed_;
+    bool founded_ = false;
+    const bool traced_;
+};
+
+}  // namespace libderecho::sim
