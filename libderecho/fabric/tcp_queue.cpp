@@ -24,8 +24,8 @@ bool TcpQueue::same_range(const Entry& a, const Entry& b) {
 TcpQueue::TcpQueue() : entries_(64) {}
 
 size_t TcpQueue::Entry::payload_bytes() const {
-    const FrameKind k = kind();
-    return k == FrameKind::data || k == FrameKind::counters ? header.length_bytes : 0;
+    const WireFrameKind k = kind();
+    return k == WireFrameKind::data || k == WireFrameKind::counters ? header.length_bytes : 0;
 }
 
 const std::byte* TcpQueue::Entry::payload() const {
@@ -39,7 +39,7 @@ void TcpQueue::grow() {
     entries_ = std::move(larger);
 }
 
-TcpQueue::Entry& TcpQueue::append(FrameKind kind, RegionId region, uint64_t offset, uint64_t length_bytes) {
+TcpQueue::Entry& TcpQueue::append(WireFrameKind kind, RegionId region, uint64_t offset, uint64_t length_bytes) {
     if (tail_ - head_ == entries_.size()) grow();
     Entry& entry = at(tail_++);
     entry.header = {.kind = static_cast<uint32_t>(kind),
@@ -60,18 +60,18 @@ void TcpQueue::set_payload(Entry& entry, std::span<const std::byte> bytes) {
     std::memcpy(const_cast<std::byte*>(entry.payload()), bytes.data(), bytes.size());
 }
 
-void TcpQueue::announce(RegionId region, uint64_t size_bytes) { append(FrameKind::announce, region, 0, size_bytes); }
+void TcpQueue::announce(RegionId region, uint64_t size_bytes) { append(WireFrameKind::announce, region, 0, size_bytes); }
 
-void TcpQueue::synced() { append(FrameKind::synced, {}, 0, 0); }
+void TcpQueue::synced() { append(WireFrameKind::synced, {}, 0, 0); }
 
 void TcpQueue::copied_data(RegionId region, uint64_t offset, std::span<const std::byte> bytes) {
-    set_payload(append(FrameKind::data, region, offset, bytes.size()), bytes);
+    set_payload(append(WireFrameKind::data, region, offset, bytes.size()), bytes);
 }
 
 void TcpQueue::data(RegionId region, const std::shared_ptr<const RegionMemory>& memory, uint64_t offset,
                     uint64_t size_bytes) {
     if (size_bytes == 0 || merge_data(region, offset, size_bytes)) return;
-    append(FrameKind::data, region, offset, size_bytes).memory = memory;
+    append(WireFrameKind::data, region, offset, size_bytes).memory = memory;
 }
 
 // Data may be sent earlier than it was pushed, never later: so it may join an entry that already waits.
@@ -81,8 +81,8 @@ bool TcpQueue::merge_data(RegionId region, uint64_t offset, uint64_t size_bytes)
     for (uint64_t i = tail_; i-- > last;) {
         Entry& entry = at(i);
         if (entry.dead || begun(i)) continue;
-        if (entry.kind() == FrameKind::counters) past_counter = true;
-        if (entry.kind() != FrameKind::data || !entry.memory || entry.header.region != region.value) continue;
+        if (entry.kind() == WireFrameKind::counters) past_counter = true;
+        if (entry.kind() != WireFrameKind::data || !entry.memory || entry.header.region != region.value) continue;
         const uint64_t begin = entry.header.offset, end = begin + entry.header.length_bytes;
         if (offset >= begin && offset + size_bytes <= end) return true;
         if (offset != end) return false;
@@ -97,7 +97,7 @@ void TcpQueue::counters(RegionId region, uint64_t offset, std::span<const std::b
     DERECHO_ASSERT(bytes.size() <= kCountersBytesMax);
     if (bytes.empty()) return;
     drop_older_value(region, offset, bytes.size());
-    set_payload(append(FrameKind::counters, region, offset, bytes.size()), bytes);
+    set_payload(append(WireFrameKind::counters, region, offset, bytes.size()), bytes);
     if (++waiting_counters_ >= kCompactAt) compact();
 }
 
@@ -107,11 +107,11 @@ void TcpQueue::drop_older_value(RegionId region, uint64_t offset, uint64_t size_
     for (uint64_t i = tail_; i-- > head_ && data_after_bytes < kMergeBytesMax;) {
         Entry& entry = at(i);
         if (entry.dead) continue;
-        if (entry.kind() == FrameKind::data) {
+        if (entry.kind() == WireFrameKind::data) {
             data_after_bytes += entry.header.length_bytes;
             continue;
         }
-        const bool same = entry.kind() == FrameKind::counters && entry.header.region == region.value &&
+        const bool same = entry.kind() == WireFrameKind::counters && entry.header.region == region.value &&
                           entry.header.offset == offset && entry.header.length_bytes == size_bytes;
         if (!same || entry.in_batch || begun(i)) return;
         --waiting_counters_;
@@ -128,7 +128,7 @@ void TcpQueue::drop_older_value(RegionId region, uint64_t offset, uint64_t size_
 // The first entry of which nothing is promised to the peer yet: neither begun nor part of a batch that was.
 uint64_t TcpQueue::first_untouched() const {
     if (head_ == tail_) return head_;
-    const bool in_sent_batch = at(head_).in_batch || (begun(head_) && at(head_).kind() == FrameKind::batch);
+    const bool in_sent_batch = at(head_).in_batch || (begun(head_) && at(head_).kind() == WireFrameKind::batch);
     if (!in_sent_batch) return begun(head_) ? head_ + 1 : head_;
     uint64_t i = head_ + 1;
     while (i != tail_ && at(i).in_batch) ++i;
@@ -144,8 +144,8 @@ void TcpQueue::compact() {
     uint64_t batch_bytes = 0;
     for (uint64_t i = tail_; i-- > first;) {
         const Entry& entry = at(i);
-        if (entry.dead || entry.kind() == FrameKind::batch) continue;
-        if (entry.kind() != FrameKind::counters) {
+        if (entry.dead || entry.kind() == WireFrameKind::batch) continue;
+        if (entry.kind() != WireFrameKind::counters) {
             others.push_back(i);
         } else if (std::none_of(newest.begin(), newest.end(), [&](uint64_t k) { return same_range(at(k), entry); })) {
             newest.push_back(i);
@@ -165,8 +165,8 @@ void TcpQueue::rebuild(uint64_t first, std::vector<Entry>& kept, size_t batch_at
     for (uint64_t i = first; i != tail_; ++i) release(at(i));
     tail_ = first;
     for (size_t i = 0; i < kept.size(); ++i) {
-        if (i == batch_at) append(FrameKind::batch, {}, 0, batch_bytes);
-        append(FrameKind::data, {}, 0, 0) = std::move(kept[i]);
+        if (i == batch_at) append(WireFrameKind::batch, {}, 0, batch_bytes);
+        append(WireFrameKind::data, {}, 0, 0) = std::move(kept[i]);
         at(tail_ - 1).in_batch = i >= batch_at;
     }
 }
@@ -209,7 +209,7 @@ void TcpQueue::sent(size_t size_bytes) {
 
 void TcpQueue::pop() {
     Entry& entry = at(head_++);
-    if (entry.kind() == FrameKind::counters && !entry.dead && waiting_counters_ > 0) --waiting_counters_;
+    if (entry.kind() == WireFrameKind::counters && !entry.dead && waiting_counters_ > 0) --waiting_counters_;
     release(entry);
 }
 

@@ -40,14 +40,14 @@ private:
     static constexpr size_t kInlineBytes = 64;
 
     struct Entry {
-        FrameHeader header;
+        WireFrameHeader header;
         std::array<std::byte, kInlineBytes> small;  // follows the header, so that both are one piece
         std::unique_ptr<std::byte[]> copied;
         std::shared_ptr<const RegionMemory> memory;
         bool dead = false;      // a newer value took its place
         bool in_batch = false;  // its frame is part of a batch's length
 
-        FrameKind kind() const { return static_cast<FrameKind>(header.kind); }
+        WireFrameKind kind() const { return static_cast<WireFrameKind>(header.kind); }
         size_t payload_bytes() const;
         bool is_inline() const { return !copied && !memory; }
         const std::byte* payload() const;
@@ -56,7 +56,7 @@ private:
 
     Entry& at(uint64_t index) { return entries_[index & (entries_.size() - 1)]; }
     const Entry& at(uint64_t index) const { return entries_[index & (entries_.size() - 1)]; }
-    Entry& append(FrameKind kind, RegionId region, uint64_t offset, uint64_t length_bytes);
+    Entry& append(WireFrameKind kind, RegionId region, uint64_t offset, uint64_t length_bytes);
     void set_payload(Entry& entry, std::span<const std::byte> bytes);
     void grow();
     void pop();

@@ -10,7 +10,7 @@ namespace libderecho {
 namespace {
 
 constexpr size_t kStagingBytes = 128 << 10;
-static_assert(kStagingBytes > sizeof(FrameHeader) + kBatchBytesMax);
+static_assert(kStagingBytes > sizeof(WireFrameHeader) + kBatchBytesMax);
 // While much of a payload is due, little more is asked for: then the next payload can go into place as well.
 constexpr size_t kLongPayloadBytes = 16 << 10;
 constexpr size_t kPeekBytes = 1024;
@@ -82,21 +82,21 @@ void TcpReceiver::take_into_place() {
 Status TcpReceiver::parse() {
     for (;;) {
         take_into_place();
-        if (left_bytes_ > 0 || staged_bytes() < sizeof(FrameHeader)) return {};
-        FrameHeader header;
+        if (left_bytes_ > 0 || staged_bytes() < sizeof(WireFrameHeader)) return {};
+        WireFrameHeader header;
         std::memcpy(&header, staged(), sizeof header);
         bool complete = true;
         if (Status status = frame(header, complete); !status.ok() || !complete) return status;
     }
 }
 
-Status TcpReceiver::frame(const FrameHeader& header, bool& complete) {
+Status TcpReceiver::frame(const WireFrameHeader& header, bool& complete) {
     const std::byte* payload = staged() + sizeof header;
     const size_t payload_staged = staged_bytes() - sizeof header;
-    const auto kind = static_cast<FrameKind>(header.kind);
+    const auto kind = static_cast<WireFrameKind>(header.kind);
     size_t whole = 0;  // bytes of it that must be staged at once
-    if (kind == FrameKind::counters || kind == FrameKind::batch) {
-        if (header.length_bytes > (kind == FrameKind::batch ? kBatchBytesMax : kCountersBytesMax))
+    if (kind == WireFrameKind::counters || kind == WireFrameKind::batch) {
+        if (header.length_bytes > (kind == WireFrameKind::batch ? kBatchBytesMax : kCountersBytesMax))
             return broken("a frame that is too long");
         whole = header.length_bytes;
         complete = payload_staged >= whole;
@@ -104,22 +104,22 @@ Status TcpReceiver::frame(const FrameHeader& header, bool& complete) {
     }
     begin_ += sizeof header + whole;
     switch (kind) {
-        case FrameKind::announce:
+        case WireFrameKind::announce:
             return mirrors_.announce({header.region}, header.length_bytes);
-        case FrameKind::data:
+        case WireFrameKind::data:
             return data(header);
-        case FrameKind::counters:
+        case WireFrameKind::counters:
             return counters(header, payload);
-        case FrameKind::batch:
+        case WireFrameKind::batch:
             return batch({payload, whole});
-        case FrameKind::synced:
+        case WireFrameKind::synced:
             mirrors_.synced();
             return {};
     }
     return broken("a frame of unknown kind " + std::to_string(header.kind));
 }
 
-Status TcpReceiver::data(const FrameHeader& header) {
+Status TcpReceiver::data(const WireFrameHeader& header) {
     std::byte* place = nullptr;
     if (!mirrors_.place({header.region}, header.offset, header.length_bytes, place))
         return broken("data outside region " + std::to_string(header.region));
@@ -129,7 +129,7 @@ Status TcpReceiver::data(const FrameHeader& header) {
     return {};
 }
 
-Status TcpReceiver::counters(const FrameHeader& header, const std::byte* payload) {
+Status TcpReceiver::counters(const WireFrameHeader& header, const std::byte* payload) {
     std::byte* place = nullptr;
     if (!mirrors_.place({header.region}, header.offset, header.length_bytes, place))
         return broken("counters outside region " + std::to_string(header.region));
@@ -139,11 +139,11 @@ Status TcpReceiver::counters(const FrameHeader& header, const std::byte* payload
 
 Status TcpReceiver::batch(std::span<const std::byte> frames) {
     while (!frames.empty()) {
-        FrameHeader header;
+        WireFrameHeader header;
         if (frames.size() < sizeof header) return broken("a malformed batch");
         std::memcpy(&header, frames.data(), sizeof header);
         frames = frames.subspan(sizeof header);
-        if (header.kind != static_cast<uint32_t>(FrameKind::counters) || header.length_bytes > frames.size())
+        if (header.kind != static_cast<uint32_t>(WireFrameKind::counters) || header.length_bytes > frames.size())
             return broken("a malformed batch");
         if (Status status = counters(header, frames.data()); !status.ok()) return status;
         frames = frames.subspan(header.length_bytes);

@@ -24,9 +24,9 @@ public:
 
 private:
     Status parse();
-    Status frame(const FrameHeader& header, bool& complete);
-    Status data(const FrameHeader& header);
-    Status counters(const FrameHeader& header, const std::byte* payload);
+    Status frame(const WireFrameHeader& header, bool& complete);
+    Status data(const WireFrameHeader& header);
+    Status counters(const WireFrameHeader& header, const std::byte* payload);
     Status batch(std::span<const std::byte> frames);
 
     std::byte* staged() { return staging_.data() + begin_; }

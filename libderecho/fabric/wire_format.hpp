@@ -133,7 +133,7 @@ static_assert(sizeof(UnixMessage) == 40);
 
 // ------------------------------------------------------------------------------------------------- tcp
 
-enum class FrameKind : uint32_t {
+enum class WireFrameKind : uint32_t {
     announce = 1,  // region, length = size of the region; nothing follows
     data = 2,      // length bytes for region at offset
     counters = 3,  // as data, at most kCountersBytesMax, words untorn
@@ -141,14 +141,14 @@ enum class FrameKind : uint32_t {
     synced = 5,    // every region that existed when the link came up has been sent
 };
 
-struct FrameHeader {
+struct WireFrameHeader {
     uint32_t kind = 0;
     uint32_t reserved = 0;
     uint64_t region = 0;
     uint64_t offset = 0;
     uint64_t length_bytes = 0;
 };
-static_assert(sizeof(FrameHeader) == 32);
+static_assert(sizeof(WireFrameHeader) == 32);
 
 inline constexpr size_t kCountersBytesMax = 4096;
 inline constexpr size_t kBatchBytesMax = 48 << 10;
