@@ -52,7 +52,7 @@ class RingFull(DerechoError):
     status = 1
 
 
-class Timeout(DerechoError, TimeoutError):  # noqa: N818 - named after what happened, as in asyncio
+class Timeout(DerechoError, TimeoutError):
     """The deadline passed; the text says what was waited for."""
 
     status = 2

@@ -79,9 +79,9 @@ def service(cls: Any = None, *, name: str | None = None) -> Any:
     Parameters
     ----------
     cls : type
-        Its methods with :func:`ordered` or :func:`query` are the interface. Optional: ``__derecho_save__(self) -> bytes``
-        and ``__derecho_load__(self, data: bytes) -> None`` for its state; by default the instance's attributes are
-        saved as MessagePack.
+        Its methods with :func:`ordered` or :func:`query` are the interface. It may define, for its state,
+        ``__derecho_save__(self) -> bytes`` and ``__derecho_load__(self, data: bytes) -> None``; by default the
+        instance's attributes are saved as MessagePack.
     name : str, optional
         Of the service in the group; by default the class's.
 

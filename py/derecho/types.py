@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 __all__ = [
+    "InPlace",
     "Length",
-    "View",
     "float32",
     "float64",
     "int8",
@@ -41,7 +41,7 @@ class Length:
     count: int
 
 
-class InPlace:
+class InPlaceMark:
     """Marks an annotation as bytes that a handler receives as a memoryview into the ring."""
 
 
@@ -57,4 +57,4 @@ float32 = Annotated[float, Scalar("f32")]
 float64 = Annotated[float, Scalar("f64")]
 
 #: Bytes that the handler receives in place, as a read-only memoryview; callers pass any bytes-like object.
-View: TypeAlias = Annotated[bytes | bytearray | memoryview, InPlace]
+InPlace: TypeAlias = Annotated[bytes | bytearray | memoryview, InPlaceMark]

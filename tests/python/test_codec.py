@@ -313,7 +313,7 @@ def test_a_view_is_decoded_in_place() -> None:
     @derecho.service
     class Sink:
         @derecho.ordered
-        def take(self, data: derecho.View, plain: memoryview, copy: bytes) -> None: ...
+        def take(self, data: derecho.InPlace, plain: memoryview, copy: bytes) -> None: ...
 
     method = derecho.schema(Sink).methods[0]
     message = join(method.encode(b"abc", bytearray(b"de"), b"f"))

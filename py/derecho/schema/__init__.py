@@ -1,4 +1,4 @@
-"""From annotated signatures to bytes: the wire's types, their layout, and encoders and decoders generated per method."""
+"""From annotated signatures to bytes: types, their layout, and encoders and decoders generated per method."""
 
 from .method import Method, ServiceSchema, schema_of
 

@@ -8,14 +8,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..types import InPlace, Length, Scalar
+from ..types import InPlaceMark, Length, Scalar
 from .wire import SCALARS, ArrayOf, Blob, Field, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 
 __all__ = ["ACCEPTED", "Unsupported", "wire_type"]
 
 ACCEPTED = (
     "bool, int (64 bits), derecho.int8 .. derecho.uint64, float (64 bits), derecho.float32, str, bytes, "
-    "derecho.View or memoryview (bytes in place), tuple[T, T, ...] and Annotated[tuple[T, ...], derecho.Length(n)], "
+    "derecho.InPlace or memoryview (bytes in place), tuple[T, T, ...] and Annotated[tuple[T, ...], derecho.Length(n)], "
     "list[T], dict[K, V] (K a number, bool or str or bytes), dataclasses of these, T | None"
 )
 
@@ -76,7 +76,7 @@ def _annotated(annotation: Any, scope: Mapping[str, Any], depth: int) -> WireTyp
     for mark in marks:
         if isinstance(mark, Scalar):
             return SCALARS[mark.name]
-        if mark is InPlace:
+        if mark is InPlaceMark:
             return Blob("bytes", in_place=True)
         if isinstance(mark, Length):
             arguments = typing.get_args(base)
@@ -106,7 +106,7 @@ def _optional(annotation: Any, scope: Mapping[str, Any], depth: int) -> WireType
     arguments = [a for a in typing.get_args(annotation) if a is not type(None)]
     if len(arguments) == len(typing.get_args(annotation)):
         raise Unsupported(f"{_name(annotation)} is a choice of types; only T | None is one")
-    if len(arguments) > 1:  # View | None arrives flattened only without its mark; other unions are refused alike
+    if len(arguments) > 1:  # InPlace | None keeps its mark, and is one argument
         raise Unsupported(f"{_name(annotation)} is a choice of types; only T | None is one")
     value = wire_type(arguments[0], scope, depth + 1)
     if isinstance(value, OptionalOf):

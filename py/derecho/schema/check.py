@@ -11,7 +11,7 @@ __all__ = ["explain"]
 
 
 def explain(wire: WireType, value: Any) -> str:
-    """Return ``""`` for a good value, else a path into it and the reason, such as ``"[3].x: expected i32, got str"``."""
+    """Return ``""`` for a good value, else the path into it and the reason: ``"[3].x: expected i32, got str"``."""
     if isinstance(wire, ScalarType):
         return _scalar(wire, value)
     if isinstance(wire, Blob):

@@ -118,7 +118,7 @@ class ServiceSchema:
         return {m.name: m for m in self.methods}
 
     def to_json(self) -> str:
-        """The schema as canonical JSON (keys sorted, no spaces), for generators of stubs; docs/layout.md has its keys."""
+        """The schema as canonical JSON (keys sorted, no spaces), for generators of stubs (docs/layout.md)."""
         structs: dict[str, Any] = {}
         methods = []
         for m in self.methods:
@@ -197,7 +197,7 @@ def _method(cls: type, index: int, name: str, function: Callable[..., Any], scop
             raise TypeError(f"{where}: parameter {p.name} has no annotation; accepted types: {ACCEPTED}")
         fields.append(Field(p.name, _resolve(hints[p.name], scope, f"{where}: parameter {p.name}")))
     if "return" not in hints:
-        raise TypeError(f"{where}: the result has no annotation (-> None, if there is none); accepted types: {ACCEPTED}")
+        raise TypeError(f"{where}: the result has no annotation (not even -> None); accepted types: {ACCEPTED}")
     result = hints["return"]
     wire = None if result is type(None) else _resolve(result, scope, f"{where}: the result")
     return Method(index, name, getattr(function, MARK), where, tuple(fields), wire, function)

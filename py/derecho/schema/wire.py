@@ -7,7 +7,7 @@ is that of a C struct on a 64-bit little-endian machine, so every language can o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 __all__ = [
     "ArrayOf",
@@ -172,7 +172,7 @@ class StructOf:
         return f"{self.name}{{{','.join(f'{f.name}:{f.type.text}' for f in self.fields)}}}"
 
 
-WireType = Union[ScalarType, Blob, ListOf, MapOf, ArrayOf, OptionalOf, StructOf]
+WireType: TypeAlias = "ScalarType | Blob | ListOf | MapOf | ArrayOf | OptionalOf | StructOf"
 
 
 def struct_layout(fields: tuple[Field, ...]) -> tuple[list[int], int]:

@@ -1,0 +1,26 @@
+"""The only place that sees the C ABI: statuses become exceptions, handles and buffers get owners.
+
+Two C modules lie in one file that cffi writes (build_native.py): ``_lib`` for what happens once, ``_fast`` for what
+happens per message. Everything above this package deals in Python objects and plain integers.
+"""
+
+from ._load import LIBRARY, Claim, Message, fast
+from .buffers import Memory
+from .config import Config
+from .group import NativeGroup, Runs
+from .log import log_to, version
+from .pump import Pump
+
+__all__ = [
+    "LIBRARY",
+    "Claim",
+    "Config",
+    "Memory",
+    "Message",
+    "NativeGroup",
+    "Pump",
+    "Runs",
+    "fast",
+    "log_to",
+    "version",
+]

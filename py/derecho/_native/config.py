@@ -1,0 +1,40 @@
+"""Owner of a ``derecho_config``: every option is text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._load import check, ffi, lib, text
+
+__all__ = ["Config"]
+
+
+class Config:
+    """What a node is to be."""
+
+    def __init__(self) -> None:
+        handle = ffi.new("derecho_config **")
+        check(lib.derecho_config_create(handle))
+        self.handle: Any = handle[0]
+
+    def set(self, key: str, value: str) -> None:
+        """Set one option; `InvalidArgument` for an unknown key or a bad value, naming what is accepted."""
+        check(lib.derecho_config_set(self.handle, key.encode(), value.encode()))
+
+    def get(self, key: str) -> str:
+        """Read one option."""
+        value = ffi.new("const char **")
+        check(lib.derecho_config_get(self.handle, key.encode(), value))
+        return text(value[0])
+
+    def load(self, path: str) -> None:
+        """Set options from a TOML file; `InvalidArgument` with file, line and reason."""
+        check(lib.derecho_config_load(self.handle, path.encode()))
+
+    def add_service(self, name: str, schema_hash: int) -> None:
+        """Add a service; every node of a group adds the same ones in the same order."""
+        check(lib.derecho_config_add_service(self.handle, name.encode(), schema_hash))
+
+    def close(self) -> None:
+        """Free it."""
+        check(lib.derecho_config_close(self.handle))

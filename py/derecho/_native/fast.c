@@ -1,0 +1,679 @@
+// The message path of a Python member: polls into lists of Message objects, gathers call arguments, fills claims.
+//
+// Compiled into the extension that cffi writes (build_native.py includes this file there), as a second module, _fast.
+// cffi serves everything that happens once; what happens per message is here, because crossing cffi field by field costs
+// more than a message may. Every function runs with the GIL held, which also orders "the call was sent" before "its reply
+// is dispatched"; only waiting and large copies let go of it.
+#include <derecho.h>
+#include <string.h>
+
+#define EVENTS_PER_POLL 512
+#define GATHER_BYTES 4096          // gathered on the stack; more goes straight into a claim
+#define COPY_WITHOUT_GIL (256 << 10)
+
+static PyObject *make_error = NULL; // callable (status, text) -> exception
+
+static PyObject *fail(derecho_status status) {
+    const char *text = derecho_last_error();
+    if (make_error == NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%s: %s", derecho_status_name(status), text);
+        return NULL;
+    }
+    PyObject *error = PyObject_CallFunction(make_error, "is", (int)status, text);
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static void *handle(unsigned long long number) { return (void *)(uintptr_t)number; }
+
+// ------------------------------------------------------------------------------------------------- Lease
+// Holds the data of one poll; released when the last message of it, and the last view of their data, is dropped.
+
+typedef struct {
+    PyObject_HEAD
+    derecho_group *group;
+    uint64_t lease;
+} Lease;
+
+static void Lease_dealloc(PyObject *self) {
+    Lease *lease = (Lease *)self;
+    if (lease->lease != 0)
+        derecho_release(lease->group, lease->lease); // after the group was closed it still ends what is held
+    PyObject_Free(self);
+}
+
+static PyTypeObject Lease_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "derecho._native._fast.Lease",
+    .tp_basicsize = sizeof(Lease),
+    .tp_dealloc = Lease_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+};
+
+// ------------------------------------------------------------------------------------------------- Message
+
+typedef struct {
+    PyObject_HEAD
+    derecho_event event;
+    PyObject *owner; // what keeps event.data valid: a Lease, bytes, or NULL when there is none
+} Message;
+
+static PyTypeObject Message_Type;
+
+static PyObject *Message_make(const derecho_event *event, PyObject *owner) {
+    Message *message = PyObject_New(Message, &Message_Type);
+    if (message == NULL)
+        return NULL;
+    message->event = *event;
+    if (event->size_bytes == 0 || event->data == NULL) {
+        message->event.data = "";
+        message->event.size_bytes = 0;
+        owner = NULL;
+    }
+    Py_XINCREF(owner);
+    message->owner = owner;
+    return (PyObject *)message;
+}
+
+static void Message_dealloc(PyObject *self) {
+    Py_XDECREF(((Message *)self)->owner);
+    PyObject_Free(self);
+}
+
+static int Message_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    const derecho_event *event = &((Message *)self)->event;
+    return PyBuffer_FillInfo(view, self, (void *)event->data, (Py_ssize_t)event->size_bytes, 1, flags);
+}
+
+static PyBufferProcs Message_buffer = {.bf_getbuffer = Message_getbuffer};
+
+static Py_ssize_t Message_length(PyObject *self) { return (Py_ssize_t)((Message *)self)->event.size_bytes; }
+
+static PySequenceMethods Message_sequence = {.sq_length = Message_length};
+
+static PyObject *Message_data(PyObject *self, void *unused) {
+    (void)unused;
+    return PyMemoryView_FromObject(self);
+}
+
+static PyObject *Message_tobytes(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const derecho_event *event = &((Message *)self)->event;
+    return PyBytes_FromStringAndSize(event->data, (Py_ssize_t)event->size_bytes);
+}
+
+static PyObject *Message_detach(PyObject *self, PyObject *unused) {
+    PyObject *copy = Message_tobytes(self, unused);
+    if (copy == NULL)
+        return NULL;
+    derecho_event event = ((Message *)self)->event;
+    event.data = PyBytes_AsString(copy);
+    PyObject *message = Message_make(&event, copy);
+    Py_DECREF(copy);
+    return message;
+}
+
+#define FIELD(name, convert)                                                                                           \
+    static PyObject *Message_##name(PyObject *self, void *unused) {                                                    \
+        (void)unused;                                                                                                  \
+        return convert(((Message *)self)->event.name);                                                                 \
+    }
+FIELD(kind, PyLong_FromUnsignedLong)
+FIELD(node, PyLong_FromUnsignedLong)
+FIELD(version, PyLong_FromUnsignedLongLong)
+FIELD(timestamp_ns, PyLong_FromUnsignedLongLong)
+FIELD(id, PyLong_FromUnsignedLongLong)
+FIELD(method, PyLong_FromUnsignedLong)
+FIELD(shard, PyLong_FromUnsignedLong)
+FIELD(status, PyLong_FromLong)
+FIELD(flags, PyLong_FromUnsignedLong)
+
+static PyObject *Message_own(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong((((Message *)self)->event.flags & DERECHO_FLAG_OWN) != 0);
+}
+
+static PyObject *Message_repr(PyObject *self) {
+    const derecho_event *e = &((Message *)self)->event;
+    return PyUnicode_FromFormat("<Message from %lu, version %llu, %llu bytes>", (unsigned long)e->node,
+                                (unsigned long long)e->version, (unsigned long long)e->size_bytes);
+}
+
+static PyGetSetDef Message_getset[] = {
+    {"data", Message_data, NULL, "memoryview: the payload in place, read-only", NULL},
+    {"sender", Message_node, NULL, "int: the node that sent it", NULL},
+    {"version", Message_version, NULL, "int: grows with every ordered message of a shard", NULL},
+    {"timestamp", Message_timestamp_ns, NULL, "int: hybrid logical time of the send, ns", NULL},
+    {"id", Message_id, NULL, "int: the ticket, if this node sent it; the call, request or view otherwise", NULL},
+    {"own", Message_own, NULL, "bool: whether this node sent it", NULL},
+    {"kind", Message_kind, NULL, "int: DERECHO_EVENT_*", NULL},
+    {"method", Message_method, NULL, "int: of a call", NULL},
+    {"shard", Message_shard, NULL, "int: index of the service", NULL},
+    {"status", Message_status, NULL, "int: of a reply, or of the end", NULL},
+    {"flags", Message_flags, NULL, "int: DERECHO_FLAG_*", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef Message_methods[] = {
+    {"tobytes", Message_tobytes, METH_NOARGS, "tobytes()\n--\n\nReturn a copy of the payload."},
+    {"detach", Message_detach, METH_NOARGS,
+     "detach()\n--\n\nReturn the same message with a copy of the payload, which holds nothing of the ring."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Message_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "derecho.Message",
+    .tp_doc = "One message, its payload in place. Dropping it, and every view of its data, frees its place in the ring.",
+    .tp_basicsize = sizeof(Message),
+    .tp_dealloc = Message_dealloc,
+    .tp_repr = Message_repr,
+    .tp_as_buffer = &Message_buffer,
+    .tp_as_sequence = &Message_sequence,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = Message_methods,
+    .tp_getset = Message_getset,
+};
+
+// ------------------------------------------------------------------------------------------------- Claim
+
+typedef struct {
+    PyObject_HEAD
+    derecho_shard *shard;
+    derecho_claim claim;
+    Py_ssize_t views; // buffers handed out; the ring's memory must not be given on while there are any
+    int open;
+} Claim;
+
+static int Claim_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    Claim *c = (Claim *)self;
+    if (!c->open) {
+        PyErr_SetString(PyExc_BufferError, "the claim was committed or aborted");
+        view->obj = NULL;
+        return -1;
+    }
+    void *data = c->claim.size_bytes != 0 ? c->claim.data : (void *)"";
+    if (PyBuffer_FillInfo(view, self, data, (Py_ssize_t)c->claim.size_bytes, 0, flags) != 0)
+        return -1;
+    c->views++;
+    return 0;
+}
+
+static void Claim_releasebuffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    ((Claim *)self)->views--;
+}
+
+static PyBufferProcs Claim_buffer = {.bf_getbuffer = Claim_getbuffer, .bf_releasebuffer = Claim_releasebuffer};
+
+static int Claim_check(Claim *c) {
+    if (!c->open)
+        PyErr_SetString(PyExc_ValueError, "the claim was committed or aborted");
+    else if (c->views != 0)
+        PyErr_SetString(PyExc_BufferError, "views of the claimed memory are still in use: release them first");
+    else
+        return 0;
+    return -1;
+}
+
+static PyObject *Claim_commit(PyObject *self, PyObject *argument) {
+    Claim *c = (Claim *)self;
+    unsigned long long used = PyLong_AsUnsignedLongLong(argument);
+    if ((used == (unsigned long long)-1 && PyErr_Occurred()) || Claim_check(c) != 0)
+        return NULL;
+    derecho_status status = derecho_claim_commit(c->shard, &c->claim, (size_t)used);
+    if (status != DERECHO_AGAIN && status != DERECHO_WEDGED && status != DERECHO_INVALID)
+        c->open = 0;
+    if (status != DERECHO_OK)
+        return fail(status);
+    return PyLong_FromUnsignedLongLong(c->claim.id);
+}
+
+static PyObject *Claim_abort(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Claim *c = (Claim *)self;
+    if (Claim_check(c) != 0)
+        return NULL;
+    c->open = 0;
+    derecho_status status = derecho_claim_abort(c->shard, &c->claim);
+    if (status != DERECHO_OK && status != DERECHO_CLOSED)
+        return fail(status);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Claim_id(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((Claim *)self)->claim.id);
+}
+
+static PyObject *Claim_size(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((Claim *)self)->claim.size_bytes);
+}
+
+static PyObject *Claim_open(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((Claim *)self)->open);
+}
+
+static void Claim_dealloc(PyObject *self) {
+    Claim *c = (Claim *)self;
+    if (c->open) // dropped without commit: an open claim would hold back all later messages
+        derecho_claim_abort(c->shard, &c->claim);
+    PyObject_Free(self);
+}
+
+static PyGetSetDef Claim_getset[] = {
+    {"id", Claim_id, NULL, "int: the ticket, or the call", NULL},
+    {"size", Claim_size, NULL, "int: bytes claimed", NULL},
+    {"open", Claim_open, NULL, "bool: neither committed nor aborted", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef Claim_methods[] = {
+    {"commit", Claim_commit, METH_O, "commit(used_bytes)\n--\n\nSend it; return its id."},
+    {"abort", Claim_abort, METH_NOARGS, "abort()\n--\n\nGive it back unsent."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Claim_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "derecho._native._fast.Claim",
+    .tp_basicsize = sizeof(Claim),
+    .tp_dealloc = Claim_dealloc,
+    .tp_as_buffer = &Claim_buffer,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = Claim_methods,
+    .tp_getset = Claim_getset,
+};
+
+static Claim *Claim_make(derecho_shard *shard, uint32_t method, uint32_t flags, size_t size_bytes) {
+    Claim *c = PyObject_New(Claim, &Claim_Type);
+    if (c == NULL)
+        return NULL;
+    c->shard = shard;
+    c->views = 0;
+    memset(&c->claim, 0, sizeof c->claim);
+    derecho_status status = derecho_shard_claim(shard, method, flags, size_bytes, &c->claim);
+    c->open = status == DERECHO_OK;
+    if (status == DERECHO_OK)
+        return c;
+    Py_DECREF(c);
+    return (Claim *)fail(status);
+}
+
+// ------------------------------------------------------------------------------------------------- parts
+// The arguments of a call: a tuple of buffers that follow each other.
+
+typedef struct {
+    Py_buffer *views;
+    Py_ssize_t count;
+    size_t total;
+    Py_buffer few[8];
+} Parts;
+
+static void parts_release(Parts *parts) {
+    for (Py_ssize_t i = 0; i < parts->count; i++)
+        PyBuffer_Release(&parts->views[i]);
+    if (parts->views != parts->few)
+        PyMem_Free(parts->views);
+}
+
+static int parts_open(Parts *parts, PyObject *tuple) {
+    parts->count = 0;
+    parts->total = 0;
+    parts->views = parts->few;
+    if (!PyTuple_Check(tuple)) {
+        PyErr_SetString(PyExc_TypeError, "parts must be a tuple of buffers");
+        return -1;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(tuple);
+    if (count > (Py_ssize_t)(sizeof parts->few / sizeof *parts->few)) {
+        parts->views = PyMem_New(Py_buffer, (size_t)count);
+        if (parts->views == NULL) {
+            parts->views = parts->few;
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyObject_GetBuffer(PyTuple_GET_ITEM(tuple, i), &parts->views[i], PyBUF_SIMPLE) != 0) {
+            parts_release(parts);
+            return -1;
+        }
+        parts->count++;
+        parts->total += (size_t)parts->views[i].len;
+    }
+    return 0;
+}
+
+static void parts_copy(const Parts *parts, char *to) {
+    for (Py_ssize_t i = 0; i < parts->count; i++) {
+        memcpy(to, parts->views[i].buf, (size_t)parts->views[i].len);
+        to += parts->views[i].len;
+    }
+}
+
+// Makes the parts one run of bytes: the only part itself, the caller's stack, or memory for *heap, to be freed.
+static const void *parts_join(const Parts *parts, char *stack, char **heap) {
+    *heap = NULL;
+    if (parts->count == 0)
+        return "";
+    if (parts->count == 1)
+        return parts->views[0].buf;
+    char *to = stack;
+    if (parts->total > GATHER_BYTES) {
+        to = *heap = PyMem_Malloc(parts->total);
+        if (to == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+    }
+    parts_copy(parts, to);
+    return to;
+}
+
+// ------------------------------------------------------------------------------------------------- functions
+
+static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "poll(group, timeout_ns)");
+        return NULL;
+    }
+    derecho_group *group = handle(PyLong_AsUnsignedLongLong(args[0]));
+    int64_t timeout_ns = PyLong_AsLongLong(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    derecho_event events[EVENTS_PER_POLL];
+    size_t filled = 0;
+    uint64_t lease_id = 0;
+    derecho_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = derecho_poll(group, events, EVENTS_PER_POLL, timeout_ns, &filled, &lease_id);
+    Py_END_ALLOW_THREADS
+    if (status != DERECHO_OK)
+        return fail(status);
+
+    PyObject *runs = PyList_New(0);
+    Lease *lease = PyObject_New(Lease, &Lease_Type);
+    if (lease != NULL) {
+        lease->group = group;
+        lease->lease = lease_id;
+    }
+    if (runs == NULL || lease == NULL) {
+        if (lease == NULL && lease_id != 0)
+            derecho_release(group, lease_id);
+        goto bad;
+    }
+    for (size_t i = 0; i < filled;) { // a run: consecutive events of one kind and shard
+        size_t end = i + 1;
+        while (end < filled && events[end].kind == events[i].kind && events[end].shard == events[i].shard)
+            end++;
+        PyObject *items = PyList_New((Py_ssize_t)(end - i));
+        if (items == NULL)
+            goto bad;
+        uint32_t kind = events[i].kind, shard = events[i].shard;
+        for (Py_ssize_t k = 0; i < end; i++, k++) {
+            PyObject *message = Message_make(&events[i], (PyObject *)lease);
+            if (message == NULL) {
+                Py_DECREF(items);
+                goto bad;
+            }
+            PyList_SET_ITEM(items, k, message);
+        }
+        PyObject *run = Py_BuildValue("(IIN)", kind, shard, items);
+        if (run == NULL || PyList_Append(runs, run) != 0) {
+            Py_XDECREF(run);
+            goto bad;
+        }
+        Py_DECREF(run);
+    }
+    Py_DECREF(lease);
+    return runs;
+bad:
+    Py_XDECREF(runs);
+    Py_XDECREF(lease);
+    return NULL;
+}
+
+static PyObject *fast_send(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "send(shard, data)");
+        return NULL;
+    }
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    Py_buffer data;
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[1], &data, PyBUF_SIMPLE) != 0)
+        return NULL;
+    uint64_t ticket = 0;
+    derecho_status status = derecho_shard_send(shard, data.buf, (size_t)data.len, &ticket);
+    PyBuffer_Release(&data);
+    return status == DERECHO_OK ? PyLong_FromUnsignedLongLong(ticket) : fail(status);
+}
+
+// Returns how many of items[start:] were taken: fewer than all when the ring is full or the view is changing.
+static PyObject *fast_send_many(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "send_many(shard, items, start)");
+        return NULL;
+    }
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    Py_ssize_t start = PyLong_AsSsize_t(args[2]);
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *items = PySequence_Fast(args[1], "send_many takes a sequence of bytes-like objects");
+    if (items == NULL)
+        return NULL;
+    Py_ssize_t length = PySequence_Fast_GET_SIZE(items), sent = 0;
+    derecho_status status = DERECHO_OK;
+    for (Py_ssize_t i = start; i < length; i++, sent++) {
+        Py_buffer data;
+        if (PyObject_GetBuffer(PySequence_Fast_GET_ITEM(items, i), &data, PyBUF_SIMPLE) != 0) {
+            Py_DECREF(items);
+            return NULL;
+        }
+        status = derecho_shard_send(shard, data.buf, (size_t)data.len, NULL);
+        PyBuffer_Release(&data);
+        if (status != DERECHO_OK)
+            break;
+    }
+    Py_DECREF(items);
+    if (status == DERECHO_OK || sent > 0 || status == DERECHO_AGAIN || status == DERECHO_WEDGED)
+        return PyLong_FromSsize_t(sent);
+    return fail(status);
+}
+
+static PyObject *fast_claim(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long long shard, size;
+    unsigned int method, flags;
+    if (!PyArg_ParseTuple(args, "KIIK", &shard, &method, &flags, &size))
+        return NULL;
+    return (PyObject *)Claim_make(handle(shard), method, flags, (size_t)size);
+}
+
+static int remember(PyObject *pending, uint64_t id, PyObject *future) {
+    if (future == Py_None)
+        return 0;
+    PyObject *key = PyLong_FromUnsignedLongLong(id);
+    int result = key == NULL ? -1 : PyDict_SetItem(pending, key, future);
+    Py_XDECREF(key);
+    return result;
+}
+
+static PyObject *call_in_claim(derecho_shard *shard, uint32_t method, uint32_t flags, const Parts *parts,
+                               PyObject *pending, PyObject *future) {
+    Claim *c = Claim_make(shard, method, flags, parts->total);
+    if (c == NULL)
+        return NULL;
+    if (parts->total > COPY_WITHOUT_GIL) {
+        Py_BEGIN_ALLOW_THREADS
+        parts_copy(parts, c->claim.data);
+        Py_END_ALLOW_THREADS
+    } else {
+        parts_copy(parts, c->claim.data);
+    }
+    if (remember(pending, c->claim.id, future) != 0) {
+        Py_DECREF(c);
+        return NULL;
+    }
+    derecho_status status = derecho_claim_commit(shard, &c->claim, parts->total);
+    if (status == DERECHO_AGAIN || status == DERECHO_WEDGED)
+        return (PyObject *)c; // the caller polls and commits again
+    PyObject *result = status == DERECHO_OK ? PyLong_FromUnsignedLongLong(c->claim.id) : fail(status);
+    if (status != DERECHO_INVALID)
+        c->open = 0;
+    Py_DECREF(c);
+    return result;
+}
+
+// call(shard, method, flags, parts, pending, future) -> id, or an open Claim that could not be committed yet
+static PyObject *fast_call(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 6) {
+        PyErr_SetString(PyExc_TypeError, "call(shard, method, flags, parts, pending, future)");
+        return NULL;
+    }
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    uint32_t method = (uint32_t)PyLong_AsUnsignedLong(args[1]), flags = (uint32_t)PyLong_AsUnsignedLong(args[2]);
+    Parts parts;
+    if (PyErr_Occurred() || parts_open(&parts, args[3]) != 0)
+        return NULL;
+    PyObject *result = NULL;
+    if (parts.count > 1 && parts.total > GATHER_BYTES) {
+        result = call_in_claim(shard, method, flags, &parts, args[4], args[5]);
+    } else {
+        char stack[GATHER_BYTES], *heap;
+        uint64_t id = 0;
+        const void *data = parts_join(&parts, stack, &heap);
+        derecho_status status = derecho_shard_call(shard, method, flags, data, parts.total, &id);
+        if (status != DERECHO_OK)
+            fail(status);
+        else if (remember(args[4], id, args[5]) == 0)
+            result = PyLong_FromUnsignedLongLong(id);
+    }
+    parts_release(&parts);
+    return result;
+}
+
+// query(shard, node, method, parts, pending, future) -> id
+static PyObject *fast_query(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 6) {
+        PyErr_SetString(PyExc_TypeError, "query(shard, node, method, parts, pending, future)");
+        return NULL;
+    }
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    uint32_t node = (uint32_t)PyLong_AsUnsignedLong(args[1]), method = (uint32_t)PyLong_AsUnsignedLong(args[2]);
+    Parts parts;
+    if (PyErr_Occurred() || parts_open(&parts, args[3]) != 0)
+        return NULL;
+    char stack[GATHER_BYTES], *heap;
+    uint64_t id = 0;
+    PyObject *result = NULL;
+    const void *data = parts_join(&parts, stack, &heap);
+    if (data != NULL) {
+        derecho_status status = derecho_shard_query(shard, node, method, data, parts.total, &id);
+        if (status != DERECHO_OK)
+            fail(status);
+        else if (remember(args[4], id, args[5]) == 0)
+            result = PyLong_FromUnsignedLongLong(id);
+    }
+    PyMem_Free(heap);
+    parts_release(&parts);
+    return result;
+}
+
+// reply(group, node, call, status, parts) -> whether it was taken; False: too many answers await this caller
+static PyObject *fast_reply(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "reply(group, node, call, status, parts)");
+        return NULL;
+    }
+    derecho_group *group = handle(PyLong_AsUnsignedLongLong(args[0]));
+    uint32_t node = (uint32_t)PyLong_AsUnsignedLong(args[1]);
+    uint64_t call = PyLong_AsUnsignedLongLong(args[2]);
+    derecho_status answer = (derecho_status)PyLong_AsLong(args[3]);
+    Parts parts;
+    if (PyErr_Occurred() || parts_open(&parts, args[4]) != 0)
+        return NULL;
+    char stack[GATHER_BYTES], *heap;
+    PyObject *result = NULL;
+    const void *data = parts_join(&parts, stack, &heap);
+    if (data != NULL) {
+        derecho_status status = derecho_group_reply(group, node, call, answer, data, parts.total);
+        if (status == DERECHO_OK || status == DERECHO_AGAIN)
+            result = PyBool_FromLong(status == DERECHO_OK);
+        else
+            fail(status);
+    }
+    PyMem_Free(heap);
+    parts_release(&parts);
+    return result;
+}
+
+// state(group, node, request, piece, last) -> whether it was taken
+static PyObject *fast_state(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long long group, request;
+    unsigned int node;
+    Py_buffer piece;
+    int last;
+    if (!PyArg_ParseTuple(args, "KIKy*p", &group, &node, &request, &piece, &last))
+        return NULL;
+    derecho_status status = derecho_group_state(handle(group), node, request, piece.buf, (size_t)piece.len, last);
+    PyBuffer_Release(&piece);
+    if (status == DERECHO_OK || status == DERECHO_AGAIN)
+        return PyBool_FromLong(status == DERECHO_OK);
+    return fail(status);
+}
+
+static PyObject *fast_set_make_error(PyObject *module, PyObject *callable) {
+    (void)module;
+    Py_INCREF(callable);
+    Py_XSETREF(make_error, callable);
+    Py_RETURN_NONE;
+}
+
+#define FASTCALL(name) {#name, (PyCFunction)(void (*)(void))fast_##name, METH_FASTCALL, NULL}
+static PyMethodDef fast_methods[] = {
+    FASTCALL(poll),
+    FASTCALL(send),
+    FASTCALL(send_many),
+    FASTCALL(call),
+    FASTCALL(query),
+    FASTCALL(reply),
+    {"claim", fast_claim, METH_VARARGS, NULL},
+    {"state", fast_state, METH_VARARGS, NULL},
+    {"set_make_error", fast_set_make_error, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef fast_module = {
+    PyModuleDef_HEAD_INIT, "derecho._native._fast", "The message path (fast.c).", -1, fast_methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__fast(void);
+PyMODINIT_FUNC PyInit__fast(void) {
+    PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyType_Ready(types[i]) != 0)
+            return NULL;
+    PyObject *module = PyModule_Create(&fast_module);
+    if (module == NULL)
+        return NULL;
+    PyObject *hash = PyLong_FromUnsignedLongLong(DERECHO_BUILT_AGAINST);
+    if (PyModule_AddObjectRef(module, "Message", (PyObject *)&Message_Type) != 0 ||
+        PyModule_AddObjectRef(module, "Claim", (PyObject *)&Claim_Type) != 0 || hash == NULL ||
+        PyModule_AddObjectRef(module, "BUILT_AGAINST", hash) != 0) {
+        Py_XDECREF(hash);
+        Py_DECREF(module);
+        return NULL;
+    }
+    Py_DECREF(hash);
+    return module;
+}

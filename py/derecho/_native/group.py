@@ -1,0 +1,89 @@
+"""Owner of a ``derecho_group``: the calls of the C ABI with exceptions for statuses and Python values for structs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ..errors import Closed
+from ._load import Message, check, fast, ffi, lib, number, text
+from .config import Config
+
+__all__ = ["NativeGroup", "Runs"]
+
+#: What one poll gives: kind, shard, and the events of a run of the same kind and shard.
+Runs = list[tuple[int, int, list[Message]]]
+
+
+class NativeGroup:
+    """One node's part in a group.
+
+    Parameters
+    ----------
+    config : Config
+        Copied.
+    timeout_ms : int
+        For joining.
+    """
+
+    def __init__(self, config: Config, timeout_ms: int) -> None:
+        handle = ffi.new("derecho_group **")
+        check(lib.derecho_group_join(config.handle, timeout_ms, handle))
+        self._handle: Any = handle[0]
+        self.number = number(self._handle)
+
+    def poll(self, timeout_ns: int) -> Runs:
+        """Take completions, waiting for the first without the GIL; driving the protocol meanwhile."""
+        return fast.poll(self.number, timeout_ns)
+
+    def wake(self) -> None:
+        """Make a `poll` on another thread return."""
+        lib.derecho_wake(self._handle)
+
+    def leave(self, timeout_ms: int) -> None:
+        """Leave in good order."""
+        check(lib.derecho_group_leave(self._handle, timeout_ms))
+
+    def close(self) -> None:
+        """Stop at once, as a crash would; a second time does nothing."""
+        with contextlib.suppress(Closed):
+            check(lib.derecho_group_close(self._handle))
+
+    def fd(self) -> int:
+        """Return the descriptor that is readable when `poll` has something; armed by a `poll` that had nothing."""
+        out = ffi.new("int *")
+        check(lib.derecho_group_fd(self._handle, out))
+        return int(out[0])
+
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool]]]:
+        """Return id, own rank and members ``(node, address, has_state)`` of the view whose events are being given."""
+        out = ffi.new("derecho_view *")
+        out.struct_bytes = ffi.sizeof("derecho_view")
+        check(lib.derecho_group_view(self._handle, out))
+        members = [
+            (m.node, text(m.address), bool(m.flags & lib.DERECHO_MEMBER_HAS_STATE))
+            for m in out.members[0 : out.member_count]
+        ]
+        return int(out.id), int(out.self_rank), members
+
+    def stats(self) -> dict[str, int]:
+        """Return the running totals by name."""
+        out = ffi.new("derecho_stats *")
+        out.struct_bytes = ffi.sizeof("derecho_stats")
+        check(lib.derecho_group_stats(self._handle, out))
+        hidden = ("struct_bytes", "reserved")
+        return {name: getattr(out, name) for name, _ in ffi.typeof("derecho_stats").fields if name not in hidden}
+
+    def shard(self, service: str) -> int:
+        """Return the shard of a service, as the number that `fast` takes."""
+        out = ffi.new("derecho_shard **")
+        check(lib.derecho_shard_open(self._handle, service.encode(), out))
+        return number(out[0])
+
+    def reply(self, node: int, call: int, status: int, parts: tuple[bytes | bytearray | memoryview, ...]) -> bool:
+        """Answer a call or query; False when too many answers await that caller: poll, then retry."""
+        return fast.reply(self.number, node, call, status, parts)
+
+    def state(self, node: int, request: int, piece: memoryview, last: bool) -> bool:
+        """Send a piece of the state; False when there is no room: poll, then retry."""
+        return fast.state(self.number, node, request, piece, last)

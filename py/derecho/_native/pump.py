@@ -1,0 +1,232 @@
+"""Who calls derecho_poll: whoever waits drives, and a background thread when nobody does.
+
+One thread at a time polls and dispatches, so handlers see ordered events in order. A thread that waits for a result
+takes that right if it is free, otherwise it follows: it sleeps until the driver has dispatched something. The
+background thread has it while nobody waits, and yields at once to somebody who does. An event that was polled is always
+dispatched, even when a handler is interrupted (Ctrl-C): the next driver begins with what was left over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from ..errors import DerechoError, InHandler, RingFull
+from ._load import Message
+from .group import Runs
+
+__all__ = ["Pollable", "Pump"]
+
+_DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
+_FOLLOW_S = 0.002  # how long a follower sleeps before it looks again by itself
+_BACKGROUND_POLL_NS = 1_000_000_000
+_BACKGROUND_PAUSE_S = (0.002, 0.02)  # how often the background thread looks whether it is needed
+_RETRY_NS = 500_000  # while something is to be retried, polls are this short
+
+
+class Pollable(Protocol):
+    """What the pump needs of a `NativeGroup`."""
+
+    def poll(self, timeout_ns: int) -> Runs: ...
+    def wake(self) -> None: ...
+
+
+class Pump:
+    """Drives one group.
+
+    Parameters
+    ----------
+    native : Pollable
+        The group.
+    dispatch : callable
+        ``dispatch(kind, shard, events)`` consumes the iterator `events`.
+    retry : callable
+        Called after each poll: sends again what found no room; returns whether something is left.
+    ended : callable
+        Called once with the error that ended the group, when polling fails.
+    """
+
+    def __init__(
+        self,
+        native: Pollable,
+        dispatch: Callable[[int, int, Iterator[Message]], None],
+        retry: Callable[[], bool],
+        ended: Callable[[DerechoError], None],
+    ) -> None:
+        self._native = native
+        self._dispatch = dispatch
+        self._retry = retry
+        self._ended = ended
+        self._right = threading.Lock()  # to poll and dispatch
+        self._driver = 0  # the thread that has it
+        self._background_drives = False
+        self._waiters: list[None] = []  # its length counts threads and loops that want to drive or follow
+        self._entries = 0  # grows whenever somebody starts to wait
+        self._changed = threading.Condition(threading.Lock())
+        self._followers = 0
+        self._backlog: deque[tuple[int, int, Iterator[Message]]] = deque()
+        self._must_retry = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._background, name="derecho-pump", daemon=True)
+
+    def start(self) -> None:
+        """Start the background thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background thread; wait for it unless called from it."""
+        self._stopping.set()
+        self._native.wake()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+
+    @property
+    def in_handler(self) -> bool:
+        """Whether the calling thread is dispatching right now."""
+        return self._driver == threading.get_ident()
+
+    # ---------------------------------------------------------------------------------------- waiting
+
+    def wait(self, done: Callable[[], bool], timeout: float, what: str) -> bool:
+        """Drive, or follow who does, until `done()`.
+
+        Parameters
+        ----------
+        done : callable
+            Cheap; made true by dispatching.
+        timeout : float
+            Seconds.
+        what : str
+            What is waited for, for the error.
+
+        Returns
+        -------
+        bool
+            False when the time passed.
+
+        Raises
+        ------
+        InHandler
+            When called by a handler, which would wait for itself.
+        """
+        if done():
+            return True
+        if self._driver == threading.get_ident():
+            raise InHandler(f"a handler must not wait ({what}): what it waits for is dispatched after it returned")
+        deadline = time.monotonic() + timeout
+        self.enter()
+        try:
+            while not done():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._turn(left)
+            return True
+        finally:
+            self.exit()
+
+    def turn(self, timeout: float) -> None:
+        """Drive once, or follow once; for loops that retry something themselves. Does nothing in a handler."""
+        if self._driver == threading.get_ident():
+            return
+        self.enter()
+        try:
+            self._turn(timeout)
+        finally:
+            self.exit()
+
+    def try_drive(self) -> bool | None:
+        """Drive one step without waiting; None when another thread drives, else whether events were dispatched."""
+        if self._driver == threading.get_ident() or not self._right.acquire(blocking=False):
+            return None
+        return self._drive_and_release(0)
+
+    def enter(self) -> None:
+        """Announce that somebody is going to wait, so that the background thread stands aside."""
+        self._waiters.append(None)
+        self._entries += 1
+        if self._background_drives:
+            self._native.wake()
+
+    def exit(self) -> None:
+        """End what `enter` began."""
+        self._waiters.pop()
+
+    @property
+    def must_retry(self) -> bool:
+        """Whether something waits for room, so that drives should go on without events."""
+        return self._must_retry
+
+    def _turn(self, timeout: float) -> None:
+        if self._right.acquire(blocking=False):
+            self._drive_and_release(int(min(timeout, _DRIVE_S) * 1e9))
+            return
+        with self._changed:
+            self._followers += 1
+            try:
+                if self._right.locked():
+                    if self._background_drives:
+                        self._native.wake()
+                    self._changed.wait(min(timeout, _FOLLOW_S))
+            finally:
+                self._followers -= 1
+
+    # ---------------------------------------------------------------------------------------- driving
+
+    def _drive_and_release(self, timeout_ns: int) -> bool:
+        """Poll and dispatch once; the caller has just taken the right."""
+        self._driver = threading.get_ident()
+        try:
+            return self._drive(timeout_ns)
+        finally:
+            self._driver = 0
+            self._right.release()
+            if self._followers:
+                with self._changed:
+                    self._changed.notify_all()
+
+    def _drive(self, timeout_ns: int) -> bool:
+        backlog = self._backlog
+        if not backlog:
+            if self._must_retry:
+                timeout_ns = min(timeout_ns, _RETRY_NS)
+            try:
+                runs = self._native.poll(timeout_ns)
+            except RingFull:  # too many leases are held: the application must read what is queued for it
+                time.sleep(min(timeout_ns, _RETRY_NS) / 1e9)
+                return False
+            except DerechoError as error:
+                self._stopping.set()
+                self._ended(error)
+                return False
+            backlog.extend([(kind, shard, iter(events)) for kind, shard, events in runs])
+            del runs
+        found = bool(backlog)
+        while backlog:
+            kind, shard, events = backlog[0]
+            self._dispatch(kind, shard, events)
+            backlog.popleft()
+        self._must_retry = self._retry()
+        return found
+
+    def _background(self) -> None:
+        seen, pause = -1, _BACKGROUND_PAUSE_S[0]
+        while not self._stopping.is_set():
+            if self._waiters or self._entries != seen:
+                pause = min(pause * 1.5, _BACKGROUND_PAUSE_S[1]) if self._entries == seen else _BACKGROUND_PAUSE_S[0]
+                seen = self._entries
+                self._stopping.wait(pause)
+                continue
+            if not self._right.acquire(timeout=0.1):
+                continue
+            self._background_drives = True
+            try:
+                if self._waiters:  # came between the two lines above, and saw that nobody drives
+                    self._right.release()
+                else:
+                    self._drive_and_release(_BACKGROUND_POLL_NS)
+            finally:
+                self._background_drives = False

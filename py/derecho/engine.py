@@ -1,0 +1,257 @@
+"""The machinery of one group: the pump, the calls under way, and what each kind of event does.
+
+Events are handled by the one thread that has the pump's right, in the order in which the core gave them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._native import Claim, Message, NativeGroup, Pump, fast
+from .errors import Closed, DerechoError, Ejected, NoMajority, RingFull, StateLost, Timeout, ViewChanging
+from .futures import Future, Replies, Reply
+from .outbox import Outbox
+from .schema.encode import Parts
+from .service_host import ServiceHost
+from .views import View, make_view
+
+if TYPE_CHECKING:
+    from .aio import AsyncDriver
+    from .raw import RawShard
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+_log = logging.getLogger("derecho")
+
+MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED = range(1, 10)  # DERECHO_EVENT_*
+_RETRY_S = 0.001
+_SPILL_AFTER_S = 0.01
+
+_ENDS: dict[int, tuple[type[DerechoError], str]] = {
+    Closed.status: (Closed, "this node left the group"),
+    Ejected.status: (Ejected, "the others removed this node from the group: join again"),
+    NoMajority.status: (NoMajority, "half or more of the view was lost, so this node stopped"),
+    StateLost.status: (StateLost, "every member that had the state is gone"),
+}
+
+
+class Engine:
+    """Runs one group for its public face, `derecho.Group`.
+
+    Parameters
+    ----------
+    native : NativeGroup
+        A joined group.
+    timeout : float
+        Default of every wait, seconds.
+    piece_bytes : int
+        Most bytes in a piece of state.
+    """
+
+    def __init__(self, native: NativeGroup, timeout: float, piece_bytes: int) -> None:
+        self.native = native
+        self.timeout = timeout
+        self.outbox = Outbox(native, piece_bytes)
+        self.view: View | None = None
+        self.views: list[View] = []
+        self.on_view: list[Callable[[View], object]] = []
+        self.end: DerechoError | None = None
+        self.shards: list[ServiceHost | RawShard] = []  # in order of declaration, as events number them
+        self.pending: dict[int, Replies[Any] | Reply[Any]] = {}
+        self.aio: AsyncDriver | None = None
+        self.pump = Pump(native, self._dispatch, self.outbox.retry, self._ended)
+        self._on: dict[int, Callable[[int, Iterator[Message]], None]] = {
+            MESSAGE: self._messages,
+            CALL: self._calls,
+            QUERY: self._calls,
+            ORDERED: self._ordered,
+            REPLY: self._replies,
+            VIEW: self._views,
+            STATE_REQUEST: self._state_requests,
+            STATE: self._state,
+            CLOSED: self._closed,
+        }
+
+    # ---------------------------------------------------------------------------------------- waiting
+
+    def wait(self, done: Callable[[], bool], timeout: float, what: str) -> bool:
+        """Drive the group until `done()` or the group's end; False when the time passed."""
+        if not self.pump.wait(lambda: done() or self.end is not None, timeout, what):
+            return False
+        if self.end is not None and not done():
+            raise self.end
+        return True
+
+    async def wait_async(self, future: Future[Any], timeout: float) -> bool:
+        """Wait for a future in asyncio; False when the time passed."""
+        from .aio import driver_of
+
+        return await driver_of(self).wait(future, timeout)
+
+    def retrying(self, attempt: Callable[[], T], timeout: float | None = None) -> T:
+        """Do `attempt()`, and again while there is no room or the view is changing; raise its error at the deadline."""
+        try:
+            return attempt()
+        except (RingFull, ViewChanging):
+            if self.pump.in_handler:  # room comes by dispatching, which the handler holds up
+                raise
+        started = time.monotonic()
+        deadline = started + (self.timeout if timeout is None else timeout)
+        while True:
+            self.pump.turn(_RETRY_S)
+            if self.end is not None:
+                raise self.end
+            try:
+                return attempt()
+            except (RingFull, ViewChanging):
+                now = time.monotonic()
+                if now >= deadline:
+                    raise
+                if now - started > _SPILL_AFTER_S:
+                    self._spill()
+
+    def _spill(self) -> None:
+        """Unread messages take the very room that a sender waits for: copy them out of the ring, within bounds."""
+        for shard in self.shards:
+            if not isinstance(shard, ServiceHost):
+                shard.spill()
+
+    # ---------------------------------------------------------------------------------------- sending
+
+    def call(self, shard: int, method: int, flags: int, parts: Parts, future: Any, wait: bool) -> None:
+        """Send an ordered call; its future is known before its first event can be dispatched."""
+        if self.end is not None:
+            raise self.end
+        try:
+            result = fast.call(shard, method, flags, parts, self.pending, future)
+        except (RingFull, ViewChanging):
+            if not wait:
+                raise
+            result = self.retrying(lambda: fast.call(shard, method, flags, parts, self.pending, future))
+        if not isinstance(result, int):
+            self._commit(result, future)
+
+    def _commit(self, claim: Claim, future: Any) -> None:
+        """Commit a filled claim that met a view change."""
+        try:
+            self.retrying(lambda: claim.commit(claim.size))
+        except DerechoError:
+            if future is not None:
+                self.pending.pop(claim.id, None)
+            if claim.open:
+                claim.abort()
+            raise
+
+    def query(self, shard: int, node: int, method: int, parts: Parts, future: Any) -> None:
+        """Send a query."""
+        if self.end is not None:
+            raise self.end
+        self.retrying(lambda: fast.query(shard, node, method, parts, self.pending, future))
+
+    def nearest(self) -> int:
+        """This node if it is a member, else the first member."""
+        view = self.view
+        if view is None or not view.members:
+            raise Closed("there is no view to send a query to")
+        return view.members[view.self_rank or 0].node
+
+    # ---------------------------------------------------------------------------------------- dispatching
+
+    def _dispatch(self, kind: int, shard: int, events: Iterator[Message]) -> None:
+        self._on[kind](shard, events)
+
+    def _messages(self, shard: int, events: Iterator[Message]) -> None:
+        host = self.shards[shard]
+        if not isinstance(host, ServiceHost):
+            host.on_messages(events)
+
+    def _calls(self, shard: int, events: Iterator[Message]) -> None:
+        host = self.shards[shard]
+        if isinstance(host, ServiceHost):
+            host.on_calls(events)
+            return
+        for event in events:
+            if event.flags & 1:
+                self.outbox.answer(event.sender, event.id, 18, ())
+
+    def _ordered(self, shard: int, events: Iterator[Message]) -> None:
+        for event in events:
+            future = self.pending.get(event.id)
+            if isinstance(future, Replies):
+                future._order(event)
+
+    def _replies(self, shard: int, events: Iterator[Message]) -> None:
+        pending = self.pending
+        for event in events:
+            call = event.id
+            future = pending.get(call)
+            if future is not None and future._take(event):
+                pending.pop(call, None)
+
+    def _views(self, shard: int, events: Iterator[Message]) -> None:
+        for _ in events:
+            view = make_view(*self.native.view())
+            first = self.view is None
+            self.view = view
+            self.views.append(view)
+            if first and view.self_rank is not None and not view.members[view.self_rank].has_state:
+                for host in self.shards:
+                    host.loading = True
+            for function in list(self.on_view):
+                try:
+                    function(view)
+                except Exception:
+                    _log.exception("on_view failed")
+
+    def _state_requests(self, shard: int, events: Iterator[Message]) -> None:
+        for event in events:
+            self.shards[shard].on_state_request(event)
+
+    def _state(self, shard: int, events: Iterator[Message]) -> None:
+        for event in events:
+            self.shards[shard].on_state(event)
+
+    def _closed(self, shard: int, events: Iterator[Message]) -> None:
+        for event in events:
+            kind, text = _ENDS.get(event.status, (Closed, f"the group ended with status {event.status}"))
+            self._ended(kind(text))
+
+    def _ended(self, error: DerechoError) -> None:
+        """Nothing more will come: whoever waits is told why."""
+        if self.end is None:
+            self.end = error
+        pending, self.pending = dict(self.pending), {}
+        for future in pending.values():
+            future._fail(self.end)
+        for shard in self.shards:
+            if not isinstance(shard, ServiceHost):
+                shard.on_end()
+
+    # ---------------------------------------------------------------------------------------- joining
+
+    def await_state(self, timeout: float) -> None:
+        """Wait until the first view is there and every service has its state.
+
+        Raises
+        ------
+        Timeout
+            Naming the services whose state is missing.
+        StateError
+            When it came but could not be loaded.
+        """
+
+        def ready() -> bool:
+            return self.view is not None and not any(host.loading for host in self.shards)
+
+        if not self.wait(ready, timeout, "joining"):
+            if self.view is None:
+                raise Timeout(f"joined, but no view was installed within {timeout:g} s")
+            names = ", ".join(host.name for host in self.shards if host.loading)
+            raise Timeout(f"joined as part of {self.view}, but the state of {names} did not come within {timeout:g} s")
+        for host in self.shards:
+            if isinstance(host, ServiceHost) and host.load_error is not None:
+                raise host.load_error

@@ -1,0 +1,92 @@
+"""Answers and pieces of state that found no room, by destination, tried again whenever the group is driven."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from ._native import NativeGroup
+from .errors import DerechoError
+from .schema.encode import Parts
+
+__all__ = ["Outbox"]
+
+_log = logging.getLogger("derecho")
+_ANSWERS_MAX = 1 << 16  # for one node; the core holds back 64 MB more
+
+
+class _Answer:
+    def __init__(self, call: int, status: int, parts: Parts) -> None:
+        self.call = call
+        self.status = status
+        self.parts = parts
+
+    def send(self, native: NativeGroup, node: int) -> bool:
+        return native.reply(node, self.call, self.status, self.parts)
+
+
+class _State:
+    def __init__(self, request: int, data: bytes, piece_bytes: int) -> None:
+        self.request = request
+        self.rest = memoryview(data)
+        self.piece_bytes = piece_bytes
+
+    def send(self, native: NativeGroup, node: int) -> bool:
+        while True:
+            piece = self.rest[: self.piece_bytes]
+            last = len(piece) == len(self.rest)
+            if not native.state(node, self.request, piece, last):
+                return False
+            self.rest = self.rest[len(piece) :]
+            if last:
+                return True
+
+
+class Outbox:
+    """Sends what can be sent, in order for each node, and keeps the rest.
+
+    Parameters
+    ----------
+    native : NativeGroup
+        The group.
+    piece_bytes : int
+        Most bytes in a piece of state.
+    """
+
+    def __init__(self, native: NativeGroup, piece_bytes: int) -> None:
+        self._native = native
+        self._piece_bytes = piece_bytes
+        self._waiting: dict[int, deque[_Answer | _State]] = {}
+
+    def answer(self, node: int, call: int, status: int, parts: Parts) -> None:
+        """Answer a call or query of `node`."""
+        if node not in self._waiting and self._native.reply(node, call, status, parts):
+            return
+        self._keep(node, _Answer(call, status, parts))
+
+    def state(self, node: int, request: int, data: bytes) -> None:
+        """Send the state to a joiner; `data` is kept until it is sent."""
+        self._keep(node, _State(request, data, self._piece_bytes))
+        self.retry()
+
+    def retry(self) -> bool:
+        """Send again; return whether something is left."""
+        if not self._waiting:
+            return False
+        for node, queue in list(self._waiting.items()):
+            try:
+                while queue and queue[0].send(self._native, node):
+                    queue.popleft()
+            except DerechoError as error:  # the joiner went, or the group ended: nothing more can be done for it
+                _log.warning("what was meant for member %d is dropped: %s", node, error)
+                queue.popleft()
+            if not queue:
+                del self._waiting[node]
+        return bool(self._waiting)
+
+    def _keep(self, node: int, entry: _Answer | _State) -> None:
+        queue = self._waiting.setdefault(node, deque())
+        if len(queue) >= _ANSWERS_MAX:
+            _log.error("member %d does not take its answers: %d wait, one more is dropped", node, len(queue))
+            return
+        queue.append(entry)

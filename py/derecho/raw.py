@@ -1,0 +1,233 @@
+"""Plain ordered messages, in place: no schema, no handlers, the shortest way from one memory to another."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from ._native import Claim, Message, fast
+from .futures import Future
+from .state import Incoming
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
+
+    from .engine import Engine
+
+__all__ = ["RawShard"]
+
+_CLAIM_MESSAGE = 0x80000000  # DERECHO_CLAIM_MESSAGE
+_SPILL_BYTES_MAX = 64 << 20
+
+
+class RawShard:
+    """The members of a group as receivers and senders of plain messages.
+
+    Every member gets every message, in the same order. Messages that were delivered and not yet read take room in the
+    senders' rings, in the end holding them back: read them, or set `on_message`.
+
+    Attributes
+    ----------
+    name : str
+        As declared to :meth:`derecho.Group.join`.
+    """
+
+    def __init__(self, engine: Engine, name: str, shard: int) -> None:
+        self.name = name
+        self.loading = False
+        self._engine = engine
+        self._shard = shard
+        self._queue: deque[Message] = deque()
+        self._spilled = 0  # messages at the queue's head that are copies
+        self._spilled_bytes = 0
+        self._on_message: Callable[[Message], object] | None = None
+        self._arrival: Future[None] | None = None
+        self._incoming = Incoming()
+
+    # ---------------------------------------------------------------------------------------- sending
+
+    def send(self, data: SupportsBuffer, timeout: float | None = None) -> int:
+        """Send one message to every member, in order; waits for room, and for a view change to finish.
+
+        Parameters
+        ----------
+        data : bytes-like
+            Contiguous; copied once, into the ring, before this returns.
+        timeout : float, optional
+            Seconds; the group's default if None.
+
+        Returns
+        -------
+        int
+            The ticket: `Message.id` of this message when it is delivered here.
+
+        Raises
+        ------
+        RingFull, ViewChanging
+            When the time passed.
+        TooLarge, Closed, Ejected, NoMajority, NotMember
+            As the core says.
+        """
+        return self._engine.retrying(lambda: fast.send(self._shard, data), timeout)
+
+    def try_send(self, data: SupportsBuffer) -> int:
+        """As `send`, but `RingFull` or `ViewChanging` at once instead of waiting."""
+        return fast.send(self._shard, data)
+
+    def send_many(self, items: Sequence[SupportsBuffer], timeout: float | None = None) -> None:
+        """Send messages in this order, in one call; waits for room as `send` does, then goes on where it was."""
+        sent = fast.send_many(self._shard, items, 0)
+        while sent < len(items):
+            self.send(items[sent], timeout)
+            sent += 1
+            sent += fast.send_many(self._shard, items, sent)
+
+    def try_send_many(self, items: Sequence[SupportsBuffer], start: int = 0) -> int:
+        """Send as many of ``items[start:]`` as there is room for, in one call; return how many."""
+        return fast.send_many(self._shard, items, start)
+
+    @contextmanager
+    def claim(self, nbytes: int, timeout: float | None = None) -> Iterator[memoryview]:
+        """Fill a message in place: ``with shard.claim(1000) as view: view[:] = ...``; sent on leaving the block.
+
+        Parameters
+        ----------
+        nbytes : int
+            The message's size. Other messages of this node wait until the block is left: fill it and go.
+
+        Yields
+        ------
+        memoryview
+            Writable, `nbytes` long, 8-byte aligned, in this node's ring. Other views made of it (slices, NumPy arrays)
+            must be gone when the block is left, or `BufferError` says so and the message is not sent.
+
+        Notes
+        -----
+        An exception in the block gives the claim back unsent.
+        """
+        claim = self._engine.retrying(lambda: fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes), timeout)
+        view = memoryview(claim)
+        try:
+            yield view
+        except BaseException:
+            view.release()
+            self._give_back(claim)
+            raise
+        view.release()
+        self._engine.retrying(lambda: claim.commit(nbytes), timeout)
+
+    @staticmethod
+    def _give_back(claim: Claim) -> None:
+        with suppress(BufferError):  # views of it live on in the exception's frames: it is aborted when they are gone
+            claim.abort()
+
+    # ---------------------------------------------------------------------------------------- receiving
+
+    def poll(self, timeout: float = 0.0, most: int | None = None) -> list[Message]:
+        """Return delivered messages, waiting for the first at most `timeout` seconds, driving the group meanwhile.
+
+        Returns
+        -------
+        list of Message
+            In order; empty when the time passed. Each is a buffer, its ``data`` a memoryview in place; their room in
+            the ring is free again when the last message of a batch, and the last view of its data, is dropped.
+
+        Raises
+        ------
+        Closed, Ejected, NoMajority, StateLost
+            When the group has ended and every message was given.
+        """
+        queue = self._queue
+        if not queue:
+            if self._engine.end is not None:
+                raise self._engine.end
+            if timeout <= 0:
+                self._engine.pump.turn(0.0)
+            else:
+                self._engine.wait(lambda: bool(queue), timeout, f"messages of {self.name}")
+        if most is None or most >= len(queue):
+            found = list(queue)
+            queue.clear()
+            self._spilled = self._spilled_bytes = 0
+            return found
+        return [self._pop() for _ in range(most)]
+
+    def messages(self, timeout: float = math.inf) -> Iterator[Message]:
+        """Iterate over messages as they are delivered; ends when none came for `timeout` seconds, or with the group."""
+        while True:
+            deadline = time.monotonic() + timeout
+            batch: list[Message] = []
+            while not batch:
+                left = deadline - time.monotonic()
+                if left <= 0 or (self._engine.end is not None and not self._queue):
+                    return
+                batch = self.poll(min(left, 1.0), 256)
+            batch.reverse()
+            while batch:
+                yield batch.pop()
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """Iterate in asyncio, through the group's descriptor; ends with the group."""
+        while True:
+            while self._queue:
+                yield self._pop()
+            if self._engine.end is not None:
+                return
+            if self._arrival is None or self._arrival.done():
+                self._arrival = Future(self._engine, f"messages of {self.name}")
+            await self._engine.wait_async(self._arrival, 3600.0)
+
+    @property
+    def on_message(self) -> Callable[[Message], object] | None:
+        """Called with each message, on the thread that drives the group, instead of queueing it."""
+        return self._on_message
+
+    @on_message.setter
+    def on_message(self, function: Callable[[Message], object] | None) -> None:
+        self._on_message = function
+
+    # ---------------------------------------------------------------------------------------- while dispatching
+
+    def on_messages(self, events: Iterator[Message]) -> None:
+        """Queue what was delivered, or hand it to `on_message`."""
+        if self._on_message is None:
+            self._queue.extend(events)
+            if self._arrival is not None:
+                self._arrival._set(None)
+            return
+        for event in events:
+            self._on_message(event)
+
+    def on_state_request(self, event: Message) -> None:
+        """Plain messages have no state: say so."""
+        self._engine.outbox.state(event.sender, event.id, b"")
+
+    def on_state(self, event: Message) -> None:
+        """The end of an empty state."""
+        if self._incoming.add(event) is not None:
+            self.loading = False
+
+    def on_end(self) -> None:
+        """The group ended: wake whoever awaits a message."""
+        if self._arrival is not None:
+            self._arrival._set(None)
+
+    def spill(self) -> None:
+        """Copy unread messages out of the ring, at most 64 MB of them, so that a blocked sender gets on."""
+        queue = self._queue
+        while self._spilled < len(queue) and self._spilled_bytes < _SPILL_BYTES_MAX:
+            message = queue[self._spilled]
+            queue[self._spilled] = message.detach()
+            self._spilled += 1
+            self._spilled_bytes += len(message)
+
+    def _pop(self) -> Message:
+        message = self._queue.popleft()
+        if self._spilled:
+            self._spilled -= 1
+            self._spilled_bytes -= len(message)
+        return message

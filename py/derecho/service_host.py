@@ -1,0 +1,141 @@
+"""One service in one group: where its calls go out, and where the calls of all members come in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ._native import Message
+from .errors import DerechoError, StateError
+from .schema.encode import Parts
+from .schema.method import ServiceSchema
+from .state import Incoming, load, save
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["ServiceHost"]
+
+_log = logging.getLogger("derecho")
+_REPLY = 1  # DERECHO_FLAG_REPLY
+_OK, _REMOTE_ERROR, _UNKNOWN_METHOD = 0, 17, 18
+_ERROR_BYTES_MAX = 4096
+
+
+def _error_parts(error: BaseException) -> Parts:
+    text = str(error)
+    if isinstance(error, KeyError):  # str() of it is the key's repr alone: keep what Python shows
+        text = str(error.args[0]) if len(error.args) == 1 else text
+    return (f"{type(error).__name__}: {text}".encode("utf-8", "replace")[:_ERROR_BYTES_MAX],)
+
+
+class ServiceHost:
+    """Dispatches calls to the local instance, and sends the calls of its proxy.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of the group.
+    schema : ServiceSchema
+        The service.
+    instance : object
+        The local replica.
+    shard : int
+        Its handle.
+    """
+
+    def __init__(self, engine: Engine, schema: ServiceSchema, instance: Any, shard: int) -> None:
+        self.schema = schema
+        self.name = schema.name
+        self.instance = instance
+        self.waiter = engine
+        self.loading = False
+        self.load_error: StateError | None = None
+        self._engine = engine
+        self._shard = shard
+        self._incoming = Incoming()
+        self._held: list[tuple[Callable[[Iterator[Message]], None], Message]] = []
+        self._table: list[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Parts], str]] = [
+            (m.decode, getattr(instance, m.name), m.encode_result, m.where) for m in schema.methods
+        ]
+
+    # ---------------------------------------------------------------------------------------- outgoing
+
+    def nearest(self) -> int:
+        """The node a query goes to when none is named."""
+        return self._engine.nearest()
+
+    def call(self, method: int, flags: int, parts: Parts, future: Any) -> None:
+        """Send an ordered call, waiting for room."""
+        self._engine.call(self._shard, method, flags, parts, future, wait=True)
+
+    def try_call(self, method: int, flags: int, parts: Parts, future: Any) -> None:
+        """Send an ordered call, or raise at once."""
+        self._engine.call(self._shard, method, flags, parts, future, wait=False)
+
+    def query(self, node: int, method: int, parts: Parts, future: Any) -> None:
+        """Send a query, waiting for room."""
+        self._engine.query(self._shard, node, method, parts, future)
+
+    # ---------------------------------------------------------------------------------------- incoming
+
+    def on_calls(self, events: Iterator[Message]) -> None:
+        """Run the handlers of ordered calls, or of queries, and answer those that want it."""
+        table = self._table
+        known = len(table)
+        answer = self._engine.outbox.answer
+        for event in events:
+            if self.loading:
+                self._held.append((self.on_calls, event.detach()))
+                continue
+            index = event.method
+            if index >= known:
+                if event.flags & _REPLY:
+                    answer(event.sender, event.id, _UNKNOWN_METHOD, ())
+                continue
+            decode, run, encode_result, where = table[index]
+            try:
+                result = run(*decode(event.data))
+                if event.flags & _REPLY:
+                    answer(event.sender, event.id, _OK, encode_result(result))
+            except Exception as error:
+                self._failed(event, where, error)
+            except BaseException as error:  # Ctrl-C in a handler: its caller is told, then it takes its course
+                self._failed(event, where, error)
+                raise
+
+    def _failed(self, event: Message, where: str, error: BaseException) -> None:
+        if event.flags & _REPLY:
+            try:
+                self._engine.outbox.answer(event.sender, event.id, _REMOTE_ERROR, _error_parts(error))
+            except DerechoError as late:
+                _log.warning("%s: the answer could not be sent: %s", where, late)
+        else:
+            _log.error("%s failed, and its caller wants no answer", where, exc_info=error)
+
+    # ---------------------------------------------------------------------------------------- state
+
+    def on_state_request(self, event: Message) -> None:
+        """A joiner needs the state as of now."""
+        try:
+            data = save(self.instance)
+        except StateError:
+            _log.exception("member %d cannot join: the state of %s cannot be saved", event.sender, self.schema.name)
+            return
+        self._engine.outbox.state(event.sender, event.id, data)
+
+    def on_state(self, event: Message) -> None:
+        """A piece of the state came; after the last one, what was held back is applied."""
+        whole = self._incoming.add(event)
+        if whole is None:
+            return
+        try:
+            load(self.instance, whole)
+        except StateError as error:
+            self.load_error = error
+            _log.error("%s", error)
+        self.loading = False
+        held, self._held = self._held, []
+        for handle, message in held:
+            handle(iter((message,)))
