@@ -75,6 +75,10 @@ void Epoch::wedge() {
     change_.wedged();
 }
 
+bool Epoch::shard_rows_arrived(RankSet members) const {
+    return std::ranges::all_of(shards_, [&](const auto& s) { return s->arrived(members); });
+}
+
 Decision Epoch::propose(std::span<const Member> joins) const {
     Decision decision;
     decision.next.id = ViewId{raw(view_.id) + 1};

@@ -37,6 +37,8 @@ public:
     void state_complete(size_t shard);
 
     void wedge();
+    // A member's wedge may be seen before its shards' rows are, which come by another way.
+    bool shard_rows_arrived(RankSet members) const;
     Decision propose(std::span<const Member> joins) const;
     bool finish(const Decision& decision);
 

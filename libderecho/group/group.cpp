@@ -165,7 +165,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     }
     epochs_.push_back(std::move(epoch));
     ++stats_.views;
-    for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
+    for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k], clock_.tick(now.wall_ns));
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
     std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
@@ -214,6 +214,10 @@ void Group::step_member(Now now) {
                 current().wedge();
                 break;
             case ViewChange::Want::proposal:
+                if (!current().shard_rows_arrived(change.alive())) {
+                    steps_to_look_ = 0;
+                    return;
+                }
                 change.propose(current().propose(admissible_joins()));
                 break;
             case ViewChange::Want::install:
@@ -247,19 +251,21 @@ std::vector<Member> Group::admissible_joins() const {
 
 void Group::install(const Decision& decision, Now now) {
     Epoch& old = current();
-    if (!old.finish(decision)) {
+    const bool stays = decision.next.holds(options_.self, options_.incarnation);
+    const bool finished = old.change().is_wedged() && old.finish(decision);  // who was given up on may be far behind
+    if (!finished && stays) {
         return finish_with(failure(DERECHO_INTERNAL, "the decided trim contradicts what this node delivered"));
     }
-    std::vector<ShardEpoch::SenderEnd> ends;
-    for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
     const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
     fence_removed(old.view(), suspects);
-    if (!decision.next.holds(options_.self, options_.incarnation)) {
+    if (!stays) {
         return finish_with(leave_wanted_ ? failure(DERECHO_CLOSED, "this node left the group")
                                          : failure(DERECHO_EJECTED, "the other members of view " +
                                                                         std::to_string(raw(old.view().id)) +
                                                                         " went on without this node; join again"));
     }
+    std::vector<ShardEpoch::SenderEnd> ends;
+    for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
     enter(decision.next, ends, now);
 }
 
@@ -325,6 +331,7 @@ size_t Group::take(std::span<derecho_event> events, Leases::Batch& batch) {
         if (!epoch.drained() || epochs_.size() == 1) break;
         buried_.push_back(std::move(epochs_.front()));
         epochs_.pop_front();
+        if (taken > 0) break;  // a view is the first of its batch: taken_view() holds for all of it
     }
     if (taken < events.size() && phase() == Phase::ended && !closed_taken_ && !has_events_before_end()) {
         events[taken] = {};

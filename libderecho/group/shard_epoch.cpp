@@ -32,8 +32,8 @@ ShardEpoch::ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint6
       table_(fabric, region, identity_.members, identity_.self, columns_.row_bytes, columns_.counter_bytes),
       cursors_(senders_) {}
 
-void ShardEpoch::start(RingWriter& writer, const SenderEnd& before) {
-    writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim);
+void ShardEpoch::start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns) {
+    writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim, timestamp_ns);
     cursors_[self_].ring = table_.own() + columns_.ring;
     cursors_[self_].ticket = before.ticket;
     announce(writer, 0);
@@ -51,8 +51,8 @@ void ShardEpoch::announce(const RingWriter& writer, uint64_t before) {
 }
 
 bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns) {
-    if (wedged_) return false;
     table_.refresh();
+    if (wedged_) return false;
     const uint64_t sent_before = writer.published_bytes();
     bool moved = receive();
     moved |= note_releases();
@@ -143,6 +143,12 @@ bool ShardEpoch::note_releases() {
 void ShardEpoch::wedge() {
     wedged_ = true;
     table_.push_counters(0, columns_.counter_bytes);
+}
+
+bool ShardEpoch::arrived(RankSet members) const {
+    bool all = true;
+    for_each(members, [&](size_t r) { all = all && table_.arrived(r); });
+    return all;
 }
 
 void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {

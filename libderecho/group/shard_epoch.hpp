@@ -53,7 +53,7 @@ public:
         uint64_t ticket = 0;
     };
     // Take over the sending side, with what it still has to send since the epoch before.
-    void start(RingWriter& writer, const SenderEnd& before);
+    void start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns);
 
     // Publish, receive, acknowledge, free ring space. True if anything moved.
     bool step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns);
@@ -62,6 +62,8 @@ public:
 
     // Stop receiving and publishing, for good.
     void wedge();
+    // Whether the rows of all these members are here, as they must be before a trim can be read from them.
+    bool arrived(RankSet members) const;
     // The least received of each sender over `survivors`, all of them wedged: appended to `trims`.
     void append_trims(RankSet survivors, std::vector<uint64_t>& trims) const;
     // Deliver up to exactly here and then no more. False if that cannot be.

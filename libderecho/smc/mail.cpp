@@ -38,7 +38,7 @@ public:
         : fabric_(fabric), peer_(peer), in_(in), ring_bytes_(ring_bytes), writer_(ring_bytes) {
         region_ = fabric.expose(out, MailColumns::ring + ring_bytes, std::span(&peer, 1));
         if (!region_) return;
-        writer_.move_to(region_->bytes().subspan(MailColumns::ring), 0);
+        writer_.move_to(region_->bytes().subspan(MailColumns::ring), 0, 0);
         writer_.unseal();
     }
     ~MailBox() {

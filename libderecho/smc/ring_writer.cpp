@@ -114,6 +114,40 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
     return true;
 }
 
+// A stretch of open claims ends where the next committed frame, or the unclaimed rest, begins.
+bool RingWriter::set_aside_open_claims(uint64_t timestamp_ns) {
+    bool any = publish(timestamp_ns);
+    const Base totals = base();
+    const Reserved reserved = unpack(reserve_.load(std::memory_order_acquire) & ~kSealed, totals);
+    uint64_t position = published_.load(std::memory_order_relaxed), ticket = totals.tickets;
+    if (ticket == reserved.ticket) return any;
+    if (!has_orphans()) kept_from_ = ~0ull;
+    const uint64_t begin = position;
+    uint64_t end = reserved.position;
+    for (; ticket < reserved.ticket; ++ticket) {
+        auto& slot = (*slots_)[ticket % kSlots];
+        uint64_t value = 0;
+        if (slot.compare_exchange_strong(value, kOrphan, std::memory_order_acq_rel)) {
+            orphans_.fetch_add(1, std::memory_order_acq_rel);
+            continue;
+        }
+        end = begin + ((value - begin / 8) & kEndMask) * 8 - (value >> kEndBits) * 8;
+        break;
+    }
+    if (end == begin) return any; // committed in the meantime
+    kept_from_ = std::min(kept_from_, begin - base_);
+    std::byte* const ring = ring_.load(std::memory_order_relaxed);
+    while (position < end) {
+        const uint64_t piece = std::min(end - position, size_ - (position & mask_));
+        write_pad(ring + (position & mask_), piece);
+        position += piece;
+    }
+    published_.store(position, std::memory_order_release);
+    published_tickets_.store(ticket, std::memory_order_release);
+    publish(timestamp_ns);
+    return true;
+}
+
 bool RingWriter::claim_nulls(uint32_t rounds) {
     Claim place;
     if (claim(0, place) != Result::ok) return false;
@@ -130,7 +164,7 @@ void RingWriter::carry(const FrameHeader* frame, std::span<std::byte> ring, uint
     ++rounds_;
 }
 
-void RingWriter::move_to(std::span<std::byte> ring, uint64_t position) {
+void RingWriter::move_to(std::span<std::byte> ring, uint64_t position, uint64_t timestamp_ns) {
     DERECHO_ASSERT(ring.size() == size_);
     seal();
     const Base totals = base();
@@ -154,11 +188,13 @@ void RingWriter::move_to(std::span<std::byte> ring, uint64_t position) {
         }
         slot.store(0, std::memory_order_relaxed);
         const uint64_t end = published + ((value - published / 8) & kEndMask) * 8;
-        const FrameHeader* frame = header_at(old_ring, (end - (value >> kEndBits) * 8) & mask_);
+        FrameHeader* frame = header_at(old_ring, (end - (value >> kEndBits) * 8) & mask_);
+        if (frame->kind != FrameKind::pad) frame->timestamp_ns = timestamp_ns;
         if (frame->kind != FrameKind::pad && frame->kind != FrameKind::nulls) ++messages_;
         carry(frame, ring, carried_end);
     }
     base_ = (reserved.position + mask_) & ~mask_;
+    kept_from_ = ~0ull; // their bytes are in older rings
     ring_.store(ring.data(), std::memory_order_release);
     limit_.store(base_ + size_, std::memory_order_release);
     published_.store(base_ + carried_end, std::memory_order_release);

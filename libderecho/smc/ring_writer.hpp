@@ -9,9 +9,10 @@
 // One writer outlives many rings: a view change seals it, moves it to the new view's ring with everything that has to
 // be sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
 // ring for the other. A claim that is still open then is an *orphan*: its commit is refused, and the caller sends the
-// bytes again in the new ring.
+// bytes again in the new ring. The same is done to a claim that stays open while others wait.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -53,9 +54,16 @@ public:
     // From now on claims answer `sealed`; those open may still commit.
     void seal() { reserve_.fetch_or(kSealed, std::memory_order_acq_rel); }
     // Go on in another ring, zeroed, with all messages from `position` of the old one on.
-    // Seals; the caller unseals.
-    void move_to(std::span<std::byte> ring, uint64_t position);
+    // Stamps those that were not published yet. Seals; the caller unseals.
+    void move_to(std::span<std::byte> ring, uint64_t position, uint64_t timestamp_ns);
     void unseal() { reserve_.fetch_and(~kSealed, std::memory_order_acq_rel); }
+    // Make orphans of the open claims and publish what was committed behind them. The bytes that the orphans are still
+    // writing to must not be used again: see reusable().
+    bool set_aside_open_claims(uint64_t timestamp_ns);
+    // The own reader may release up to here: orphans' bytes in this ring are kept until all of them are settled.
+    uint64_t reusable(uint64_t position) const {
+        return has_orphans() ? std::min(position, kept_from_) : position;
+    }
     // Rounds with nothing to say, as one frame. False if the ring is full.
     bool claim_nulls(uint32_t rounds);
 
@@ -103,6 +111,7 @@ private:
     std::atomic<uint64_t> limit_{0};  // claims may reach up to here
     uint64_t rounds_ = 0;
     uint64_t messages_ = 0;
+    uint64_t kept_from_ = ~0ull; // position of the first orphan's bytes in this ring; driver only
     std::atomic<uint64_t> orphans_{0};
 };
 

@@ -34,7 +34,7 @@ std::vector<std::string> messages(const Ring& ring, uint64_t from, uint64_t to) 
 class RingWriterTest : public ::testing::Test {
 protected:
     RingWriterTest() {
-        writer.move_to(ring.bytes, 0);
+        writer.move_to(ring.bytes, 0, 1);
         writer.unseal();
     }
     Claim claim(const std::string& text) {
@@ -132,7 +132,7 @@ TEST_F(RingWriterTest, what_was_not_delivered_goes_on_in_the_next_ring) {
     send("committed");
     const Claim orphan = claim("open");
     Ring next;
-    writer.move_to(next.bytes, trim);
+    writer.move_to(next.bytes, trim, 1);
     writer.unseal();
     EXPECT_EQ(messages(next, 0, writer.published_bytes()), (std::vector<std::string>{"published", "committed"}));
     EXPECT_EQ(writer.published_rounds(), 2u);
@@ -150,7 +150,7 @@ TEST_F(RingWriterTest, what_was_not_delivered_goes_on_in_the_next_ring) {
 TEST_F(RingWriterTest, an_orphan_that_is_never_committed_ends_in_a_full_ring_and_not_in_a_mix_up) {
     claim("leaked");
     Ring next;
-    writer.move_to(next.bytes, 0);
+    writer.move_to(next.bytes, 0, 1);
     writer.unseal();
     Claim made;
     size_t sent = 0;
@@ -166,7 +166,7 @@ TEST_F(RingWriterTest, an_orphan_that_is_never_committed_ends_in_a_full_ring_and
 TEST_F(RingWriterTest, tickets_go_on_over_rings) {
     send("a");
     Ring next;
-    writer.move_to(next.bytes, 0);
+    writer.move_to(next.bytes, 0, 1);
     writer.unseal();
     EXPECT_EQ(claim("b").ticket, 1u);
 }
@@ -221,7 +221,7 @@ TEST_F(RingWriterTest, many_threads_and_changing_rings_lose_nothing) {
         if (++steps % 50 == 0 && running > 0) {
             rings.push_back(std::make_unique<Ring>());
             current = rings.back().get();
-            writer.move_to(current->bytes, at);
+            writer.move_to(current->bytes, at, 1);
             writer.unseal();
             at = 0;
         }

@@ -206,7 +206,7 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
         throw Violation("own messages bear their ticket: " + what + " bears " + text(event.id) + ", not " +
                         text(message.ticket));
     if (event.version <= at.last_version[shard]) throw Violation("versions grow: " + what);
-    if (event.version >> 44 != raw(at.view.id)) throw Violation("versions begin with their view: " + what);
+    if (event.version >> limits::sequence_bits != raw(at.view.id)) throw Violation("versions begin with their view: " + what);
     at.last_version[shard] = event.version;
 
     State& state = at.states[shard];

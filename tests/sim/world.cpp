@@ -247,8 +247,7 @@ void World::crash_at_push(Process& process, uint64_t count, bool of_rows_only, D
     auto left = std::make_shared<uint64_t>(count);
     process.fabric->on_post = [this, &process, left, of_rows_only, death](const SimFabric::Post& post) {
         if (of_rows_only && (post.kind == SimFabric::Post::Kind::flush || post.region_bytes >= kRingBytes)) return;
-        if (--*left > 0) return;
-        process.fabric->on_post = nullptr;  // this very function: nothing of it may be used below
+        if (*left == 0 || --*left > 0) return;
         network_.kill(*process.fabric, death);
     };
 }
