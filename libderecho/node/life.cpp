@@ -1,0 +1,167 @@
+// How a node comes into a group, what it tells about itself, and how it ends.
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "node/drive.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr Duration kGuestsAtMost = microseconds(200);
+
+uint32_t cores_of_this_process() {
+    cpu_set_t set;
+    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<uint32_t>(CPU_COUNT(&set)) : 1;
+}
+
+Instant deadline_in(int64_t timeout_ms) {
+    return timeout_ms < 0 ? kNever : monotonic_now() + milliseconds(static_cast<uint64_t>(timeout_ms));
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------- coming in
+
+Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>& out) {
+    std::unique_ptr<NetFabric> fabric;
+    if (Status status = open_net_fabric(options.fabric, fabric); !status.ok()) return status;
+    options.group.address = fabric->listen_address();
+    // A call is a message with a header.
+    options.group.message_max_bytes += kLetterHeaderBytes;
+    std::unique_ptr<Node> node(new Node(std::move(options), std::move(fabric)));
+    Status status = node->come_in(timeout_ms);
+    if (status.ok()) out = std::move(node);
+    return status;
+}
+
+Node::Node(NodeOptions options, std::unique_ptr<Fabric> fabric)
+    : options_(std::move(options)),
+      cores_(cores_of_this_process()),
+      fabric_(std::move(fabric)),
+      group_(std::make_unique<Group>(options_.group, *fabric_, read_clocks())),
+      rpc_(std::make_unique<Rpc>(*group_, options_.mail_bytes)) {}
+
+Status Node::come_in(int64_t timeout_ms) {
+    event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_fd_ < 0) return failure(DERECHO_NO_MEMORY, std::string("no descriptor: ") + std::strerror(errno));
+    if (!right_.try_take()) return failure(DERECHO_INTERNAL, "a new node is driven already");
+    step();
+    const Outcome outcome =
+        drive(deadline_in(timeout_ms), Wakeable::no, [this] { return group_->phase() != Group::Phase::joining; });
+    give_right();
+    if (group_->phase() == Group::Phase::ended) return group_->end();
+    if (outcome != Outcome::done) {
+        const Status waited = group_->end();
+        return failure(waited.code == DERECHO_OK ? DERECHO_TIMEOUT : waited.code,
+                       "not joined after " + std::to_string(timeout_ms) + " ms: waiting for " + waited.detail);
+    }
+    return options_.reactor ? reactor_.start([this] { return look(); }) : Status{};
+}
+
+// ---------------------------------------------------------------------------------------------------- leaving
+
+Status Node::leave(int64_t timeout_ms) {
+    const Instant deadline = deadline_in(timeout_ms);
+    const auto ended = [this] { return group_->phase() == Group::Phase::ended; };
+    bool too_late = false;
+    visit([&] {
+        too_late = ended();
+        if (!too_late) group_->leave();
+    });
+    if (too_late) return group_->end();
+    const auto stop = [&] { return ended() || closing_.load(std::memory_order_relaxed); };
+    Outcome outcome = Outcome::dispossessed;
+    // Another thread that drives may not come back for long: look now and then whether it is done.
+    while (outcome == Outcome::dispossessed && !stop() && monotonic_now() < deadline) {
+        if (!right_.wait(std::min(deadline, monotonic_now() + milliseconds(2)), stop)) continue;
+        begin_to_drive();
+        step();
+        outcome = ended() ? Outcome::done : drive(deadline, Wakeable::no, ended);
+        if (outcome != Outcome::dispossessed) give_right();
+    }
+    if (closing_.load(std::memory_order_relaxed)) return failure(DERECHO_CLOSED, "the group was closed meanwhile");
+    if (!ended())
+        return failure(DERECHO_TIMEOUT, "the others have not installed a view without this node within " +
+                                            std::to_string(timeout_ms) + " ms");
+    const Status end = group_->end();
+    return end.code == DERECHO_CLOSED ? Status{} : end;
+}
+
+// Somebody wants the right for a moment, in the middle of a wait. False if it did not come back in time.
+bool Node::let_guests_in(Instant deadline) {
+    give_right();
+    const Instant give_up = monotonic_now() + kGuestsAtMost;
+    while (guests_.load(std::memory_order_relaxed) > 0 && monotonic_now() < give_up) sched_yield();
+    if (!right_.wait(deadline, [this] { return closing_.load(std::memory_order_relaxed); })) return false;
+    begin_to_drive();
+    return true;
+}
+
+void Node::interrupt() {
+    closing_.store(true, std::memory_order_seq_cst);
+    asleep_.store(false, std::memory_order_seq_cst);
+    fabric_->wake();
+    right_.interrupt();
+}
+
+void Node::stop() {
+    reactor_.stop();
+    group_->leases().retire();
+    if (nothing_leased()) return;
+    rpc_->disconnect_everybody();
+}
+
+bool Node::nothing_leased() {
+    group_->leases().retire();
+    return group_->leases().held() == 0;
+}
+
+Node::~Node() {
+    reactor_.stop();
+    rpc_.reset();
+    group_.reset();
+    fabric_.reset();
+    if (event_fd_ >= 0) ::close(event_fd_);
+}
+
+// ---------------------------------------------------------------------------------------------------- telling
+
+void Node::view(derecho_view& out) {
+    const std::lock_guard lock(view_mutex_);
+    out.id = raw(view_.id);
+    out.member_count = static_cast<uint32_t>(view_.members.size());
+    const auto self = view_.rank_of(options_.group.self);
+    out.self_rank = self ? raw(*self) : UINT32_MAX;
+    const uint64_t all_shards = (1ull << options_.group.services.size()) - 1;
+    for (size_t rank = 0; rank < view_.members.size(); ++rank) {
+        const Member& member = view_.members[rank];
+        derecho_member& to = out.members[rank];
+        to = {};
+        to.node = raw(member.node);
+        if ((member.shards_with_state & all_shards) == all_shards) to.flags |= DERECHO_MEMBER_HAS_STATE;
+        member.address.copy(to.address, sizeof to.address - 1);
+    }
+}
+
+void Node::stats(derecho_stats& out) {
+    visit([&] {
+        const Group::Stats group = group_->stats();
+        const Fabric::Stats fabric = fabric_->stats();
+        out.steps = steps_;
+        out.delivered_messages = group.delivered_messages;
+        out.delivered_bytes = group.delivered_bytes;
+        out.sent_messages = group.sent_messages;
+        out.null_messages = group.null_messages;
+        out.views = group.views;
+        out.pushes = fabric.pushes;
+        out.wakes = fabric.wakes;
+        out.sleeps = sleeps_;
+        out.memory_bytes = fabric.memory_bytes;
+    });
+}
+
+}  // namespace libderecho

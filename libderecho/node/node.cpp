@@ -1,0 +1,247 @@
+// Driving: steps, waits, and whose turn it is. Joining and the rest of a node's life are in life.cpp.
+#include "node/node.hpp"
+
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstring>
+
+#include "node/drive.hpp"
+
+namespace libderecho {
+namespace {
+
+// How long a poll that must not wait, waits for the right when there are events.
+constexpr Duration kBriefly = milliseconds(5);
+// Looks without result before the reactor sleeps.
+constexpr int kReactorYields = 4;
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------- polling
+
+derecho_status Node::poll(std::span<derecho_event> events, int64_t timeout_ns, size_t& count, uint64_t& lease) {
+    count = 0;
+    lease = 0;
+    if (!right_.try_take()) [[unlikely]] {
+        const Outcome outcome = take_right(timeout_ns);
+        if (outcome != Outcome::done) return outcome == Outcome::closed ? DERECHO_CLOSED : DERECHO_OK;
+    }
+    begin_to_drive();
+    step();
+    derecho_status status = take(events, count, lease);
+    if (status == DERECHO_OK && count == 0) {
+        if (timeout_ns == 0) {
+            if (event_fd_used_.load(std::memory_order_relaxed)) arm_event_fd();
+        } else {
+            const Instant deadline =
+                timeout_ns < 0 ? kNever : now_.monotonic + Duration{static_cast<uint64_t>(timeout_ns)};
+            const Outcome outcome = drive(deadline, Wakeable::yes, [&] {
+                status = take(events, count, lease);
+                return status != DERECHO_OK || count > 0;
+            });
+            if (outcome == Outcome::dispossessed) return closing_.load() ? DERECHO_CLOSED : DERECHO_OK;
+            if (outcome == Outcome::closed) status = DERECHO_CLOSED;
+        }
+    }
+    give_right();
+    return status;
+}
+
+derecho_status Node::take(std::span<derecho_event> events, size_t& count, uint64_t& lease) {
+    if (group_->leases().full()) [[unlikely]]
+        return DERECHO_AGAIN;
+    count = rpc_->take(events, lease);
+    if (const View* view = group_->taken_view(); view && view->id != noted_view_) [[unlikely]]
+        note_view();
+    if (count == 0) {
+        if (events_ready_.load(std::memory_order_relaxed)) events_ready_.store(false, std::memory_order_relaxed);
+        if (rpc_->over()) [[unlikely]]
+            return DERECHO_CLOSED;
+    }
+    return DERECHO_OK;
+}
+
+void Node::note_view() {
+    noted_view_ = group_->taken_view()->id;
+    const std::lock_guard lock(view_mutex_);
+    view_ = *group_->taken_view();
+}
+
+bool Node::release(uint64_t lease) {
+    if (!group_->leases().release(lease)) return false;
+    nudge();  // a sender may be waiting for the space
+    return true;
+}
+
+void Node::wake() {
+    wake_wanted_.store(true, std::memory_order_seq_cst);
+    nudge();
+    right_.interrupt();
+}
+
+bool Node::consume_wake() {
+    return wake_wanted_.load(std::memory_order_relaxed) && wake_wanted_.exchange(false, std::memory_order_acq_rel);
+}
+
+// ---------------------------------------------------------------------------------------------------- with the right
+
+bool Node::step() {
+    now_ = clock_.now();
+    ++steps_;
+    return rpc_->step(now_);
+}
+
+void Node::begin_to_drive() {
+    driver_.store(Driver::application, std::memory_order_relaxed);
+    drives_.store(drives_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void Node::give_right() {
+    if (event_fd_armed_.load(std::memory_order_relaxed) && rpc_->has_events()) [[unlikely]]
+        signal_event_fd();
+    driver_.store(Driver::none, std::memory_order_relaxed);
+    right_.give();
+    if (slept_) [[unlikely]] {
+        slept_ = false;
+        reactor_.end_rest();
+    }
+}
+
+WaitStages Node::wait_stages() const {
+    Duration spin = microseconds(50);
+    if (options_.spin_us >= 0) {
+        spin = microseconds(static_cast<uint64_t>(options_.spin_us));
+    } else if (fabric_->peers_on_this_host() + 1 > cores_) {
+        spin = {};  // who spins, spins away another's time
+    }
+    return {spin, microseconds(options_.yield_us)};
+}
+
+// True: there is no need to sleep, or no time.
+bool Node::called_away() const {
+    return closing_.load(std::memory_order_relaxed) || wake_wanted_.load(std::memory_order_relaxed) ||
+           guests_.load(std::memory_order_relaxed) > 0;
+}
+
+// Sleep until something happens or `deadline`. True if something moved.
+bool Node::sleep(Instant deadline, Driver as) {
+    asleep_.store(true, std::memory_order_seq_cst);
+    Fences::heavy();
+    fabric_->arm();
+    const bool moved = step();
+    bool stay = moved || called_away();
+    if (as == Driver::reactor) {
+        note_events();
+        stay |= right_.somebody_waits();
+    } else {
+        slept_ = true;
+        stay |= rpc_->has_events();
+    }
+    const Instant until = std::min(deadline, group_->next_deadline());
+    if (stay || until <= now_.monotonic) {
+        fabric_->disarm();
+    } else {
+        ++sleeps_;
+        fabric_->wait(until - now_.monotonic);
+    }
+    asleep_.store(false, std::memory_order_seq_cst);
+    return moved;
+}
+
+void Node::wake_driver() {
+    if (asleep_.exchange(false, std::memory_order_seq_cst)) fabric_->wake();
+}
+
+// ---------------------------------------------------------------------------------------------------- getting it
+
+// Another thread drives. Done: it is ours now.
+Node::Outcome Node::take_right(int64_t timeout_ns) {
+    Instant deadline = kNever;
+    if (timeout_ns == 0) {
+        if (nothing_to_poll()) return Outcome::timed_out;
+        deadline = monotonic_now() + kBriefly;
+    } else if (timeout_ns > 0) {
+        deadline = monotonic_now() + Duration{static_cast<uint64_t>(timeout_ns)};
+    }
+    bool woken = false;
+    const auto stop = [&] {
+        // The reactor gives way as soon as it knows that somebody waits; an application thread when it has its events.
+        if (driver_.load(std::memory_order_relaxed) == Driver::reactor) nudge();
+        woken = consume_wake();
+        return woken || closing_.load(std::memory_order_relaxed);
+    };
+    if (right_.wait(deadline, stop)) return Outcome::done;
+    if (closing_.load(std::memory_order_relaxed)) return Outcome::closed;
+    return woken ? Outcome::woken : Outcome::timed_out;
+}
+
+// A poll that must not wait, while another thread drives: whether it can go home at once.
+bool Node::nothing_to_poll() {
+    if (driver_.load(std::memory_order_relaxed) == Driver::application) return true;
+    if (event_fd_used_.load(std::memory_order_relaxed)) arm_event_fd();
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return !events_ready_.load(std::memory_order_relaxed);
+}
+
+// ---------------------------------------------------------------------------------------------------- the descriptor
+
+int Node::event_fd() {
+    if (!reactor_.running()) return -1;
+    event_fd_used_.store(true, std::memory_order_relaxed);
+    return event_fd_;
+}
+
+// Nothing was found: from now on the descriptor tells, and the reactor drives without delay.
+void Node::arm_event_fd() {
+    if (event_fd_signalled_.exchange(false, std::memory_order_acq_rel)) {
+        uint64_t count;
+        [[maybe_unused]] const ssize_t n = ::read(event_fd_, &count, sizeof count);
+    }
+    if (!event_fd_armed_.exchange(true, std::memory_order_seq_cst)) reactor_.look_in(microseconds(1));
+}
+
+void Node::signal_event_fd() {
+    if (!event_fd_armed_.exchange(false, std::memory_order_acq_rel)) return;
+    event_fd_signalled_.store(true, std::memory_order_release);
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+}
+
+// ---------------------------------------------------------------------------------------------------- the reactor
+
+Reactor::Look Node::look() {
+    const uint32_t drives = drives_.load(std::memory_order_relaxed);
+    const Driver driver = driver_.load(std::memory_order_relaxed);
+    if (driver == Driver::application && asleep_.load(std::memory_order_seq_cst)) return Reactor::Look::rest;
+    const bool driven = drives != drives_seen_ && !event_fd_armed_.load(std::memory_order_relaxed);
+    drives_seen_ = drives;
+    if (driven || closing_.load(std::memory_order_relaxed) || !right_.try_take()) return Reactor::Look::driven;
+    driver_.store(Driver::reactor, std::memory_order_relaxed);
+    drive_as_reactor();
+    driver_.store(Driver::none, std::memory_order_relaxed);
+    right_.give();
+    return Reactor::Look::drove;
+}
+
+// The reactor leaves events to the application, and tells it.
+void Node::note_events() {
+    if (!rpc_->has_events()) return;
+    events_ready_.store(true, std::memory_order_seq_cst);
+    signal_event_fd();
+}
+
+// Until an application thread wants the right.
+void Node::drive_as_reactor() {
+    int idle = 0;
+    while (!right_.somebody_waits() && guests_.load(std::memory_order_relaxed) == 0 &&
+           !closing_.load(std::memory_order_relaxed)) {
+        const bool moved = idle < kReactorYields ? step() : sleep(kNever, Driver::reactor);
+        note_events();
+        idle = moved ? 0 : idle + 1;
+        if (!moved && idle < kReactorYields) sched_yield();
+    }
+}
+
+}  // namespace libderecho

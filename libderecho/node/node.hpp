@@ -1,0 +1,142 @@
+// A node of a real process: its fabric, its group and calls, and the threads that drive them. "Whoever waits, drives":
+// an application thread that waits takes the right to drive and steps the protocol itself; the reactor does it when
+// nobody else does.
+//
+// Everything is any-thread unless it says otherwise.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "base/clock.hpp"
+#include "base/status.hpp"
+#include "fabric/net_fabric.hpp"
+#include "group/group.hpp"
+#include "node/fences.hpp"
+#include "node/patience.hpp"
+#include "node/reactor.hpp"
+#include "node/right.hpp"
+#include "node/tick_clock.hpp"
+#include "rpc/rpc.hpp"
+
+namespace libderecho {
+
+struct NodeOptions {
+    GroupOptions group;
+    NetFabricOptions fabric;
+    uint64_t mail_bytes = 1 << 20;
+    int64_t spin_us = -1;  // -1: 50 if every member on this host can have a core of its own, else 0
+    uint64_t yield_us = 200;
+    bool reactor = true;
+};
+
+class Node {
+public:
+    // Open the fabric and join. `timeout_ms` < 0: no deadline.
+    static Status join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>& out);
+    ~Node();
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    derecho_status poll(std::span<derecho_event> events, int64_t timeout_ns, size_t& count, uint64_t& lease);
+    bool release(uint64_t lease);
+    // Make one poll that waits, or the next that would, return.
+    void wake();
+    Status leave(int64_t timeout_ms);
+    // The descriptor to wait on; -1 if there is none (without reactor).
+    int event_fd();
+    void view(derecho_view& out);
+    void stats(derecho_stats& out);
+
+    // To send: use these, then nudge().
+    Group& group() { return *group_; }
+    Rpc& rpc() { return *rpc_; }
+    // The driver, should it sleep, has something to do. Costs a load otherwise.
+    void nudge() {
+        Fences::light();
+        if (asleep_.load(std::memory_order_relaxed)) [[unlikely]]
+            wake_driver();
+    }
+
+    // ---- the end
+    // All waiting returns DERECHO_CLOSED from now on. May be repeated.
+    void interrupt();
+    // Once no thread is inside any more: stop for good, cut off the others. What is leased or claimed stays readable.
+    void stop();
+    // After stop(): nothing is leased any more.
+    bool nothing_leased();
+
+private:
+    enum class Driver : uint32_t { none, application, reactor };
+    enum class Wakeable { no, yes };  // by derecho_wake()
+    // Of a wait. Dispossessed: it ended without the right.
+    enum class Outcome { done, timed_out, woken, closed, dispossessed };
+
+    Node(NodeOptions options, std::unique_ptr<Fabric> fabric);
+    Status come_in(int64_t timeout_ms);
+    WaitStages wait_stages() const;
+
+    // ---- holding the right
+    bool step();
+    template <class Attempt>
+    Outcome drive(Instant deadline, Wakeable wakeable, Attempt&& attempt);
+    bool sleep(Instant deadline, Driver as);
+    bool called_away() const;
+    bool let_guests_in(Instant deadline);
+    void begin_to_drive();
+    void note_events();
+    void note_view();
+    derecho_status take(std::span<derecho_event> events, size_t& count, uint64_t& lease);
+    void give_right();
+
+    // ---- getting it
+    Outcome take_right(int64_t timeout_ns);
+    bool nothing_to_poll();
+    template <class Visit>
+    bool visit(Visit&& visitor);
+
+    void wake_driver();
+    bool consume_wake();
+    void arm_event_fd();
+    void signal_event_fd();
+    Reactor::Look look();
+    void drive_as_reactor();
+
+    const NodeOptions options_;
+    const uint32_t cores_;
+    std::unique_ptr<Fabric> fabric_;
+    std::unique_ptr<Group> group_;
+    std::unique_ptr<Rpc> rpc_;
+    Right right_;
+
+    // Written by the driver only.
+    TickClock clock_;
+    Now now_;
+    uint64_t steps_ = 0;
+    uint64_t sleeps_ = 0;
+    bool slept_ = false;  // in this poll, so that the reactor may rest
+    ViewId noted_view_{};
+
+    alignas(64) std::atomic<bool> asleep_{false};  // the driver sleeps, or is about to
+    std::atomic<Driver> driver_{Driver::none};     // who holds the right
+    std::atomic<uint32_t> drives_{0};              // times an application thread took it
+    uint32_t drives_seen_ = 0;                     // by the reactor
+    std::atomic<bool> events_ready_{false};        // the reactor saw events; cleared when there are none
+    std::atomic<uint32_t> guests_{0};              // threads that want the right for a moment
+    std::atomic<bool> wake_wanted_{false};
+    std::atomic<bool> closing_{false};
+
+    int event_fd_ = -1;
+    std::atomic<bool> event_fd_used_{false};
+    std::atomic<bool> event_fd_armed_{false};
+    std::atomic<bool> event_fd_signalled_{false};
+
+    std::mutex view_mutex_;
+    View view_;  // that the events given now belong to
+
+    Reactor reactor_;
+};
+
+}  // namespace libderecho

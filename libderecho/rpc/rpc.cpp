@@ -1,0 +1,199 @@
+// Stepping and sending; what the application takes is in take.cpp.
+#include "rpc/rpc.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+
+namespace libderecho {
+namespace {
+
+// The group's own mail uses channel 0.
+constexpr uint32_t kChannel = 1;
+
+bool may_be_reply_status(derecho_status status) {
+    return status == DERECHO_OK || status == DERECHO_REMOTE_ERROR || status == DERECHO_UNKNOWN_METHOD;
+}
+
+}  // namespace
+
+Rpc::Rpc(Group& group, uint64_t mail_bytes)
+    : group_(group),
+      mail_(group.fabric(), group.options().incarnation, kChannel, mail_bytes),
+      self_(group.options().self),
+      loopback_(mail_bytes) {}
+
+// ---------------------------------------------------------------------------------------------------- stepping
+
+bool Rpc::step(Now now) {
+    bool moved = group_.step(now);
+    if (auto& events = group_.peer_events(); !events.empty()) {
+        for (const PeerEvent& event : events) peer_changed(event);
+        events.clear();
+        moved = true;
+    }
+    if (const View* view = group_.view(); view && view->id != members_of_) members_changed(*view);
+    if (outbox_.any_waiting()) drain_outbox();
+    if (mail_.step(now.wall_ns)) {
+        group_.fabric().flush();
+        moved = true;
+    }
+    for (const NodeId node : mail_.take_offenders()) expel(node, "its mail breaks the rules of the ring");
+    return moved;
+}
+
+void Rpc::peer_changed(const PeerEvent& event) {
+    if (event.kind == PeerEvent::Kind::up) {
+        mail_.peer_up(event.peer, event.incarnation);
+        const View* view = group_.view();
+        const std::lock_guard lock(mutex_);
+        peers_[event.peer] = {event.client, view && view->rank_of(event.peer).has_value()};
+    }
+    if (event.kind == PeerEvent::Kind::lost) {
+        if (parked_ && parked_->from == event.peer) parked_.reset();
+        mail_.peer_lost(event.peer);
+        {
+            const std::lock_guard lock(mutex_);
+            peers_.erase(event.peer);
+            outbox_.drop(event.peer);
+            std::erase_if(transfers_, [&](const Transfer& t) { return t.node == event.peer; });
+        }
+        lose_queries_to(event.peer);
+    }
+}
+
+void Rpc::members_changed(const View& view) {
+    members_of_ = view.id;
+    std::vector<NodeId> removed;
+    {
+        const std::lock_guard lock(mutex_);
+        newest_request_ = request_id(view.id, limits::shards_max);
+        for (auto& [node, peer] : peers_) {
+            const bool member = view.rank_of(node).has_value();
+            if (peer.member && !member) removed.push_back(node);
+            peer.member = member;
+        }
+    }
+    for (const NodeId node : removed) lose_queries_to(node);
+}
+
+// At once, not when the application next takes events: the node may have come back by then.
+void Rpc::lose_queries_to(NodeId node) {
+    if (!calls_.any_open()) return;
+    for (size_t slot = 0; slot < calls_.capacity(); ++slot) {
+        Call* call = calls_.at(slot);
+        if (call && call->kind == Call::Kind::query && call->target == node) call->lost = true;
+    }
+    start_sweep();
+}
+
+void Rpc::drain_outbox() {
+    const std::lock_guard lock(mutex_);
+    outbox_.drain([this](NodeId node, uint8_t kind, std::span<const std::byte> letter) {
+        if (node == self_) return loopback_.send(kind, letter);
+        if (!mail_.knows(node)) return true;  // gone meanwhile
+        const std::span<const std::byte> parts[] = {letter};
+        return mail_.send(node, kind, parts);
+    });
+}
+
+void Rpc::expel(NodeId node, const std::string& why) {
+    log::warn("node " + std::to_string(raw(node)) + " is disconnected: " + why);
+    group_.fabric().disconnect(node);
+    peer_changed(
+        {.kind = PeerEvent::Kind::lost, .peer = node, .incarnation = 0, .client = false, .address = {}, .status = {}});
+}
+
+void Rpc::disconnect_everybody() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [node, peer] : peers_) group_.fabric().disconnect(node);
+    peers_.clear();
+}
+
+// ---------------------------------------------------------------------------------------------------- ordered calls
+
+derecho_status Rpc::claim_call(ShardIndex shard, uint32_t method, uint32_t flags, uint64_t args_bytes, Claim& claim,
+                               uint64_t& call) {
+    const bool wants_reply = flags & DERECHO_CALL_REPLY;
+    call = wants_reply ? calls_.open(Call::Kind::ordered, self_) : calls_.anonymous();
+    if (call == 0) return DERECHO_AGAIN;
+    const derecho_status status = group_.claim(shard, sizeof(CallHeader) + args_bytes, claim);
+    if (status != DERECHO_OK) {
+        if (wants_reply) calls_.withdraw(call);
+        return status;
+    }
+    const CallHeader header{call, method, flags & DERECHO_CALL_REPLY};
+    std::memcpy(claim.payload, &header, sizeof header);
+    return DERECHO_OK;
+}
+
+derecho_status Rpc::commit_call(ShardIndex shard, Claim& claim, uint64_t used_args_bytes) {
+    return group_.commit(shard, claim, FrameKind::call, 0, sizeof(CallHeader) + used_args_bytes);
+}
+
+void Rpc::abort_call(ShardIndex shard, Claim& claim, uint32_t flags, uint64_t call) {
+    group_.abort(shard, claim);
+    if (flags & DERECHO_CALL_REPLY) calls_.withdraw(call);
+}
+
+// ---------------------------------------------------------------------------------------------------- letters
+
+derecho_status Rpc::sending_status() const {
+    if (group_.phase() != Group::Phase::ended) return DERECHO_OK;
+    const derecho_status code = group_.end().code;
+    return code == DERECHO_OK ? DERECHO_CLOSED : code;
+}
+
+derecho_status Rpc::query(ShardIndex shard, NodeId node, uint32_t method, std::span<const std::byte> args,
+                          uint64_t& call) {
+    if (args.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
+    if (const derecho_status status = sending_status(); status != DERECHO_OK) return status;
+    const std::lock_guard lock(mutex_);
+    if (node != self_) {
+        const auto peer = peers_.find(node);
+        const bool in_view = group_.phase() != Group::Phase::member || (peer != peers_.end() && peer->second.member);
+        if (peer == peers_.end() || peer->second.client || !in_view) return DERECHO_NOT_MEMBER;
+    }
+    const uint64_t id = calls_.open(Call::Kind::query, node);
+    if (id == 0) return DERECHO_AGAIN;
+    const QueryHeader header{id, method, raw(shard)};
+    if (!outbox_.post(node, static_cast<uint8_t>(LetterKind::query), bytes_of(header), args)) {
+        calls_.withdraw(id);
+        return DERECHO_AGAIN;
+    }
+    call = id;
+    return DERECHO_OK;
+}
+
+derecho_status Rpc::reply(NodeId node, uint64_t call, derecho_status status, std::span<const std::byte> data) {
+    if (!may_be_reply_status(status)) return DERECHO_INVALID;
+    if (data.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
+    const std::lock_guard lock(mutex_);
+    if (node != self_ && !peers_.contains(node)) return DERECHO_OK;
+    const ReplyHeader header{call, status, 0};
+    return outbox_.post(node, static_cast<uint8_t>(LetterKind::reply), bytes_of(header), data) ? DERECHO_OK
+                                                                                               : DERECHO_AGAIN;
+}
+
+derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const std::byte> data, bool last) {
+    const auto shard = static_cast<uint32_t>(request & 0xff);
+    if (shard >= group_.options().services.size()) return DERECHO_INVALID;
+    if (data.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
+    const std::lock_guard lock(mutex_);
+    if (request > newest_request_) return DERECHO_INVALID;
+    const auto transfer = std::find_if(transfers_.begin(), transfers_.end(),
+                                       [&](const Transfer& t) { return t.node == node && t.request == request; });
+    if (transfer == transfers_.end()) return DERECHO_OK;  // the joiner is gone, or it has everything
+    StateHeader header{request >> 8, shard, 0};
+    if (!transfer->started) header.flags |= DERECHO_FLAG_FIRST;
+    if (last) header.flags |= DERECHO_FLAG_LAST;
+    const auto kind = static_cast<uint8_t>(LetterKind::state);
+    if (peers_.contains(node) && !outbox_.post(node, kind, bytes_of(header), data)) return DERECHO_AGAIN;
+    transfer->started = true;
+    if (last) transfers_.erase(transfer);
+    return DERECHO_OK;
+}
+
+}  // namespace libderecho

@@ -1,0 +1,410 @@
+// What the application takes: the group's ordered events, and what came by mail, as one stream.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "rpc/rpc.hpp"
+
+namespace libderecho {
+namespace {
+
+// Early replies beyond this wait in their rings.
+constexpr uint64_t kEarlyBytesMax = limits::outbox_bytes_max;
+// A donor can be ahead of this node, but not by so much.
+constexpr uint64_t kViewsAheadMax = 64;
+
+}  // namespace
+
+derecho_event& Rpc::Out::add() {
+    DERECHO_ASSERT(!full());
+    derecho_event& event = events[count++];
+    event = {};
+    return event;
+}
+
+size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
+    DERECHO_ASSERT(!group_.leases().full());
+    lease = 0;
+    if (over_) return 0;
+    Out out{events};
+    announce(out);
+    sweep(out);
+    // A view's consequences come before its events; the announcements of calls before whatever else is taken.
+    if (announce_first_ == kNone && !sweeping() && !out.full()) {
+        take_ordered(out);
+        announce(out);
+        sweep(out);
+    }
+    give_early(out);
+    take_letters(out);
+    if (closed_ && !out.full() && announce_first_ == kNone && !sweeping()) {
+        out.add() = *closed_;
+        over_ = true;
+    }
+    lease = group_.leases().open(batch_);
+    if (out.count == 0) group_.leases().release(std::exchange(lease, 0));  // only dropped letters
+    return out.count;
+}
+
+bool Rpc::has_events() {
+    if (over_) return false;
+    if (group_.has_events() || announce_first_ != kNone || closed_ || loopback_.has_letters()) return true;
+    if (sweeping() && calls_.any_open()) return true;
+    if (std::any_of(early_.begin(), early_.end(), [](const EarlyReply& e) { return e.ready && !e.given; })) return true;
+    return parked_ ? !has_to_wait(*parked_) : mail_.has_letters();
+}
+
+// ---------------------------------------------------------------------------------------------------- ordered events
+
+void Rpc::take_ordered(Out& out) {
+    const size_t first = out.count;
+    const size_t taken = group_.take(out.events.subspan(first), batch_);
+    for (size_t i = first; i < first + taken; ++i) {
+        derecho_event& event = out.events[i];
+        bool keep = true;
+        switch (event.kind) {
+            case DERECHO_EVENT_CALL:
+                keep = strip_call(event);
+                break;
+            case DERECHO_EVENT_VIEW:
+                enter_view();
+                break;
+            case DERECHO_EVENT_STATE_REQUEST: {
+                event.id = request_id(ViewId{event.id}, event.shard);
+                const std::lock_guard lock(mutex_);
+                std::erase_if(transfers_, [&](const Transfer& t) {
+                    return t.node == NodeId{event.node} && (t.request & 0xff) == event.shard;
+                });
+                transfers_.push_back({NodeId{event.node}, event.id, false});
+                break;
+            }
+            case DERECHO_EVENT_CLOSED:
+                closed_ = event;
+                start_sweep();
+                keep = false;
+                break;
+            default:
+                break;
+        }
+        if (!keep) continue;
+        if (out.count != i) out.events[out.count] = event;
+        ++out.count;
+    }
+}
+
+// Take the header off. False if there is none, which no member that runs this library sends.
+bool Rpc::strip_call(derecho_event& event) {
+    CallHeader header;
+    const auto* bytes = static_cast<const std::byte*>(event.data);
+    if (!read_header({bytes, event.size_bytes}, header)) {
+        log::warn("node " + std::to_string(event.node) + " sent a call without a header; it is skipped");
+        return false;
+    }
+    event.data = bytes + sizeof header;
+    event.size_bytes -= sizeof header;
+    event.id = header.call;
+    event.method = header.method;
+    event.flags = 0;
+    if (header.flags & DERECHO_CALL_REPLY) event.flags |= DERECHO_FLAG_REPLY;
+    if (NodeId{event.node} != self_) return true;
+    event.flags |= DERECHO_FLAG_OWN;
+    Call* call = calls_.find(header.call);
+    if (!call || call->roll) return true;
+    DERECHO_ASSERT(roll_ != nullptr);
+    call->roll = roll_;
+    call->pending = roll_->everybody();
+    ++roll_->calls;
+    call->next = kNone;
+    const auto slot = static_cast<uint32_t>(header.call & (limits::calls_max - 1));
+    if (announce_first_ == kNone) {
+        announce_first_ = slot;
+    } else {
+        calls_.at(announce_last_)->next = slot;
+    }
+    announce_last_ = slot;
+    return true;
+}
+
+void Rpc::announce(Out& out) {
+    for (; announce_first_ != kNone && !out.full(); announce_first_ = calls_.at(announce_first_)->next) {
+        Call& call = *calls_.at(announce_first_);
+        derecho_event& event = out.add();
+        event.kind = DERECHO_EVENT_ORDERED;
+        event.node = raw(self_);
+        event.id = call.id;
+        event.flags = DERECHO_FLAG_OWN;
+        event.data = call.roll->nodes.data();
+        event.size_bytes = call.roll->count * sizeof(uint32_t);
+        mark({&call.roll->point, 0});
+        call.announced = true;
+        for (EarlyReply& early : early_) early.ready |= early.call == call.id;
+        // Members may have gone between the call and its announcement.
+        if (call.roll != roll_) start_sweep();
+    }
+}
+
+void Rpc::enter_view() {
+    const View* view = group_.taken_view();
+    DERECHO_ASSERT(view != nullptr);
+    std::erase_if(rolls_, [this](const auto& roll) {
+        return roll->calls == 0 && roll->point.leases_held == 0 && !marked(roll->point);
+    });
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(transfers_, [&](const Transfer& t) { return !view->rank_of(t.node); });
+    }
+    rolls_.push_back(std::make_unique<Roll>(*view));
+    roll_ = rolls_.back().get();
+    start_sweep();
+}
+
+// ---------------------------------------------------------------------------------------------------- members that are
+// gone
+
+bool Rpc::is_gone(const Roll& roll, uint32_t rank) const { return closed_ || !roll_->holds(roll, rank); }
+
+void Rpc::sweep(Out& out) {
+    if (!sweeping()) return;
+    if (!calls_.any_open()) {
+        sweep_slot_ = ~size_t{0};
+        return;
+    }
+    // Whoever answered before it left, did answer. Not for ever, though: the others' letters may never end.
+    constexpr uint32_t kPatience = 1000;
+    if (sweep_slot_ == 0 && ++sweep_delays_ < kPatience) {
+        take_letters(out);
+        if (out.full()) return;
+    }
+    sweep_delays_ = 0;
+    for (; sweeping(); ++sweep_slot_) {
+        Call* call = calls_.at(sweep_slot_);
+        if (call && !sweep_call(*call, out)) return;
+    }
+    sweep_slot_ = ~size_t{0};
+}
+
+// False if there was no room for all its events.
+bool Rpc::sweep_call(Call& call, Out& out) {
+    const auto removed = [&](uint32_t node) {
+        derecho_event& event = out.add();
+        event.kind = DERECHO_EVENT_REPLY;
+        event.node = node;
+        event.id = call.id;
+        event.status = DERECHO_REMOVED;
+    };
+    if (call.kind == Call::Kind::query) {
+        if (!call.lost && !closed_) return true;
+        if (out.full()) return false;
+        removed(raw(call.target));
+        calls_.close(call);
+        return true;
+    }
+    if (!call.announced) return true;
+    for (uint32_t rank = 0; rank < call.roll->count; ++rank) {
+        if (!(call.pending >> rank & 1) || !is_gone(*call.roll, rank)) continue;
+        if (std::any_of(early_.begin(), early_.end(), [&](const EarlyReply& e) {
+                return e.call == call.id && raw(e.node) == call.roll->nodes[rank];
+            }))
+            continue;  // it did reply
+        if (out.full()) return false;
+        removed(call.roll->nodes[rank]);
+        call.pending &= ~(1ull << rank);
+    }
+    if (call.pending == 0) calls_.close(call);
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------- mail
+
+void Rpc::mark(const Leases::Mark& mark) {
+    for (Leases::Mark& known : batch_.marks)
+        if (known.point == mark.point) {
+            known.position = mark.position;
+            return;
+        }
+    batch_.marks.push_back(mark);
+}
+
+bool Rpc::marked(const ReleasePoint& point) const {
+    return std::any_of(batch_.marks.begin(), batch_.marks.end(), [&](const auto& m) { return m.point == &point; });
+}
+
+void Rpc::take_letters(Out& out) {
+    Incoming letter;
+    while (!out.full() && next_letter(letter)) {
+        if (has_to_wait(letter)) {
+            parked_ = letter;
+            return;
+        }
+        const size_t before = out.count;
+        switch (give(letter, out)) {
+            case Verdict::give:
+                DERECHO_ASSERT(out.count == before + 1);
+                mark(letter.mark);
+                break;
+            case Verdict::drop:
+                done(letter);
+                break;
+            case Verdict::break_:
+                done(letter);
+                expel(letter.from, "it sent a letter that nobody can read");
+                break;
+        }
+    }
+}
+
+// Whether a letter is ahead of this node. A donor may install the view that asks it for state before this node does;
+// and replies to calls that are not known to be ordered are kept up to a limit only.
+bool Rpc::has_to_wait(const Incoming& letter) {
+    if (letter.kind == LetterKind::reply && early_bytes_ + letter.bytes.size() > kEarlyBytesMax) {
+        ReplyHeader header;
+        const Call* call = read_header(letter.bytes, header) ? calls_.find(header.call) : nullptr;
+        return call && call->kind == Call::Kind::ordered && !call->announced && !closed_;
+    }
+    StateHeader header;
+    if (letter.kind != LetterKind::state || !read_header(letter.bytes, header) || closed_) return false;
+    if (!roll_) return true;
+    const View* installed = group_.view();
+    const bool plausible = installed && header.view <= raw(installed->id) + kViewsAheadMax;
+    return plausible && header.view > raw(group_.taken_view()->id);
+}
+
+bool Rpc::next_letter(Incoming& letter) {
+    if (parked_) {
+        letter = *parked_;
+        parked_.reset();
+        return true;
+    }
+    if (Loopback::Letter own; loopback_.read(own)) {
+        letter = {self_, static_cast<LetterKind>(own.kind), own.bytes, own.mark};
+        return true;
+    }
+    Mail::Letter mail;
+    if (!mail_.read(mail)) return false;
+    letter = {mail.from, static_cast<LetterKind>(mail.kind), mail.bytes, mail.mark};
+    return true;
+}
+
+// Rings give space back in order: while letters before it are looked at, it goes with the next lease.
+void Rpc::done(const Incoming& letter) {
+    ReleasePoint& point = *letter.mark.point;
+    if (point.leases_held > 0 || marked(point)) {
+        mark(letter.mark);
+    } else {
+        point.position = letter.mark.position;
+    }
+}
+
+Rpc::Verdict Rpc::give(const Incoming& letter, Out& out) {
+    switch (letter.kind) {
+        case LetterKind::query:
+            return give_query(letter, out);
+        case LetterKind::reply:
+            return give_reply(letter, out);
+        case LetterKind::state:
+            return give_state(letter, out);
+    }
+    return Verdict::break_;
+}
+
+Rpc::Verdict Rpc::give_query(const Incoming& letter, Out& out) {
+    QueryHeader header;
+    if (!read_header(letter.bytes, header) || header.shard >= group_.options().services.size()) return Verdict::break_;
+    derecho_event& event = out.add();
+    event.kind = DERECHO_EVENT_QUERY;
+    event.node = raw(letter.from);
+    event.id = header.call;
+    event.method = header.method;
+    event.shard = header.shard;
+    event.flags = DERECHO_FLAG_REPLY | (letter.from == self_ ? DERECHO_FLAG_OWN : 0);
+    event.data = letter.bytes.data() + sizeof header;
+    event.size_bytes = letter.bytes.size() - sizeof header;
+    return Verdict::give;
+}
+
+Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
+    ReplyHeader header;
+    if (!read_header(letter.bytes, header)) return Verdict::break_;
+    if (header.status != DERECHO_OK && header.status != DERECHO_REMOTE_ERROR && header.status != DERECHO_UNKNOWN_METHOD)
+        return Verdict::break_;
+    Call* call = calls_.find(header.call);
+    if (!call) return Verdict::drop;
+    if (call->kind == Call::Kind::query) {
+        if (call->target != letter.from) return Verdict::drop;
+        calls_.close(*call);
+    } else {
+        if (!call->announced) return keep_early(letter, header);
+        const int rank = call->roll->rank_of(letter.from);
+        if (rank < 0 || !(call->pending >> rank & 1)) return Verdict::drop;
+        call->pending &= ~(1ull << rank);
+        if (call->pending == 0) calls_.close(*call);
+    }
+    derecho_event& event = out.add();
+    event.kind = DERECHO_EVENT_REPLY;
+    event.node = raw(letter.from);
+    event.id = header.call;
+    event.status = header.status;
+    event.data = letter.bytes.data() + sizeof header;
+    event.size_bytes = letter.bytes.size() - sizeof header;
+    return Verdict::give;
+}
+
+// Copied, so that letters behind it (a joiner's state, say) are not held up.
+Rpc::Verdict Rpc::keep_early(const Incoming& letter, const ReplyHeader& header) {
+    for (const EarlyReply& early : early_)
+        if (early.call == header.call && early.node == letter.from) return Verdict::drop;
+    const auto data = letter.bytes.subspan(sizeof header);
+    early_bytes_ += data.size();
+    early_.push_back({header.call, letter.from, header.status, {data.begin(), data.end()}, false, false, {}});
+    return Verdict::drop;
+}
+
+void Rpc::give_early(Out& out) {
+    for (auto it = early_.begin(); it != early_.end();) {
+        if (it->given && it->point.leases_held == 0) {
+            early_bytes_ -= it->data.size();
+            it = early_.erase(it);
+            continue;
+        }
+        Call* call = it->ready && !it->given ? calls_.find(it->call) : nullptr;
+        const int rank = call ? call->roll->rank_of(it->node) : -1;
+        if (it->ready && !it->given && !out.full()) {
+            it->given = true;
+            if (rank >= 0 && (call->pending >> rank & 1)) {
+                call->pending &= ~(1ull << rank);
+                derecho_event& event = out.add();
+                event.kind = DERECHO_EVENT_REPLY;
+                event.node = raw(it->node);
+                event.id = it->call;
+                event.status = it->status;
+                event.data = it->data.data();
+                event.size_bytes = it->data.size();
+                mark({&it->point, 0});
+                if (call->pending == 0) calls_.close(*call);
+            }
+        }
+        ++it;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- state transfer
+
+Rpc::Verdict Rpc::give_state(const Incoming& letter, Out& out) {
+    StateHeader header;
+    if (!read_header(letter.bytes, header) || header.shard >= group_.options().services.size()) return Verdict::break_;
+    const StateWanted* wanted = group_.state_wanted(ShardIndex{header.shard});
+    if (!wanted || header.view != raw(wanted->view) || letter.from != wanted->donor) return Verdict::drop;
+    derecho_event& event = out.add();
+    event.kind = DERECHO_EVENT_STATE;
+    event.node = raw(letter.from);
+    event.id = request_id(wanted->view, header.shard);
+    event.shard = header.shard;
+    event.flags = header.flags & (DERECHO_FLAG_FIRST | DERECHO_FLAG_LAST);
+    event.data = letter.bytes.data() + sizeof header;
+    event.size_bytes = letter.bytes.size() - sizeof header;
+    if (header.flags & DERECHO_FLAG_LAST) group_.state_complete(ShardIndex{header.shard});
+    return Verdict::give;
+}
+
+}  // namespace libderecho
