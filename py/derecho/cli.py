@@ -1,0 +1,64 @@
+"""The command ``derecho``. Subcommands are imported when they are called, so that each starts at once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import click
+
+__all__ = ["main"]
+
+_LAZY = {"demo": "derecho.demo.cli", "bench": "derecho.bench.cli"}
+
+
+class _Commands(click.Group):
+    """Finds the commands that live in subpackages of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        there = [name for name, module in _LAZY.items() if importlib.util.find_spec(module.rpartition(".")[0])]
+        return sorted([*super().list_commands(ctx), *there])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _LAZY:
+            command = getattr(importlib.import_module(_LAZY[cmd_name]), cmd_name)
+            assert isinstance(command, click.Command)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """libderecho: strongly consistent replicated state for Python, C and C++."""
+
+
+@main.command()
+def version() -> None:
+    """Print the version of the library."""
+    import derecho
+
+    click.echo(derecho.version())
+
+
+@main.command()
+def info() -> None:
+    """Print where the library, the headers and the CMake package are."""
+    import derecho
+    from derecho._native import LIBRARY
+
+    package = Path(derecho.__file__).parent
+    rows = {
+        "version": derecho.version(),
+        "library": LIBRARY,
+        "headers": package / "include",
+        "cmake": package / "lib" / "cmake" / "derecho",
+        "pkgconfig": package / "lib" / "pkgconfig",
+    }
+    for name, value in rows.items():
+        missing = isinstance(value, Path) and not value.exists()
+        click.echo(f"{name:<10} {value}{'  (missing)' if missing else ''}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The replicated service of the demo: a tree of files, held in memory by every member."""
+
+from __future__ import annotations
+
+import derecho
+
+__all__ = ["FileStore"]
+
+
+@derecho.service
+class FileStore:
+    """Files by path. One larger than a message comes in pieces, each an ordered call."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.partial: dict[str, list[bytes]] = {}
+        self.stored_bytes = 0
+
+    @derecho.ordered
+    def put(self, path: str, index: derecho.uint32, count: derecho.uint32, piece: bytes) -> bool:
+        """Add piece `index` of `count`; a first piece starts the file afresh. Whether the file is complete."""
+        if index == 0:
+            self.partial[path] = []
+        pieces = self.partial[path]
+        if index != len(pieces):
+            raise ValueError(f"{path}: piece {index} came, {len(pieces)} was due")
+        pieces.append(piece)
+        if len(pieces) < count:
+            return False
+        self.stored_bytes -= len(self.files.get(path, b""))
+        self.files[path] = b"".join(self.partial.pop(path))
+        self.stored_bytes += len(self.files[path])
+        return True
+
+    @derecho.query
+    def get(self, path: str) -> bytes | None:
+        """Return a complete file."""
+        return self.files.get(path)
