@@ -6,6 +6,7 @@ them on its way out, and the kernel does should it have no way out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -69,11 +70,9 @@ class MemberProcess:
     def tell(self, line: str) -> None:
         """Write a line to it; a member that is gone is noticed elsewhere."""
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        except OSError:
-            pass
 
 
 class Demo:
@@ -163,7 +162,9 @@ class Demo:
         done = "after it had sent its share" if victim.sent else "in the middle of its share"
         self._say(f"kill -9 {name} (node {victim.node}), {done}")
         survivors = [m.node for m in self._alive()]
-        self._until(lambda: all(m.views[-1]["nodes"] == survivors for m in self._alive()), "a view of the survivors")
+        self._until(
+            lambda: all(sorted(m.views[-1]["nodes"]) == survivors for m in self._alive()), "a view of the survivors"
+        )
         self._say(f"the survivors went on in view {self._alive()[0].views[-1]['id']}")
         fresh = NAMES[self.count]
         contacts = [m.address for m in self._alive()]
@@ -218,7 +219,7 @@ class Demo:
     # ---------------------------------------------------------------------------------------- members
 
     def _start(self, name: str, node: int, address: str, contacts: list[str], paths: list[str]) -> None:
-        errors = tempfile.TemporaryFile("w+", prefix="derecho-demo-")
+        errors = tempfile.TemporaryFile("w+", prefix="derecho-demo-")  # noqa: SIM115 - closed in _end
         process = subprocess.Popen(
             [sys.executable, "-m", "derecho.demo.member"],
             stdin=subprocess.PIPE,
@@ -255,10 +256,8 @@ class Demo:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise DemoError(f"waited in vain for {what}\n{self._last_words()}")
-            try:
+            with contextlib.suppress(queue.Empty):
                 self._take(*self._lines.get(timeout=min(left, 0.05)))
-            except queue.Empty:
-                pass
             self._tick(self)
 
     def _take(self, member: MemberProcess, line: dict[str, Any] | None) -> None:
@@ -311,20 +310,16 @@ class Demo:
         for member in self.members:
             if member.process.poll() is None and member.report is not None:
                 member.tell("leave")
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     member.process.wait(5)
-                except subprocess.TimeoutExpired:
-                    pass
         for member in self.members:
             if member.process.poll() is None:
                 member.process.kill()
             member.process.wait()
             for stream in (member.process.stdin, member.process.stdout):
                 if stream is not None:
-                    try:
+                    with contextlib.suppress(OSError):
                         stream.close()
-                    except OSError:
-                        pass
             member.errors.close()
 
 
