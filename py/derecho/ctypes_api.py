@@ -867,57 +867,57 @@ _libs["derecho"] = load_library("derecho")
 
 # No modules
 
-uint32_t = c_uint  # stdint.h:1
+uint32_t = c_uint
 
-uint64_t = c_ulong  # stdint.h:2
+uint64_t = c_ulong
 
-derecho_status = c_int32  # derecho.h:46
+derecho_status = c_int32
 
-enum_anon_1 = c_int  # derecho.h:47
+enum_anon_1 = c_int
 
-DERECHO_OK = 0  # derecho.h:47
+DERECHO_OK = 0
 
-DERECHO_AGAIN = 1  # derecho.h:47
+DERECHO_AGAIN = 1
 
-DERECHO_TIMEOUT = 2  # derecho.h:47
+DERECHO_TIMEOUT = 2
 
-DERECHO_INVALID = 3  # derecho.h:47
+DERECHO_INVALID = 3
 
-DERECHO_BAD_HANDLE = 4  # derecho.h:47
+DERECHO_BAD_HANDLE = 4
 
-DERECHO_CLOSED = 5  # derecho.h:47
+DERECHO_CLOSED = 5
 
-DERECHO_TOO_LARGE = 6  # derecho.h:47
+DERECHO_TOO_LARGE = 6
 
-DERECHO_NOT_MEMBER = 7  # derecho.h:47
+DERECHO_NOT_MEMBER = 7
 
-DERECHO_WEDGED = 8  # derecho.h:47
+DERECHO_WEDGED = 8
 
-DERECHO_EJECTED = 9  # derecho.h:47
+DERECHO_EJECTED = 9
 
-DERECHO_NO_MAJORITY = 10  # derecho.h:47
+DERECHO_NO_MAJORITY = 10
 
-DERECHO_UNREACHABLE = 11  # derecho.h:47
+DERECHO_UNREACHABLE = 11
 
-DERECHO_INCOMPATIBLE = 12  # derecho.h:47
+DERECHO_INCOMPATIBLE = 12
 
-DERECHO_DUPLICATE = 13  # derecho.h:47
+DERECHO_DUPLICATE = 13
 
-DERECHO_ADDRESS_IN_USE = 14  # derecho.h:47
+DERECHO_ADDRESS_IN_USE = 14
 
-DERECHO_NO_MEMORY = 15  # derecho.h:47
+DERECHO_NO_MEMORY = 15
 
-DERECHO_REMOVED = 16  # derecho.h:47
+DERECHO_REMOVED = 16
 
-DERECHO_REMOTE_ERROR = 17  # derecho.h:47
+DERECHO_REMOTE_ERROR = 17
 
-DERECHO_UNKNOWN_METHOD = 18  # derecho.h:47
+DERECHO_UNKNOWN_METHOD = 18
 
-DERECHO_STATE_LOST = 19  # derecho.h:47
+DERECHO_STATE_LOST = 19
 
-DERECHO_INTERNAL = 20  # derecho.h:47
+DERECHO_INTERNAL = 20
 
-# derecho.h:72
+
 for _lib in _libs.values():
     if not _lib.has("derecho_status_name", "cdecl"):
         continue
@@ -926,7 +926,7 @@ for _lib in _libs.values():
     derecho_status_name.restype = c_char_p
     break
 
-# derecho.h:78
+
 for _lib in _libs.values():
     if not _lib.has("derecho_last_error", "cdecl"):
         continue
@@ -935,7 +935,7 @@ for _lib in _libs.values():
     derecho_last_error.restype = c_char_p
     break
 
-# derecho.h:81
+
 for _lib in _libs.values():
     if not _lib.has("derecho_abi_version", "cdecl"):
         continue
@@ -944,7 +944,7 @@ for _lib in _libs.values():
     derecho_abi_version.restype = uint32_t
     break
 
-# derecho.h:84
+
 for _lib in _libs.values():
     if not _lib.has("derecho_abi_hash", "cdecl"):
         continue
@@ -953,7 +953,7 @@ for _lib in _libs.values():
     derecho_abi_hash.restype = uint64_t
     break
 
-# derecho.h:87
+
 for _lib in _libs.values():
     if not _lib.has("derecho_version", "cdecl"):
         continue
@@ -962,13 +962,13 @@ for _lib in _libs.values():
     derecho_version.restype = c_char_p
     break
 
-# derecho.h:92
+
 class struct_derecho_config(Structure):
     pass
 
-derecho_config = struct_derecho_config  # derecho.h:92
+derecho_config = struct_derecho_config
 
-# derecho.h:100
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_create", "cdecl"):
         continue
@@ -977,7 +977,7 @@ for _lib in _libs.values():
     derecho_config_create.restype = derecho_status
     break
 
-# derecho.h:108
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_set", "cdecl"):
         continue
@@ -986,7 +986,7 @@ for _lib in _libs.values():
     derecho_config_set.restype = derecho_status
     break
 
-# derecho.h:115
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_get", "cdecl"):
         continue
@@ -995,7 +995,7 @@ for _lib in _libs.values():
     derecho_config_get.restype = derecho_status
     break
 
-# derecho.h:121
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_load", "cdecl"):
         continue
@@ -1004,7 +1004,7 @@ for _lib in _libs.values():
     derecho_config_load.restype = derecho_status
     break
 
-# derecho.h:129
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_add_service", "cdecl"):
         continue
@@ -1013,7 +1013,7 @@ for _lib in _libs.values():
     derecho_config_add_service.restype = derecho_status
     break
 
-# derecho.h:132
+
 for _lib in _libs.values():
     if not _lib.has("derecho_config_close", "cdecl"):
         continue
@@ -1022,13 +1022,13 @@ for _lib in _libs.values():
     derecho_config_close.restype = derecho_status
     break
 
-# derecho.h:137
+
 class struct_derecho_group(Structure):
     pass
 
-derecho_group = struct_derecho_group  # derecho.h:137
+derecho_group = struct_derecho_group
 
-# derecho.h:149
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_join", "cdecl"):
         continue
@@ -1037,7 +1037,7 @@ for _lib in _libs.values():
     derecho_group_join.restype = derecho_status
     break
 
-# derecho.h:157
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_leave", "cdecl"):
         continue
@@ -1046,7 +1046,7 @@ for _lib in _libs.values():
     derecho_group_leave.restype = derecho_status
     break
 
-# derecho.h:165
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_close", "cdecl"):
         continue
@@ -1055,7 +1055,7 @@ for _lib in _libs.values():
     derecho_group_close.restype = derecho_status
     break
 
-# derecho.h:173
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_fd", "cdecl"):
         continue
@@ -1064,7 +1064,7 @@ for _lib in _libs.values():
     derecho_group_fd.restype = derecho_status
     break
 
-# derecho.h:180
+
 class struct_derecho_member(Structure):
     pass
 
@@ -1079,9 +1079,9 @@ struct_derecho_member._fields_ = [
     ('address', c_char * int(64)),
 ]
 
-derecho_member = struct_derecho_member  # derecho.h:180
+derecho_member = struct_derecho_member
 
-# derecho.h:192
+
 class struct_derecho_view(Structure):
     pass
 
@@ -1102,9 +1102,9 @@ struct_derecho_view._fields_ = [
     ('members', derecho_member * int(64)),
 ]
 
-derecho_view = struct_derecho_view  # derecho.h:192
+derecho_view = struct_derecho_view
 
-# derecho.h:199
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_view", "cdecl"):
         continue
@@ -1113,7 +1113,7 @@ for _lib in _libs.values():
     derecho_group_view.restype = derecho_status
     break
 
-# derecho.h:216
+
 class struct_derecho_stats(Structure):
     pass
 
@@ -1148,9 +1148,9 @@ struct_derecho_stats._fields_ = [
     ('allocations', uint64_t),
 ]
 
-derecho_stats = struct_derecho_stats  # derecho.h:216
+derecho_stats = struct_derecho_stats
 
-# derecho.h:219
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_stats", "cdecl"):
         continue
@@ -1159,13 +1159,13 @@ for _lib in _libs.values():
     derecho_group_stats.restype = derecho_status
     break
 
-# derecho.h:224
+
 class struct_derecho_shard(Structure):
     pass
 
-derecho_shard = struct_derecho_shard  # derecho.h:224
+derecho_shard = struct_derecho_shard
 
-# derecho.h:231
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_open", "cdecl"):
         continue
@@ -1174,7 +1174,7 @@ for _lib in _libs.values():
     derecho_shard_open.restype = derecho_status
     break
 
-# derecho.h:241
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_send", "cdecl"):
         continue
@@ -1183,7 +1183,7 @@ for _lib in _libs.values():
     derecho_shard_send.restype = derecho_status
     break
 
-# derecho.h:253
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_call", "cdecl"):
         continue
@@ -1192,7 +1192,7 @@ for _lib in _libs.values():
     derecho_shard_call.restype = derecho_status
     break
 
-# derecho.h:264
+
 class struct_derecho_claim(Structure):
     pass
 
@@ -1209,9 +1209,9 @@ struct_derecho_claim._fields_ = [
     ('internal', uint64_t * int(3)),
 ]
 
-derecho_claim = struct_derecho_claim  # derecho.h:264
+derecho_claim = struct_derecho_claim
 
-# derecho.h:273
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_claim", "cdecl"):
         continue
@@ -1220,7 +1220,7 @@ for _lib in _libs.values():
     derecho_shard_claim.restype = derecho_status
     break
 
-# derecho.h:285
+
 for _lib in _libs.values():
     if not _lib.has("derecho_claim_commit", "cdecl"):
         continue
@@ -1229,7 +1229,7 @@ for _lib in _libs.values():
     derecho_claim_commit.restype = derecho_status
     break
 
-# derecho.h:288
+
 for _lib in _libs.values():
     if not _lib.has("derecho_claim_abort", "cdecl"):
         continue
@@ -1238,7 +1238,7 @@ for _lib in _libs.values():
     derecho_claim_abort.restype = derecho_status
     break
 
-# derecho.h:300
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_query", "cdecl"):
         continue
@@ -1247,7 +1247,7 @@ for _lib in _libs.values():
     derecho_shard_query.restype = derecho_status
     break
 
-# derecho.h:312
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_reply", "cdecl"):
         continue
@@ -1256,7 +1256,7 @@ for _lib in _libs.values():
     derecho_group_reply.restype = derecho_status
     break
 
-# derecho.h:325
+
 for _lib in _libs.values():
     if not _lib.has("derecho_group_state", "cdecl"):
         continue
@@ -1265,27 +1265,27 @@ for _lib in _libs.values():
     derecho_group_state.restype = derecho_status
     break
 
-enum_anon_2 = c_int  # derecho.h:330
+enum_anon_2 = c_int
 
-DERECHO_EVENT_MESSAGE = 1  # derecho.h:330
+DERECHO_EVENT_MESSAGE = 1
 
-DERECHO_EVENT_CALL = 2  # derecho.h:330
+DERECHO_EVENT_CALL = 2
 
-DERECHO_EVENT_QUERY = 3  # derecho.h:330
+DERECHO_EVENT_QUERY = 3
 
-DERECHO_EVENT_ORDERED = 4  # derecho.h:330
+DERECHO_EVENT_ORDERED = 4
 
-DERECHO_EVENT_REPLY = 5  # derecho.h:330
+DERECHO_EVENT_REPLY = 5
 
-DERECHO_EVENT_VIEW = 6  # derecho.h:330
+DERECHO_EVENT_VIEW = 6
 
-DERECHO_EVENT_STATE_REQUEST = 7  # derecho.h:330
+DERECHO_EVENT_STATE_REQUEST = 7
 
-DERECHO_EVENT_STATE = 8  # derecho.h:330
+DERECHO_EVENT_STATE = 8
 
-DERECHO_EVENT_CLOSED = 9  # derecho.h:330
+DERECHO_EVENT_CLOSED = 9
 
-# derecho.h:369
+
 class struct_derecho_event(Structure):
     pass
 
@@ -1316,9 +1316,9 @@ struct_derecho_event._fields_ = [
     ('flags', uint32_t),
 ]
 
-derecho_event = struct_derecho_event  # derecho.h:369
+derecho_event = struct_derecho_event
 
-# derecho.h:382
+
 for _lib in _libs.values():
     if not _lib.has("derecho_poll", "cdecl"):
         continue
@@ -1327,7 +1327,7 @@ for _lib in _libs.values():
     derecho_poll.restype = derecho_status
     break
 
-# derecho.h:390
+
 for _lib in _libs.values():
     if not _lib.has("derecho_release", "cdecl"):
         continue
@@ -1336,7 +1336,7 @@ for _lib in _libs.values():
     derecho_release.restype = derecho_status
     break
 
-# derecho.h:393
+
 for _lib in _libs.values():
     if not _lib.has("derecho_wake", "cdecl"):
         continue
@@ -1345,13 +1345,13 @@ for _lib in _libs.values():
     derecho_wake.restype = derecho_status
     break
 
-# derecho.h:398
+
 class struct_derecho_buffer(Structure):
     pass
 
-derecho_buffer = struct_derecho_buffer  # derecho.h:398
+derecho_buffer = struct_derecho_buffer
 
-# derecho.h:405
+
 for _lib in _libs.values():
     if not _lib.has("derecho_buffer_create", "cdecl"):
         continue
@@ -1360,7 +1360,7 @@ for _lib in _libs.values():
     derecho_buffer_create.restype = derecho_status
     break
 
-# derecho.h:408
+
 for _lib in _libs.values():
     if not _lib.has("derecho_buffer_data", "cdecl"):
         continue
@@ -1369,7 +1369,7 @@ for _lib in _libs.values():
     derecho_buffer_data.restype = derecho_status
     break
 
-# derecho.h:411
+
 for _lib in _libs.values():
     if not _lib.has("derecho_buffer_retain", "cdecl"):
         continue
@@ -1378,7 +1378,7 @@ for _lib in _libs.values():
     derecho_buffer_retain.restype = derecho_status
     break
 
-# derecho.h:414
+
 for _lib in _libs.values():
     if not _lib.has("derecho_buffer_release", "cdecl"):
         continue
@@ -1387,7 +1387,7 @@ for _lib in _libs.values():
     derecho_buffer_release.restype = derecho_status
     break
 
-# derecho.h:424
+
 for _lib in _libs.values():
     if not _lib.has("derecho_log_to", "cdecl"):
         continue
@@ -1396,89 +1396,89 @@ for _lib in _libs.values():
     derecho_log_to.restype = derecho_status
     break
 
-# derecho.h:32
+
 try:
     DERECHO_ABI_VERSION = 1
 except:
     pass
 
-# derecho.h:35
+
 try:
     DERECHO_MEMBERS_MAX = 64
 except:
     pass
 
-# derecho.h:38
+
 try:
     DERECHO_ADDRESS_BYTES = 64
 except:
     pass
 
-# derecho.h:41
+
 try:
     DERECHO_NAME_BYTES = 64
 except:
     pass
 
-# derecho.h:182
+
 try:
     DERECHO_MEMBER_HAS_STATE = 1
 except:
     pass
 
-# derecho.h:256
+
 try:
     DERECHO_CALL_REPLY = 1
 except:
     pass
 
-# derecho.h:276
+
 try:
     DERECHO_CLAIM_MESSAGE = 0x80000000
 except:
     pass
 
-# derecho.h:351
+
 try:
     DERECHO_FLAG_REPLY = 1
 except:
     pass
 
-# derecho.h:352
+
 try:
     DERECHO_FLAG_FIRST = 2
 except:
     pass
 
-# derecho.h:353
+
 try:
     DERECHO_FLAG_LAST = 4
 except:
     pass
 
-# derecho.h:354
+
 try:
     DERECHO_FLAG_OWN = 8
 except:
     pass
 
-derecho_config = struct_derecho_config  # derecho.h:92
+derecho_config = struct_derecho_config
 
-derecho_group = struct_derecho_group  # derecho.h:137
+derecho_group = struct_derecho_group
 
-derecho_member = struct_derecho_member  # derecho.h:180
+derecho_member = struct_derecho_member
 
-derecho_view = struct_derecho_view  # derecho.h:192
+derecho_view = struct_derecho_view
 
-derecho_stats = struct_derecho_stats  # derecho.h:216
+derecho_stats = struct_derecho_stats
 
-derecho_shard = struct_derecho_shard  # derecho.h:224
+derecho_shard = struct_derecho_shard
 
-derecho_claim = struct_derecho_claim  # derecho.h:264
+derecho_claim = struct_derecho_claim
 
-derecho_event = struct_derecho_event  # derecho.h:369
+derecho_event = struct_derecho_event
 
-derecho_buffer = struct_derecho_buffer  # derecho.h:398
+derecho_buffer = struct_derecho_buffer
 
 # No inserted files
 

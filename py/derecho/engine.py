@@ -138,10 +138,8 @@ class Engine:
     def _commit(self, claim: Claim, future: Any) -> None:
         """Commit a filled claim that met a view change."""
         try:
-            self.retrying(lambda: claim.commit(claim.size))
+            self.retrying(lambda: claim.commit(claim.size, self.pending, future))
         except DerechoError:
-            if future is not None:
-                self.pending.pop(claim.id, None)
             if claim.open:
                 claim.abort()
             raise

@@ -249,7 +249,7 @@ class Replies(Future[T]):
 
     def _order(self, event: Message) -> None:
         """The call has its place: `event` names who owes an answer."""
-        nodes = struct.unpack(f"<{len(event) // 4}I", event)
+        nodes = struct.unpack(f"<{len(event) // 4}I", event.data)
         self._replies = {node: Reply(self._waiter, self._what, self._decode, node) for node in nodes}
         self._announce()
 

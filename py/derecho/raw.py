@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ._native import Claim, Message, fast
+from .errors import RingFull, ViewChanging
 from .futures import Future
 from .state import Incoming
 
@@ -72,7 +73,10 @@ class RawShard:
         TooLarge, Closed, Ejected, NoMajority, NotMember
             As the core says.
         """
-        return self._engine.retrying(lambda: fast.send(self._shard, data), timeout)
+        try:
+            return fast.send(self._shard, data)
+        except (RingFull, ViewChanging):
+            return self._engine.retrying(lambda: fast.send(self._shard, data), timeout)
 
     def try_send(self, data: SupportsBuffer) -> int:
         """As `send`, but `RingFull` or `ViewChanging` at once instead of waiting."""

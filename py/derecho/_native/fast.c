@@ -217,17 +217,31 @@ static int Claim_check(Claim *c) {
     return -1;
 }
 
-static PyObject *Claim_commit(PyObject *self, PyObject *argument) {
-    Claim *c = (Claim *)self;
-    unsigned long long used = PyLong_AsUnsignedLongLong(argument);
-    if ((used == (unsigned long long)-1 && PyErr_Occurred()) || Claim_check(c) != 0)
-        return NULL;
-    derecho_status status = derecho_claim_commit(c->shard, &c->claim, (size_t)used);
+// Notes who waits for the answers of call `id`. Right after the call was sent, and before the GIL is let go of.
+static int remember(PyObject *pending, uint64_t id, PyObject *future) {
+    if (pending == Py_None || future == Py_None)
+        return 0;
+    PyObject *key = PyLong_FromUnsignedLongLong(id);
+    int result = key == NULL ? -1 : PyDict_SetItem(pending, key, future);
+    Py_XDECREF(key);
+    return result;
+}
+
+static PyObject *Claim_send(Claim *c, size_t used, PyObject *pending, PyObject *future) {
+    derecho_status status = derecho_claim_commit(c->shard, &c->claim, used);
     if (status != DERECHO_AGAIN && status != DERECHO_WEDGED && status != DERECHO_INVALID)
         c->open = 0;
     if (status != DERECHO_OK)
         return fail(status);
-    return PyLong_FromUnsignedLongLong(c->claim.id);
+    return remember(pending, c->claim.id, future) != 0 ? NULL : PyLong_FromUnsignedLongLong(c->claim.id);
+}
+
+static PyObject *Claim_commit(PyObject *self, PyObject *args) {
+    PyObject *pending = Py_None, *future = Py_None;
+    unsigned long long used;
+    if (!PyArg_ParseTuple(args, "K|OO", &used, &pending, &future) || Claim_check((Claim *)self) != 0)
+        return NULL;
+    return Claim_send((Claim *)self, (size_t)used, pending, future);
 }
 
 static PyObject *Claim_abort(PyObject *self, PyObject *unused) {
@@ -272,7 +286,8 @@ static PyGetSetDef Claim_getset[] = {
 };
 
 static PyMethodDef Claim_methods[] = {
-    {"commit", Claim_commit, METH_O, "commit(used_bytes)\n--\n\nSend it; return its id."},
+    {"commit", Claim_commit, METH_VARARGS,
+     "commit(used_bytes, pending=None, future=None)\n--\n\nSend it; return its id. A call's future is noted in pending."},
     {"abort", Claim_abort, METH_NOARGS, "abort()\n--\n\nGive it back unsent."},
     {NULL, NULL, 0, NULL},
 };
@@ -495,15 +510,6 @@ static PyObject *fast_claim(PyObject *module, PyObject *args) {
     return (PyObject *)Claim_make(handle(shard), method, flags, (size_t)size);
 }
 
-static int remember(PyObject *pending, uint64_t id, PyObject *future) {
-    if (future == Py_None)
-        return 0;
-    PyObject *key = PyLong_FromUnsignedLongLong(id);
-    int result = key == NULL ? -1 : PyDict_SetItem(pending, key, future);
-    Py_XDECREF(key);
-    return result;
-}
-
 static PyObject *call_in_claim(derecho_shard *shard, uint32_t method, uint32_t flags, const Parts *parts,
                                PyObject *pending, PyObject *future) {
     Claim *c = Claim_make(shard, method, flags, parts->total);
@@ -516,16 +522,11 @@ static PyObject *call_in_claim(derecho_shard *shard, uint32_t method, uint32_t f
     } else {
         parts_copy(parts, c->claim.data);
     }
-    if (remember(pending, c->claim.id, future) != 0) {
-        Py_DECREF(c);
-        return NULL;
+    PyObject *result = Claim_send(c, parts->total, pending, future);
+    if (result == NULL && c->open) { // the view changed and the new ring is full: the caller polls and commits again
+        PyErr_Clear();
+        return (PyObject *)c;
     }
-    derecho_status status = derecho_claim_commit(shard, &c->claim, parts->total);
-    if (status == DERECHO_AGAIN || status == DERECHO_WEDGED)
-        return (PyObject *)c; // the caller polls and commits again
-    PyObject *result = status == DERECHO_OK ? PyLong_FromUnsignedLongLong(c->claim.id) : fail(status);
-    if (status != DERECHO_INVALID)
-        c->open = 0;
     Py_DECREF(c);
     return result;
 }

@@ -67,6 +67,11 @@ class MemberProcess:
     sent: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
 
+    @property
+    def nodes(self) -> list[int]:
+        """Who is in its latest view, by node id."""
+        return sorted(self.views[-1]["nodes"]) if self.views else []
+
     def tell(self, line: str) -> None:
         """Write a line to it; a member that is gone is noticed elsewhere."""
         assert self.process.stdin is not None

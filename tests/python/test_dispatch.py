@@ -1,0 +1,456 @@
+"""Shows what the Python side does with events, without a core: a scripted ring stands in for `NativeGroup`.
+
+Who drives, what a failing or interrupted handler leads to, when futures finish, and how state is taken over. The same
+things run over the real core in test_group.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+import derecho
+from derecho.engine import CALL, CLOSED, ORDERED, QUERY, REPLY, STATE, STATE_REQUEST, VIEW, Engine
+from derecho.futures import Replies, Reply
+from derecho.raw import RawShard
+from derecho.service_host import ServiceHost
+
+WANTED, FIRST, LAST = 1, 2, 4
+
+
+@dataclass
+class Event:
+    """As `derecho.Message`."""
+
+    sender: int = 1
+    id: int = 0
+    method: int = 0
+    status: int = 0
+    flags: int = 0
+    payload: bytes = b""
+    version: int = 0
+
+    @property
+    def data(self) -> memoryview:
+        return memoryview(self.payload)
+
+    def tobytes(self) -> bytes:
+        return self.payload
+
+    def detach(self) -> Event:
+        return self
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+
+class Script:
+    """Gives the runs that a test adds, and notes the answers."""
+
+    number = 0
+
+    def __init__(self) -> None:
+        self.runs: deque[Any] = deque()
+        self.answers: list[tuple[int, int, int, bytes]] = []
+        self.pieces: list[tuple[int, int, bytes, bool]] = []
+        self.room = 1 << 30
+        self.polls: list[int] = []
+        self.members = [(1, "a:1", True)]
+        self._changed = threading.Condition()
+        self._woken = False
+
+    def add(self, kind: int, *events: Event, shard: int = 0) -> None:
+        with self._changed:
+            self.runs.append((kind, shard, list(events)))
+            self._changed.notify_all()
+
+    def poll(self, timeout_ns: int) -> list[Any]:
+        self.polls.append(threading.get_ident())
+        with self._changed:
+            self._changed.wait_for(lambda: self.runs or self._woken, timeout_ns / 1e9)
+            self._woken = False
+            runs = list(self.runs)
+            self.runs.clear()
+            return runs
+
+    def wake(self) -> None:
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool]]]:
+        return 1, 0, self.members
+
+    def reply(self, node: int, call: int, status: int, parts: tuple[Any, ...]) -> bool:
+        if self.room <= 0:
+            return False
+        self.room -= 1
+        self.answers.append((node, call, status, b"".join(parts)))
+        return True
+
+    def state(self, node: int, request: int, piece: memoryview, last: bool) -> bool:
+        if self.room <= 0:
+            return False
+        self.room -= 1
+        self.pieces.append((node, request, bytes(piece), last))
+        return True
+
+
+@derecho.service
+class Counter:
+    def __init__(self) -> None:
+        self.total = 0
+        self.log: list[int] = []
+
+    @derecho.ordered
+    def add(self, by: int) -> int:
+        if by == 0:
+            raise ValueError("by must not be 0")
+        if by == -1:
+            raise KeyboardInterrupt
+        self.total += by
+        self.log.append(by)
+        return self.total
+
+    @derecho.query
+    def get(self) -> int:
+        return self.total
+
+
+ADD, GET = derecho.schema(Counter).methods
+
+
+def args(by: int) -> bytes:
+    return b"".join(ADD.encode(by))
+
+
+def result(value: int) -> bytes:
+    return b"".join(ADD.encode_result(value))
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.script = Script()
+        self.engine = Engine(cast(Any, self.script), timeout=2.0, piece_bytes=4)
+        self.counter = Counter()
+        self.host = ServiceHost(self.engine, derecho.schema(Counter), self.counter, 0)
+        self.raw = RawShard(self.engine, "raw", 0)
+        self.engine.shards += [self.host, self.raw]
+
+    def drive(self) -> None:
+        self.engine.pump.try_drive()
+
+    def replies(self, call: int) -> Replies[int]:
+        future: Replies[int] = Replies(self.engine, "Counter.add", ADD.decode_result)
+        self.engine.pending[call] = future
+        return future
+
+    def reply(self, call: int, member: int = 1) -> Reply[int]:
+        future: Reply[int] = Reply(self.engine, "Counter.get", GET.decode_result, member)
+        self.engine.pending[call] = future
+        return future
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.engine.pump.stop()
+
+
+# ------------------------------------------------------------------------------------------------- handlers
+
+
+def test_a_call_runs_the_handler_and_answers_only_if_wanted(rig: Rig) -> None:
+    rig.script.add(CALL, Event(2, 7, payload=args(3), flags=WANTED), Event(2, 8, payload=args(4)))
+    rig.drive()
+    assert rig.counter.log == [3, 4]
+    assert rig.script.answers == [(2, 7, 0, result(3))]
+
+
+def test_a_failing_handler_answers_with_type_and_text_and_the_next_call_runs(rig: Rig) -> None:
+    rig.script.add(CALL, Event(2, 7, payload=args(0), flags=WANTED), Event(2, 8, payload=args(4), flags=WANTED))
+    rig.drive()
+    assert rig.script.answers == [(2, 7, 17, b"ValueError: by must not be 0"), (2, 8, 0, result(4))]
+
+
+def test_garbage_arguments_answer_with_a_decode_error(rig: Rig) -> None:
+    rig.script.add(CALL, Event(2, 7, payload=b"junk", flags=WANTED))
+    rig.drive()
+    assert rig.script.answers[0][2:] == (17, b"DecodeError: Counter.add: malformed message: needs 8 bytes, has 4")
+
+
+def test_an_unknown_method_is_answered_as_such(rig: Rig) -> None:
+    rig.script.add(QUERY, Event(2, 7, method=9, flags=WANTED))
+    rig.drive()
+    assert rig.script.answers == [(2, 7, 18, b"")]
+
+
+def test_an_interrupted_handler_loses_no_later_event(rig: Rig) -> None:
+    rig.script.add(CALL, Event(2, 7, payload=args(-1), flags=WANTED), Event(2, 8, payload=args(4)))
+    rig.script.add(CALL, Event(2, 9, payload=args(5)))
+    with pytest.raises(KeyboardInterrupt):
+        rig.drive()
+    assert rig.script.answers == [(2, 7, 17, b"KeyboardInterrupt: ")]
+    rig.drive()
+    assert rig.counter.log == [4, 5]
+
+
+def test_a_handler_that_waits_is_told_so_instead_of_hanging(rig: Rig) -> None:
+    caught: list[BaseException] = []
+
+    def wait(view: object) -> None:
+        try:
+            rig.reply(1).result()
+        except derecho.InHandler as error:
+            caught.append(error)
+
+    rig.engine.on_view.append(wait)
+    rig.script.add(VIEW, Event())
+    rig.drive()
+    assert "Counter.get" in str(caught[0])
+
+
+def test_answers_that_find_no_room_are_sent_later_in_order(rig: Rig) -> None:
+    rig.script.room = 1
+    rig.script.add(CALL, *(Event(2, i, payload=args(1), flags=WANTED) for i in range(3)))
+    rig.drive()
+    assert len(rig.script.answers) == 1
+    assert rig.engine.pump.must_retry
+    rig.script.room = 10
+    rig.drive()
+    assert [a[1] for a in rig.script.answers] == [0, 1, 2]
+    assert not rig.engine.pump.must_retry
+
+
+# ------------------------------------------------------------------------------------------------- futures
+
+
+def ordered(call: int, *nodes: int) -> Event:
+    return Event(1, call, payload=struct.pack(f"<{len(nodes)}I", *nodes))
+
+
+def test_replies_finish_with_the_first_answer_and_all_of_them(rig: Rig) -> None:
+    replies = rig.replies(5)
+    rig.script.add(ORDERED, ordered(5, 1, 2, 3))
+    rig.script.add(REPLY, Event(2, 5, payload=result(8)))
+    assert replies.result() == 8
+    assert replies.members() == (1, 2, 3)
+    with pytest.raises(derecho.Timeout, match="members 1, 3 did not answer within 0.01 s"):
+        replies.all(0.01)
+    rig.script.add(REPLY, Event(1, 5, payload=result(8)), Event(3, 5, status=16))
+    assert replies.all() == {1: 8, 2: 8}
+    assert 5 not in rig.engine.pending
+    assert isinstance(replies.replies()[3].exception(), derecho.MemberRemoved)
+    assert [node for node, _ in replies] == [2, 1, 3]
+
+
+def test_a_remote_error_carries_member_type_and_text(rig: Rig) -> None:
+    replies = rig.replies(5)
+    rig.script.add(ORDERED, ordered(5, 1, 2))
+    rig.script.add(REPLY, Event(1, 5, status=17, payload=b"ValueError: no: really"), Event(2, 5, payload=result(1)))
+    with pytest.raises(derecho.RemoteError, match="member 1: ValueError: no: really") as caught:
+        replies.all()
+    assert (caught.value.member, caught.value.type_name, caught.value.text) == (1, "ValueError", "no: really")
+    with pytest.raises(derecho.RemoteError):
+        replies.result()
+
+
+def test_replies_fail_when_every_member_left(rig: Rig) -> None:
+    replies = rig.replies(5)
+    rig.script.add(ORDERED, ordered(5, 2))
+    rig.script.add(REPLY, Event(2, 5, status=16))
+    with pytest.raises(derecho.MemberRemoved):
+        replies.result()
+    with pytest.raises(derecho.MemberRemoved):
+        replies.all()
+
+
+def test_a_reply_in_time_or_a_timeout_that_names_the_member(rig: Rig) -> None:
+    late, known = rig.reply(5, 3), rig.reply(6, 3)
+    rig.script.add(REPLY, Event(3, 6, payload=result(1)))
+    assert known.result() == 1
+    with pytest.raises(derecho.Timeout, match="Counter.get: member 3 did not answer within 0.05 s"):
+        late.result(0.05)
+
+
+def test_the_end_of_the_group_fails_what_is_pending(rig: Rig) -> None:
+    replies, reply = rig.replies(5), rig.reply(6)
+    rig.script.add(CLOSED, Event(status=9))
+    with pytest.raises(derecho.Ejected, match="the others removed this node"):
+        reply.result()
+    for wait in (replies.result, replies.all, replies.members):
+        with pytest.raises(derecho.Ejected):
+            wait()
+
+
+# ------------------------------------------------------------------------------------------------- who drives
+
+
+def test_the_background_thread_drives_when_nobody_waits_and_yields_to_who_does(rig: Rig) -> None:
+    rig.engine.pump.start()
+    rig.script.add(CALL, Event(2, 1, payload=args(1)))
+    deadline = time.monotonic() + 2
+    while rig.counter.total != 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert rig.counter.total == 1
+    assert rig.script.polls[-1] != threading.get_ident()
+    reply = rig.reply(6)
+    threading.Timer(0.05, lambda: rig.script.add(REPLY, Event(1, 6, payload=result(1)))).start()
+    assert reply.result() == 1
+    assert rig.script.polls[-1] == threading.get_ident()
+    time.sleep(0.1)
+    rig.script.add(CALL, Event(2, 1, payload=args(1)))
+    time.sleep(0.1)
+    assert rig.counter.total == 2, "nobody waits any more: the background thread took over"
+
+
+def test_several_threads_wait_at_once_and_each_gets_its_own(rig: Rig) -> None:
+    rig.engine.pump.start()
+    got: dict[int, int] = {}
+
+    def wait(i: int) -> None:
+        got[i] = rig.reply(i).result()
+
+    threads = [threading.Thread(target=wait, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    for i in reversed(range(8)):
+        rig.script.add(REPLY, Event(1, i, payload=result(i * 10)))
+        time.sleep(0.002)
+    for thread in threads:
+        thread.join(5)
+    assert got == {i: i * 10 for i in range(8)}
+
+
+# ------------------------------------------------------------------------------------------------- state
+
+
+def test_the_state_goes_out_in_pieces_as_room_allows(rig: Rig) -> None:
+    rig.counter.total = 7
+    rig.script.room = 2
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.drive()
+    rig.counter.total = 8  # later changes are not part of it
+    rig.script.room = 100
+    rig.drive()
+    assert {(node, request) for node, request, _, _ in rig.script.pieces} == {(4, 99)}
+    assert [last for *_, last in rig.script.pieces][-2:] == [False, True]
+    assert max(len(piece) for _, _, piece, _ in rig.script.pieces) == 4
+    fresh = Counter()
+    derecho.state.load(fresh, b"".join(piece for _, _, piece, _ in rig.script.pieces))
+    assert vars(fresh) == {"total": 7, "log": []}
+
+
+def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
+    rig.script.members = [(1, "a:1", False)]
+    saved = Counter()
+    saved.total = 40
+    data = derecho.state.save(saved)
+    rig.script.add(VIEW, Event())
+    rig.script.add(CALL, Event(2, 1, payload=args(2), flags=WANTED))
+    rig.drive()
+    assert rig.script.answers == []
+    rig.script.add(STATE, Event(2, payload=b"a piece of a donor that died", flags=FIRST))
+    rig.script.add(STATE, Event(3, payload=data[:5], flags=FIRST), Event(3, payload=data[5:], flags=LAST))
+    rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+    rig.engine.await_state(1.0)
+    assert rig.counter.total == 42
+    assert rig.script.answers == [(2, 1, 0, result(42))]
+
+
+def test_a_state_that_does_not_come_is_named(rig: Rig) -> None:
+    rig.script.members = [(1, "a:1", False)]
+    rig.script.add(VIEW, Event())
+    with pytest.raises(derecho.Timeout, match=r"view 1: \{1\}, but the state of Counter, raw did not come within"):
+        rig.engine.await_state(0.05)
+
+
+def test_a_state_that_cannot_be_loaded_is_an_error(rig: Rig) -> None:
+    rig.script.members = [(1, "a:1", False)]
+    rig.script.add(VIEW, Event())
+    rig.script.add(STATE, Event(3, payload=b"\xc1", flags=FIRST | LAST))
+    rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+    with pytest.raises(derecho.StateError, match="the state of Counter cannot be loaded"):
+        rig.engine.await_state(1.0)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, (1, 2), object(), 1 << 70])
+def test_a_service_whose_state_cannot_be_saved_is_refused_before_joining(value: object) -> None:
+    counter = Counter()
+    counter.extra = value  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"Counter\.extra cannot be saved .*define Counter\.__derecho_save__"):
+        derecho.join([counter])
+
+
+def test_a_service_saves_and_loads_itself_if_it_says_how() -> None:
+    @derecho.service
+    class Own:
+        def __init__(self) -> None:
+            self.items = {1, 2}
+
+        @derecho.query
+        def get(self) -> int:
+            return len(self.items)
+
+        def __derecho_save__(self) -> bytes:
+            return bytes(self.items)
+
+        def __derecho_load__(self, data: bytes) -> None:
+            self.items = set(data)
+
+    fresh = Own()
+    fresh.items = set()
+    derecho.state.load(fresh, derecho.state.save(Own()))
+    assert fresh.items == {1, 2}
+
+
+# ------------------------------------------------------------------------------------------------- asyncio
+
+
+def test_await_follows_a_thread_that_drives(rig: Rig, tmp_path: Any) -> None:
+    import os
+
+    read, write = os.pipe()
+    rig.script.fd = lambda: read  # type: ignore[attr-defined]
+
+    async def main() -> tuple[int, dict[int, int]]:
+        reply, replies = rig.reply(1), rig.replies(2)
+        loop = asyncio.get_running_loop()
+
+        def deliver() -> None:
+            rig.script.add(REPLY, Event(1, 1, payload=result(5)))
+            rig.script.add(ORDERED, ordered(2, 1, 2))
+            rig.script.add(REPLY, Event(1, 2, payload=result(6)), Event(2, 2, payload=result(6)))
+            os.write(write, b"x")
+
+        loop.call_later(0.05, deliver)
+        first = await reply
+        os.read(read, 1)
+        assert [n async for n, _ in replies] == [1, 2]
+        return first, await replies.everyone
+
+    assert asyncio.run(main()) == (5, {1: 6, 2: 6})
+
+
+def test_await_times_out_like_result(rig: Rig) -> None:
+    import os
+
+    read, _ = os.pipe()
+    rig.script.fd = lambda: read  # type: ignore[attr-defined]
+    rig.engine.timeout = 0.05
+
+    async def main() -> None:
+        await rig.reply(1, 9)
+
+    with pytest.raises(derecho.Timeout, match="member 9 did not answer within 0.05 s"):
+        asyncio.run(main())
