@@ -108,12 +108,12 @@ void Node::interrupt() {
     right_.interrupt();
 }
 
-void Node::stop() {
+bool Node::stop() {
     reactor_.stop();
-    group_->leases().retire();
-    if (nothing_leased()) return;
-    rpc_->disconnect_everybody();
+    return nothing_leased();
 }
+
+void Node::play_dead() { rpc_->disconnect_everybody(); }
 
 bool Node::nothing_leased() {
     group_->leases().retire();
@@ -147,8 +147,8 @@ void Node::view(derecho_view& out) {
     }
 }
 
-void Node::stats(derecho_stats& out) {
-    visit([&] {
+bool Node::stats(derecho_stats& out) {
+    return visit([&] {
         const Group::Stats group = group_->stats();
         const Fabric::Stats fabric = fabric_->stats();
         out.steps = steps_;

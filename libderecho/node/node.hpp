@@ -48,7 +48,7 @@ public:
     // The descriptor to wait on; -1 if there is none (without reactor).
     int event_fd();
     void view(derecho_view& out);
-    void stats(derecho_stats& out);
+    bool stats(derecho_stats& out);  // false: it is being closed
 
     // To send: use these, then nudge().
     Group& group() { return *group_; }
@@ -63,9 +63,11 @@ public:
     // ---- the end
     // All waiting returns DERECHO_CLOSED from now on. May be repeated.
     void interrupt();
-    // Once no thread is inside any more: stop for good, cut off the others. What is leased or claimed stays readable.
-    void stop();
-    // After stop(): nothing is leased any more.
+    // Once no thread is inside any more: stop for good. False if something is still leased.
+    bool stop();
+    // Look dead to the others, while what is leased or claimed stays readable.
+    void play_dead();
+    // After stop().
     bool nothing_leased();
 
 private:

@@ -133,8 +133,8 @@ derecho_status Rpc::commit_call(ShardIndex shard, Claim& claim, uint64_t used_ar
     return group_.commit(shard, claim, FrameKind::call, 0, sizeof(CallHeader) + used_args_bytes);
 }
 
-void Rpc::abort_call(ShardIndex shard, Claim& claim, uint32_t flags, uint64_t call) {
-    group_.abort(shard, claim);
+void Rpc::abort_call(ShardIndex shard, Claim& claim, uint32_t flags, uint64_t call, bool open) {
+    if (open) group_.abort(shard, claim);
     if (flags & DERECHO_CALL_REPLY) calls_.withdraw(call);
 }
 

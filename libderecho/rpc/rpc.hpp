@@ -45,7 +45,8 @@ public:
     derecho_status claim_call(ShardIndex shard, uint32_t method, uint32_t flags, uint64_t args_bytes, Claim& claim,
                               uint64_t& call);
     derecho_status commit_call(ShardIndex shard, Claim& claim, uint64_t used_args_bytes);
-    void abort_call(ShardIndex shard, Claim& claim, uint32_t flags, uint64_t call);
+    // `open`: the claim is still there, not only the call.
+    void abort_call(ShardIndex shard, Claim& claim, uint32_t flags, uint64_t call, bool open);
 
     derecho_status query(ShardIndex shard, NodeId node, uint32_t method, std::span<const std::byte> args,
                          uint64_t& call);

@@ -1,0 +1,126 @@
+// derecho_group_*: joining, leaving, what a group tells about itself.
+#include <sys/random.h>
+
+#include "capi/config.hpp"
+#include "capi/groups.hpp"
+
+#include "abi_hash.hpp"
+
+using namespace libderecho;
+using namespace libderecho::capi;
+
+namespace {
+
+// Differs between two lives of a node; the only random number there is.
+uint64_t new_incarnation() {
+    uint64_t value = 0;
+    if (::getrandom(&value, sizeof value, GRND_NONBLOCK) != sizeof value) value = 0;
+    return (value ^ read_clocks().wall_ns) | 1;
+}
+
+std::string names(const std::vector<std::string>& services) {
+    std::string text;
+    for (const std::string& name : services) text += (text.empty() ? "" : ", ") + name;
+    return text;
+}
+
+derecho_status join(NodeOptions options, int64_t timeout_ms, derecho_group** group_out) {
+    options.group.incarnation = options.fabric.incarnation = new_incarnation();
+    options.fabric.abi_hash = kAbiHash;
+    auto group = std::make_unique<OpenGroup>();
+    for (const ServiceInfo& service : options.group.services) group->services.push_back(service.name);
+    group->message_max_bytes = options.group.message_max_bytes;
+    if (Status status = Node::join(std::move(options), timeout_ms, group->node); !status.ok())
+        return fail(std::move(status));
+    void* handle = add_group(std::move(group));
+    if (!handle) return fail(DERECHO_NO_MEMORY, "too many groups are open in this process");
+    *group_out = static_cast<derecho_group*>(handle);
+    return DERECHO_OK;
+}
+
+}  // namespace
+
+derecho_status derecho_group_join(derecho_config* config, int64_t timeout_ms, derecho_group** group_out) {
+    DERECHO_REQUIRE(config);
+    DERECHO_REQUIRE(group_out);
+    return guarded([&] {
+        NodeOptions options;
+        const derecho_status status = configs().with(config, [&](OpenConfig& open) {
+            Status resolved = open.options.resolve(options);
+            return resolved.ok() ? DERECHO_OK + 0 : fail(std::move(resolved));
+        });
+        return status == DERECHO_OK ? join(std::move(options), timeout_ms, group_out) : status;
+    });
+}
+
+derecho_status derecho_group_leave(derecho_group* group, int64_t timeout_ms) {
+    return guarded([&] {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        Status status = inside.node().leave(timeout_ms);
+        return status.ok() ? DERECHO_OK + 0 : fail(std::move(status));
+    });
+}
+
+derecho_status derecho_group_close(derecho_group* group) {
+    return guarded([&] { return close_group(group); });
+}
+
+derecho_status derecho_group_fd(derecho_group* group, int* fd_out) {
+    DERECHO_REQUIRE(fd_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        const int fd = inside.node().event_fd();
+        if (fd < 0)
+            return fail(DERECHO_INVALID, "there is no descriptor without the reactor: set option reactor to true");
+        *fd_out = fd;
+        return DERECHO_OK;
+    });
+}
+
+derecho_status derecho_group_view(derecho_group* group, derecho_view* view_out) {
+    DERECHO_REQUIRE(view_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        if (view_out->struct_bytes < sizeof(derecho_view))
+            return fail(DERECHO_INVALID, "view_out->struct_bytes is not sizeof(derecho_view)");
+        inside.node().view(*view_out);
+        return DERECHO_OK;
+    });
+}
+
+derecho_status derecho_group_stats(derecho_group* group, derecho_stats* stats_out) {
+    DERECHO_REQUIRE(stats_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        if (stats_out->struct_bytes < sizeof(derecho_stats))
+            return fail(DERECHO_INVALID, "stats_out->struct_bytes is not sizeof(derecho_stats)");
+        derecho_stats stats{};
+        stats.struct_bytes = stats_out->struct_bytes;
+        if (!inside.node().stats(stats)) return fail(DERECHO_CLOSED);
+        *stats_out = stats;
+        return DERECHO_OK;
+    });
+}
+
+derecho_status derecho_shard_open(derecho_group* group, const char* service, derecho_shard** shard_out) {
+    DERECHO_REQUIRE(service);
+    DERECHO_REQUIRE(shard_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        for (uint32_t k = 0; k < inside->services.size(); ++k) {
+            if (inside->services[k] != service) continue;
+            HandleBits bits = inside.bits();
+            bits.kind = HandleKind::shard;
+            bits.shard = k;
+            *shard_out = static_cast<derecho_shard*>(to_handle(bits));
+            return DERECHO_OK;
+        }
+        return fail(Status{DERECHO_INVALID,
+                           std::string("no service \"") + service + "\"; there are: " + names(inside->services)});
+    });
+}

@@ -1,0 +1,109 @@
+#include "capi/groups.hpp"
+
+#include <ctime>
+
+namespace libderecho::capi {
+
+std::array<GroupSlot, kGroupsMax> group_slots;
+
+namespace {
+
+void next_generation(GroupSlot& slot) {
+    const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
+    slot.generation.store(generation % (HandleBits::kGenerations - 1) + 1, std::memory_order_seq_cst);
+}
+
+void pause_ns(long ns) {
+    const timespec time{0, ns};
+    ::nanosleep(&time, nullptr);
+}
+
+bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && group.claims.open() == 0; }
+
+// With the slot's lock.
+void bury(GroupSlot& slot) {
+    slot.owner.reset();
+    slot.leased_generation = 0;
+    slot.in_use = false;
+}
+
+}  // namespace
+
+derecho_status Inside::bad_handle(const void* handle) {
+    return handle ? fail(DERECHO_BAD_HANDLE, "this is not a handle of this kind")
+                  : fail(DERECHO_INVALID, "the handle is NULL");
+}
+
+derecho_status Inside::stale(const GroupSlot& slot) const {
+    if (bits_.generation > slot.generation.load(std::memory_order_acquire))
+        return fail(DERECHO_BAD_HANDLE, "this was never a handle");
+    return fail(DERECHO_CLOSED, "the group was closed");
+}
+
+void* add_group(std::unique_ptr<OpenGroup> group) {
+    for (uint32_t index = 0; index < kGroupsMax; ++index) {
+        GroupSlot& slot = group_slots[index];
+        const std::lock_guard lock(slot.mutex);
+        if (slot.in_use) continue;
+        slot.in_use = true;
+        slot.owner = std::move(group);
+        slot.open.store(slot.owner.get(), std::memory_order_release);
+        return to_handle({HandleKind::group, 0, index, slot.generation.load(std::memory_order_relaxed)});
+    }
+    return nullptr;
+}
+
+derecho_status close_group(const void* handle) {
+    HandleBits bits;
+    if (!handle) return fail(DERECHO_INVALID, "group is NULL");
+    if (!from_handle(handle, bits) || bits.kind != HandleKind::group || bits.index >= kGroupsMax)
+        return fail(DERECHO_BAD_HANDLE, "this is not the handle of a group");
+    GroupSlot& slot = group_slots[bits.index];
+    const std::lock_guard lock(slot.mutex);
+    const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
+    if (bits.generation > generation) return fail(DERECHO_BAD_HANDLE, "this was never a handle");
+    if (bits.generation != generation || !slot.open.load(std::memory_order_relaxed))
+        return fail(DERECHO_CLOSED, "the group was closed already");
+
+    Node& node = *slot.owner->node;
+    slot.open.store(nullptr, std::memory_order_seq_cst);
+    next_generation(slot);
+    Fences::heavy();
+    for (long pause = 20'000; anybody_inside(&slot); pause = pause < 1'000'000 ? pause * 2 : pause) {
+        node.interrupt();
+        pause_ns(pause);
+    }
+    node.interrupt();
+    const bool held = !node.stop() || slot.owner->claims.open() > 0;
+    if (held) {
+        node.play_dead();
+        slot.leased_generation = bits.generation;
+    } else {
+        bury(slot);
+    }
+    return DERECHO_OK;
+}
+
+bool release_closed(const HandleBits& bits, uint64_t lease) {
+    if (bits.index >= kGroupsMax) return false;
+    GroupSlot& slot = group_slots[bits.index];
+    const std::lock_guard lock(slot.mutex);
+    if (!slot.owner || slot.leased_generation != bits.generation) return false;
+    if (!slot.owner->node->group().leases().release(lease)) return false;
+    if (nothing_held(*slot.owner)) bury(slot);
+    return true;
+}
+
+bool give_up_claim_of_closed(const HandleBits& bits, const derecho_claim& claim) {
+    if (bits.index >= kGroupsMax) return false;
+    GroupSlot& slot = group_slots[bits.index];
+    const std::lock_guard lock(slot.mutex);
+    if (!slot.owner || slot.leased_generation != bits.generation) return false;
+    OpenClaim* entry = slot.owner->claims.take(claim, ShardIndex{bits.shard});
+    if (!entry) return false;
+    slot.owner->claims.free(*entry);
+    if (nothing_held(*slot.owner)) bury(slot);
+    return true;
+}
+
+}  // namespace libderecho::capi

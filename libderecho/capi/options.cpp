@@ -1,0 +1,241 @@
+#include "capi/options.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <set>
+
+#include "base/limits.hpp"
+
+namespace libderecho::capi {
+namespace {
+
+using Type = Option::Type;
+constexpr int64_t kAnyTime = 24ll * 3600 * 1000;
+
+constexpr std::array kTable{
+    Option{"node", Type::integer, "", 0, UINT32_MAX - 1, "", "id of this node, unique in the group; required"},
+    Option{"group", Type::text, "default", 0, 0, "", "name of the group; nodes of different groups refuse each other"},
+    Option{"listen", Type::address, "", 0, 0, "",
+           "host:port that other nodes reach this one at (port 0: any free one); required of members"},
+    Option{
+        "contacts", Type::addresses, "", 0, 0, "",
+        "nodes that know the group, as host:port,host:port; the first of them founds it if nobody else answers; empty: "
+        "this node founds it"},
+    Option{"role", Type::choice, "member", 0, 0, "member|client", "a client is in no view: it queries"},
+    Option{"wire", Type::choice, "auto", 0, 0, "auto|shm|tcp",
+           "auto: shared memory with nodes on this host, TCP with others; shm: refuse others; tcp: always TCP"},
+    Option{"ring_bytes", Type::integer, "4194304", limits::ring_bytes_min, limits::ring_bytes_max, "",
+           "memory for messages of one sender in one shard that not everybody has released; a power of two"},
+    Option{"mail_bytes", Type::integer, "1048576", limits::ring_bytes_min, limits::ring_bytes_max, "",
+           "memory for queries, replies and state from one node to another; a power of two"},
+    Option{"message_max_bytes", Type::integer, "", 1, limits::ring_bytes_max / limits::ring_share, "",
+           "largest message or call; at most ring_bytes / 4 - 32, which is the default, or 1 MiB if that is less"},
+    Option{"heartbeat_ms", Type::integer, "100", 1, kAnyTime, "", "time between signs of life"},
+    Option{"suspect_ms", Type::integer, "2000", 2, kAnyTime, "",
+           "a member without a sign of life for so long is removed; a crash is noticed at once, without it"},
+    Option{"connect_timeout_ms", Type::integer, "2000", 1, kAnyTime, "", "for one attempt to connect"},
+    Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
+           "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
+    Option{"yield_us", Type::integer, "200", 0, 1'000'000, "", "how long it then yields before it sleeps"},
+    Option{"require_majority", Type::boolean, "true", 0, 0, "",
+           "a view needs more than half of the members of the one before; false risks two groups after a partition"},
+    Option{"reactor", Type::boolean, "true", 0, 0, "",
+           "a background thread drives the node when no thread polls; false: it stands still meanwhile"},
+};
+
+const Option* find(std::string_view key) {
+    const auto it = std::ranges::find(kTable, key, &Option::key);
+    return it == kTable.end() ? nullptr : &*it;
+}
+
+std::string quoted(std::string_view key, std::string_view value) {
+    return "option " + std::string(key) + ": \"" + std::string(value) + "\" ";
+}
+
+Status unknown(std::string_view key) {
+    std::string known;
+    for (const Option& option : kTable) known += (known.empty() ? "" : ", ") + std::string(option.key);
+    return failure(DERECHO_INVALID, "unknown option \"" + std::string(key) + "\"; there are: " + known);
+}
+
+bool parse(std::string_view text, int64_t& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() && !text.empty();
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    while (!text.empty()) {
+        const size_t at = std::min(text.find(separator), text.size());
+        std::string_view part = text.substr(0, at);
+        while (!part.empty() && part.front() == ' ') part.remove_prefix(1);
+        while (!part.empty() && part.back() == ' ') part.remove_suffix(1);
+        if (!part.empty()) parts.emplace_back(part);
+        text.remove_prefix(std::min(at + 1, text.size()));
+    }
+    return parts;
+}
+
+Status check_address(std::string_view key, std::string_view value) {
+    const size_t colon = value.rfind(':');
+    int64_t port = -1;
+    const bool good = colon != std::string_view::npos && colon > 0 && parse(value.substr(colon + 1), port) &&
+                      port >= 0 && port <= 65535 && value.size() < limits::address_bytes;
+    if (good) return {};
+    return failure(DERECHO_INVALID, quoted(key, value) +
+                                        "is not host:port with a port from 0 to 65535 and fewer than " +
+                                        std::to_string(limits::address_bytes) + " characters");
+}
+
+Status check_integer(const Option& option, std::string_view value) {
+    int64_t number = 0;
+    if (parse(value, number) && number >= option.least && number <= option.most) return {};
+    return failure(DERECHO_INVALID, quoted(option.key, value) + "is not a whole number from " +
+                                        std::to_string(option.least) + " to " + std::to_string(option.most));
+}
+
+Status check(const Option& option, std::string_view value) {
+    switch (option.type) {
+        case Type::integer:
+            return check_integer(option, value);
+        case Type::boolean:
+            if (value == "true" || value == "false") return {};
+            return failure(DERECHO_INVALID, quoted(option.key, value) + "is neither true nor false");
+        case Type::text:
+            if (!value.empty() && value.size() < limits::name_bytes) return {};
+            return failure(DERECHO_INVALID, quoted(option.key, value) + "is empty, or has " +
+                                                std::to_string(limits::name_bytes) + " bytes or more");
+        case Type::address:
+            return value.empty() ? Status{} : check_address(option.key, value);
+        case Type::addresses:
+            for (const std::string& address : split(value, ','))
+                if (Status status = check_address(option.key, address); !status.ok()) return status;
+            return {};
+        case Type::choice:
+            for (const std::string& choice : split(option.choices, '|'))
+                if (value == choice) return {};
+            return failure(DERECHO_INVALID, quoted(option.key, value) + "is none of " + std::string(option.choices));
+    }
+    return {};
+}
+
+Wire wire_named(std::string_view name) {
+    return name == "shm" ? Wire::shm : name == "tcp" ? Wire::tcp : Wire::automatic;
+}
+
+}  // namespace
+
+std::span<const Option> option_table() { return kTable; }
+
+Status Options::set(std::string_view key, std::string_view value) {
+    const Option* option = find(key);
+    if (!option) return unknown(key);
+    if (Status status = check(*option, value); !status.ok()) return status;
+    values_[std::string(key)] = value;
+    return {};
+}
+
+Status Options::get(std::string_view key, std::string& value) const {
+    const Option* option = find(key);
+    if (!option) return unknown(key);
+    value = text(key);
+    return {};
+}
+
+const std::string& Options::text(std::string_view key) const {
+    static const auto fallbacks = [] {
+        std::map<std::string, std::string, std::less<>> texts;
+        for (const Option& option : kTable) texts.emplace(option.key, option.fallback);
+        return texts;
+    }();
+    const auto set = values_.find(key);
+    return set != values_.end() ? set->second : fallbacks.find(key)->second;
+}
+
+int64_t Options::integer(std::string_view key) const {
+    int64_t value = 0;
+    parse(text(key), value);
+    return value;
+}
+
+Status Options::add_service(std::string_view name, uint64_t schema_hash) {
+    if (name.empty() || name.size() >= limits::name_bytes)
+        return failure(DERECHO_INVALID, "the name of a service has 1 to " + std::to_string(limits::name_bytes - 1) +
+                                            " bytes, not " + std::to_string(name.size()));
+    if (std::ranges::any_of(services_, [&](const ServiceInfo& s) { return s.name == name; }))
+        return failure(DERECHO_INVALID, "there is a service \"" + std::string(name) + "\" already");
+    if (services_.size() >= limits::shards_max)
+        return failure(DERECHO_INVALID, "a group has at most " + std::to_string(limits::shards_max) + " services");
+    services_.push_back({std::string(name), schema_hash});
+    return {};
+}
+
+// What fits into a ring with a call header and a frame header.
+static constexpr int64_t largest_message(int64_t ring_bytes) {
+    return ring_bytes / static_cast<int64_t>(limits::ring_share) - 32;
+}
+
+Status Options::check_sizes() const {
+    for (const std::string_view key : {"ring_bytes", "mail_bytes"})
+        if (!std::has_single_bit(static_cast<uint64_t>(integer(key))))
+            return failure(DERECHO_INVALID, quoted(key, text(key)) + "is not a power of two");
+    const int64_t most = largest_message(integer("ring_bytes"));
+    if (integer("message_max_bytes") > most)
+        return failure(DERECHO_INVALID, quoted("message_max_bytes", text("message_max_bytes")) + "is more than " +
+                                            std::to_string(most) + ", which is a quarter of ring_bytes (" +
+                                            text("ring_bytes") + ") less 32 bytes for headers");
+    if (integer("suspect_ms") < 2 * integer("heartbeat_ms"))
+        return failure(DERECHO_INVALID, quoted("suspect_ms", text("suspect_ms")) + "is less than twice heartbeat_ms (" +
+                                            text("heartbeat_ms") + "): live members would be removed");
+    return {};
+}
+
+Status Options::resolve(NodeOptions& out) const {
+    const bool client = text("role") == "client";
+    if (text("node").empty()) return failure(DERECHO_INVALID, "option node is missing: the id of this node");
+    if (!client && text("listen").empty())
+        return failure(DERECHO_INVALID, "option listen is missing: host:port that other members reach this node at");
+    if (client && text("contacts").empty())
+        return failure(DERECHO_INVALID, "option contacts is missing: a client needs a member to connect to");
+    if (services_.empty())
+        return failure(DERECHO_INVALID,
+                       "no service was added: a group replicates at least one (derecho_config_add_service)");
+    if (Status status = check_sizes(); !status.ok()) return status;
+
+    const int64_t ring_bytes = integer("ring_bytes");
+    const int64_t message_max = text("message_max_bytes").empty()
+                                    ? std::min<int64_t>(1 << 20, largest_message(ring_bytes))
+                                    : integer("message_max_bytes");
+    const auto ms = [this](std::string_view key) { return milliseconds(static_cast<uint64_t>(integer(key))); };
+
+    GroupOptions& group = out.group;
+    group.self = NodeId{static_cast<uint32_t>(integer("node"))};
+    group.contacts = split(text("contacts"), ',');
+    group.services = services_;
+    group.client = client;
+    group.require_majority = flag("require_majority");
+    group.ring_bytes = static_cast<uint64_t>(ring_bytes);
+    group.message_max_bytes = static_cast<uint64_t>(message_max);
+    group.heartbeat = ms("heartbeat_ms");
+    group.suspect_after = ms("suspect_ms");
+
+    NetFabricOptions& fabric = out.fabric;
+    fabric.self = group.self;
+    fabric.client = client;
+    fabric.listen = client ? "" : text("listen");
+    fabric.group_name = text("group");
+    for (const ServiceInfo& service : services_) fabric.services.push_back({service.name, service.schema_hash});
+    fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};
+    fabric.wire = wire_named(text("wire"));
+    fabric.connect_timeout = ms("connect_timeout_ms");
+
+    out.mail_bytes = static_cast<uint64_t>(integer("mail_bytes"));
+    out.spin_us = integer("spin_us");
+    out.yield_us = static_cast<uint64_t>(integer("yield_us"));
+    out.reactor = flag("reactor");
+    return {};
+}
+
+}  // namespace libderecho::capi

@@ -1,0 +1,222 @@
+// derecho_shard_* and derecho_claim_*: everything that sends to a shard.
+#include <cstring>
+
+#include "capi/groups.hpp"
+
+using namespace libderecho;
+using namespace libderecho::capi;
+
+namespace {
+
+std::span<const std::byte> bytes(const void* data, size_t size) { return {static_cast<const std::byte*>(data), size}; }
+
+derecho_status too_large(size_t size, uint64_t most, const char* option) {
+    return guarded([&] {
+        return fail(Status{DERECHO_TOO_LARGE, std::to_string(size) + " bytes are more than the " +
+                                                  std::to_string(most) + " that option " + option + " allows"});
+    });
+}
+
+derecho_status send(const Inside& inside, const void* data, size_t size, uint64_t* ticket_out) {
+    Group& group = inside.node().group();
+    Claim claim;
+    derecho_status status = group.claim(inside.shard(), size, claim);
+    if (status != DERECHO_OK) return fail(status);
+    if (size > 0) std::memcpy(claim.payload, data, size);
+    status = group.commit(inside.shard(), claim, FrameKind::message, 0, size);
+    if (status == DERECHO_AGAIN) group.abort(inside.shard(), claim);
+    if (status != DERECHO_OK) return fail(status);
+    if (ticket_out) *ticket_out = claim.ticket;
+    inside.node().nudge();
+    return DERECHO_OK;
+}
+
+derecho_status call(const Inside& inside, uint32_t method, uint32_t flags, const void* args, size_t size,
+                    uint64_t* call_out) {
+    Rpc& rpc = inside.node().rpc();
+    Claim claim;
+    uint64_t id = 0;
+    derecho_status status = rpc.claim_call(inside.shard(), method, flags, size, claim, id);
+    if (status != DERECHO_OK) return fail(status);
+    if (size > 0) std::memcpy(claim.payload + kLetterHeaderBytes, args, size);
+    if (call_out) *call_out = id;  // before it can be ordered
+    status = rpc.commit_call(inside.shard(), claim, size);
+    if (status != DERECHO_OK) {
+        rpc.abort_call(inside.shard(), claim, flags, id, status == DERECHO_AGAIN);
+        return fail(status);
+    }
+    inside.node().nudge();
+    return DERECHO_OK;
+}
+
+derecho_status claim(const Inside& inside, uint32_t method, uint32_t flags, size_t size, derecho_claim& out) {
+    const bool message = flags & DERECHO_CLAIM_MESSAGE;
+    Claims& claims = inside.operator->()->claims;
+    OpenClaim* entry = claims.reserve();
+    if (!entry) return fail(DERECHO_AGAIN);
+    entry->shard = inside.shard();
+    entry->flags = flags;
+    entry->size_bytes = size;
+    const derecho_status status =
+        message ? inside.node().group().claim(inside.shard(), size, entry->claim)
+                : inside.node().rpc().claim_call(inside.shard(), method, flags, size, entry->claim, entry->call);
+    if (status != DERECHO_OK) {
+        claims.free(*entry);
+        return fail(status);
+    }
+    out.data = entry->claim.payload + (message ? 0 : kLetterHeaderBytes);
+    out.size_bytes = size;
+    out.id = message ? entry->claim.ticket : entry->call;
+    claims.publish(*entry, out);
+    return DERECHO_OK;
+}
+
+derecho_status commit(const Inside& inside, OpenClaim& entry, derecho_claim& claim, size_t used) {
+    const bool message = entry.flags & DERECHO_CLAIM_MESSAGE;
+    Claims& claims = inside.operator->()->claims;
+    const derecho_status status =
+        message ? inside.node().group().commit(entry.shard, entry.claim, FrameKind::message, 0, used)
+                : inside.node().rpc().commit_call(entry.shard, entry.claim, used);
+    if (status == DERECHO_AGAIN) {
+        claims.put_back(entry, claim);
+        return fail(status);
+    }
+    if (status != DERECHO_OK && !message)
+        inside.node().rpc().abort_call(entry.shard, entry.claim, entry.flags, entry.call, false);
+    if (message) claim.id = entry.claim.ticket;
+    claims.free(entry);
+    inside.node().nudge();
+    return status == DERECHO_OK ? DERECHO_OK + 0 : fail(status);
+}
+
+derecho_status abort(const Inside& inside, OpenClaim& entry) {
+    if (entry.flags & DERECHO_CLAIM_MESSAGE) {
+        inside.node().group().abort(entry.shard, entry.claim);
+    } else {
+        inside.node().rpc().abort_call(entry.shard, entry.claim, entry.flags, entry.call, true);
+    }
+    inside.operator->()->claims.free(entry);
+    inside.node().nudge();  // it held back what was claimed after it
+    return DERECHO_OK;
+}
+
+constexpr const char* kNotOpen = "claim is not an open claim of this shard: it was never made, committed, or aborted";
+
+}  // namespace
+
+derecho_status derecho_shard_send(derecho_shard* shard, const void* data, size_t size_bytes, uint64_t* ticket_out) {
+    if (size_bytes > 0) DERECHO_REQUIRE(data);
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) [[unlikely]]
+        return inside.status();
+    if (size_bytes > inside->message_max_bytes) [[unlikely]]
+        return too_large(size_bytes, inside->message_max_bytes, "message_max_bytes");
+    return guarded([&] { return send(inside, data, size_bytes, ticket_out); });
+}
+
+derecho_status derecho_shard_call(derecho_shard* shard, uint32_t method, uint32_t flags, const void* args,
+                                  size_t size_bytes, uint64_t* call_out) {
+    if (size_bytes > 0) DERECHO_REQUIRE(args);
+    if (flags & ~DERECHO_CALL_REPLY) return fail(DERECHO_INVALID, "flags has bits other than DERECHO_CALL_REPLY");
+    if (flags & DERECHO_CALL_REPLY) DERECHO_REQUIRE(call_out);
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) return inside.status();
+    if (size_bytes > inside->message_max_bytes)
+        return too_large(size_bytes, inside->message_max_bytes, "message_max_bytes");
+    return guarded([&] { return call(inside, method, flags, args, size_bytes, call_out); });
+}
+
+derecho_status derecho_shard_claim(derecho_shard* shard, uint32_t method, uint32_t flags, size_t size_bytes,
+                                   derecho_claim* claim_out) {
+    DERECHO_REQUIRE(claim_out);
+    if (flags & ~(DERECHO_CALL_REPLY | DERECHO_CLAIM_MESSAGE))
+        return fail(DERECHO_INVALID, "flags has bits other than DERECHO_CALL_REPLY and DERECHO_CLAIM_MESSAGE");
+    if ((flags & DERECHO_CLAIM_MESSAGE) && (method != 0 || (flags & DERECHO_CALL_REPLY)))
+        return fail(DERECHO_INVALID, "a plain message has method 0 and no replies");
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) return inside.status();
+    if (size_bytes > inside->message_max_bytes)
+        return too_large(size_bytes, inside->message_max_bytes, "message_max_bytes");
+    return guarded([&] { return claim(inside, method, flags, size_bytes, *claim_out); });
+}
+
+derecho_status derecho_claim_commit(derecho_shard* shard, derecho_claim* claim, size_t used_bytes) {
+    DERECHO_REQUIRE(claim);
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) {
+        if (inside.status() == DERECHO_CLOSED) give_up_claim_of_closed(inside.bits(), *claim);
+        return inside.status();
+    }
+    return guarded([&]() -> derecho_status {
+        Claims& claims = inside.operator->()->claims;
+        OpenClaim* entry = claims.take(*claim, inside.shard());
+        if (!entry) return fail(DERECHO_INVALID, kNotOpen);
+        if (used_bytes > entry->size_bytes) {
+            claims.put_back(*entry, *claim);
+            return fail(DERECHO_INVALID, "used_bytes is more than the claim has");
+        }
+        return commit(inside, *entry, *claim, used_bytes);
+    });
+}
+
+derecho_status derecho_claim_abort(derecho_shard* shard, derecho_claim* claim) {
+    DERECHO_REQUIRE(claim);
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) {
+        if (inside.status() == DERECHO_CLOSED) give_up_claim_of_closed(inside.bits(), *claim);
+        return inside.status();
+    }
+    return guarded([&]() -> derecho_status {
+        OpenClaim* entry = inside.operator->()->claims.take(*claim, inside.shard());
+        return entry ? abort(inside, *entry) : fail(DERECHO_INVALID, kNotOpen);
+    });
+}
+
+derecho_status derecho_shard_query(derecho_shard* shard, uint32_t node, uint32_t method, const void* args,
+                                   size_t size_bytes, uint64_t* call_out) {
+    if (size_bytes > 0) DERECHO_REQUIRE(args);
+    DERECHO_REQUIRE(call_out);
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) return inside.status();
+    const uint64_t most = inside.node().rpc().letter_max_bytes();
+    if (size_bytes > most) return too_large(size_bytes, most, "mail_bytes");
+    return guarded([&]() -> derecho_status {
+        const derecho_status status =
+            inside.node().rpc().query(inside.shard(), NodeId{node}, method, bytes(args, size_bytes), *call_out);
+        inside.node().nudge();
+        if (status != DERECHO_NOT_MEMBER) return status == DERECHO_OK ? status : fail(status);
+        return fail(Status{status, "node " + std::to_string(node) + " is not a member of the view, or not connected"});
+    });
+}
+
+derecho_status derecho_group_reply(derecho_group* group, uint32_t node, uint64_t call, derecho_status status,
+                                   const void* data, size_t size_bytes) {
+    if (size_bytes > 0) DERECHO_REQUIRE(data);
+    if (status != DERECHO_OK && status != DERECHO_REMOTE_ERROR && status != DERECHO_UNKNOWN_METHOD)
+        return fail(DERECHO_INVALID, "status is none of DERECHO_OK, DERECHO_REMOTE_ERROR, DERECHO_UNKNOWN_METHOD");
+    const Inside inside(group, HandleKind::group);
+    if (!inside.ok()) return inside.status();
+    const uint64_t most = inside.node().rpc().letter_max_bytes();
+    if (size_bytes > most) return too_large(size_bytes, most, "mail_bytes");
+    return guarded([&]() -> derecho_status {
+        const derecho_status sent = inside.node().rpc().reply(NodeId{node}, call, status, bytes(data, size_bytes));
+        inside.node().nudge();
+        return sent == DERECHO_OK ? sent : fail(sent);
+    });
+}
+
+derecho_status derecho_group_state(derecho_group* group, uint32_t node, uint64_t request, const void* data,
+                                   size_t size_bytes, int32_t last) {
+    if (size_bytes > 0) DERECHO_REQUIRE(data);
+    const Inside inside(group, HandleKind::group);
+    if (!inside.ok()) return inside.status();
+    const uint64_t most = inside.node().rpc().letter_max_bytes();
+    if (size_bytes > most) return too_large(size_bytes, most, "mail_bytes");
+    return guarded([&]() -> derecho_status {
+        const derecho_status sent =
+            inside.node().rpc().send_state(NodeId{node}, request, bytes(data, size_bytes), last != 0);
+        inside.node().nudge();
+        if (sent == DERECHO_INVALID) return fail(sent, "request is not the id of a DERECHO_EVENT_STATE_REQUEST");
+        return sent == DERECHO_OK ? sent : fail(sent);
+    });
+}
