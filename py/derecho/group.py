@@ -52,7 +52,264 @@ class Group:
     # ---------------------------------------------------------------------------------------- joining, leaving
 
     @classmethod
-    #: Join a group: `Group.join`.
+    def join(
+        cls,
+        services: Iterable[object] | Mapping[str, object] = (),
+        *,
+        raw: Sequence[str] = (),
+        node: int | None = None,
+        listen: str | None = None,
+        contacts: Sequence[str] | None = None,
+        group: str | None = None,
+        wire: str | None = None,
+        config: str | Mapping[str, Option] | None = None,
+        timeout: float = _DEFAULT_TIMEOUT_S,
+        on_view: Callable[[View], object] | None = None,
+    ) -> Group:
+        """Join a group, or found it when this node is the first contact and no other answers.
+
+        Returns once this node is in a view and every service has its state.
+
+        Parameters
+        ----------
+        services : iterable of objects, or mapping of name to object
+            Instances of classes decorated with :func:`derecho.service`: the local replicas. Every member gives the same
+            services in the same order.
+        raw : sequence of str
+            Names of shards for plain messages, see :meth:`raw`; the same at every member, too.
+        node : int
+            This node's id, unique in the group.
+        listen : str
+            ``"host:port"`` where the others reach this node.
+        contacts : sequence of str
+            Where members may be found; the node that listens at the first one founds the group.
+        group : str
+            The group's name.
+        wire : str
+            ``"auto"``, ``"shm"`` or ``"tcp"``.
+        config : str or mapping
+            A TOML file, or further options by name (docs/options.md); the arguments above override it.
+        timeout : float
+            Seconds, for joining and as the default of every later wait.
+        on_view : callable
+            As with :meth:`on_view`, from the first view on.
+
+        Raises
+        ------
+        TypeError
+            For a service that is not decorated, or whose state cannot be saved.
+        InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout, StateError
+            With a sentence that names the cause.
+        """
+        hosted = _named(services)
+        for _, instance in hosted:
+            check_service(instance)
+        explicit: dict[str, Option | None] = {
+            "node": node,
+            "listen": listen,
+            "contacts": contacts,
+            "group": group,
+            "wire": wire,
+        }
+        settings = _configure(config, explicit, hosted, raw)
+        try:
+            native = NativeGroup(settings, int(timeout * 1000))
+            own, name = int(settings.get("node")), settings.get("group")
+            piece_bytes = int(settings.get("mail_bytes")) // 4
+        finally:
+            settings.close()
+        try:
+            engine = Engine(native, timeout, piece_bytes)
+            for found, instance in hosted:
+                engine.shards.append(ServiceHost(engine, found, instance, native.shard(found.name)))
+            engine.shards += [RawShard(engine, title, native.shard(title)) for title in raw]
+            if on_view is not None:
+                engine.on_view.append(on_view)
+            engine.await_state(timeout)
+            engine.pump.start()
+        except BaseException:
+            native.close()
+            raise
+        return cls(engine, own, name)
+
+    @classmethod
+    async def join_async(cls, *args: Any, **kwargs: Any) -> Group:
+        """As :meth:`join`, without blocking the loop: it runs on a thread of the loop's executor."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, lambda: cls.join(*args, **kwargs))
+
+    def leave(self, timeout: float | None = None) -> None:
+        """Leave in good order, then close: the others go on at once, and nobody suspects anyone.
+
+        Raises
+        ------
+        Timeout
+            When the others did not confirm; the group is closed all the same.
+        """
+        if self._closed:
+            return
+        seconds = self._engine.timeout if timeout is None else timeout
+        try:
+            if self._engine.end is None:
+                self._engine.native.leave(int(seconds * 1000))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop at once, as a crash would. Pending futures fail with `Closed`. A second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._engine.pump.stop()
+        self._engine.native.close()
+        self._engine._ended(Closed(f"this node closed the group {self.name}"))
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave in good order; after an exception in the block just close."""
+        if kind is not None:
+            self.close()
+            return
+        try:
+            self.leave()
+        except DerechoError as error:
+            _log.warning("leaving %s: %s", self.name, error)
+
+    async def __aenter__(self) -> Group:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, lambda: self.__exit__(kind))
+
+    # ---------------------------------------------------------------------------------------- services
+
+    def __getitem__(self, cls: type[S]) -> S:
+        """Return the proxy of a service: ``group[Cache].put("k", b"v")``.
+
+        Its ordered methods give `derecho.Replies`, its queries `derecho.Reply`.
+        """
+        return self.service(cls)
+
+    def service(self, cls: type[S], name: str | None = None) -> S:
+        """Return the proxy of a service, by class and, where one class serves several, by name.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no such service here; the text lists those there are.
+        """
+        host = self._host(cls, name)
+        proxy = self._proxies.get(host.schema.name)
+        if proxy is None:
+            proxy = self._proxies[host.schema.name] = _proxy(host)
+        return cast("S", proxy)
+
+    def local(self, cls: type[S], name: str | None = None) -> S:
+        """Return this node's replica, the very instance given to :meth:`join`: for reading.
+
+        Its state is that of the last event applied here. Changing it, or calling an ordered method on it, changes this
+        replica alone.
+        """
+        return cast("S", self._host(cls, name).instance)
+
+    def raw(self, name: str) -> RawShard:
+        """Return a shard for plain messages.
+
+        Raises
+        ------
+        InvalidArgument
+            When `name` was not among `raw` in :meth:`join`.
+        """
+        shards = [s for s in self._engine.shards if isinstance(s, RawShard)]
+        for shard in shards:
+            if shard.name == name:
+                return shard
+        raise InvalidArgument(f"no raw shard {name!r}; there are: {', '.join(s.name for s in shards) or 'none'}")
+
+    def _host(self, cls: type, name: str | None) -> ServiceHost:
+        hosts = [h for h in self._engine.shards if isinstance(h, ServiceHost)]
+        for host in hosts:
+            if isinstance(host.instance, cls) and name in (None, host.schema.name):
+                return host
+        there = ", ".join(h.schema.name for h in hosts) or "none"
+        raise InvalidArgument(f"no service {name or cls.__name__} in this group; there are: {there}")
+
+    # ---------------------------------------------------------------------------------------- views, totals
+
+    @property
+    def view(self) -> View:
+        """The current view, as of the events applied here."""
+        view = self._engine.view
+        assert view is not None  # join() waits for the first
+        return view
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Every view since this node joined."""
+        return tuple(self._engine.views)
+
+    @overload
+    def on_view(self, function: Callable[[View], S]) -> Callable[[View], S]: ...
+    @overload
+    def on_view(self, function: None = None) -> None: ...
+    def on_view(self, function: Any = None) -> Any:
+        """Call ``function(view)`` for every later view, in order with messages; usable as a decorator."""
+        if function is not None:
+            self._engine.on_view.append(function)
+        return function
+
+    def wait_view(self, nodes: int | Iterable[int], timeout: float | None = None) -> View:
+        """Wait for a view of so many members, or of exactly these nodes, all of them with their state under way.
+
+        Parameters
+        ----------
+        nodes : int or iterable of int
+            A number of members, or the nodes.
+
+        Raises
+        ------
+        Timeout
+            Naming the view there is instead.
+        """
+        wanted = nodes if isinstance(nodes, int) else sorted(nodes)
+
+        def there() -> bool:
+            view = self._engine.view
+            found = None if view is None else sorted(view.nodes)
+            return found is not None and (len(found) == wanted if isinstance(wanted, int) else found == wanted)
+
+        seconds = self._engine.timeout if timeout is None else timeout
+        if not self._engine.wait(there, seconds, f"a view of {wanted}"):
+            from .errors import Timeout
+
+            raise Timeout(f"no view of {wanted} within {seconds:g} s; there is {self.view}")
+        return self.view
+
+    @property
+    def ended(self) -> DerechoError | None:
+        """Why the group ended for this node, None while it goes on."""
+        return self._engine.end
+
+    def stats(self) -> dict[str, int]:
+        """Return this node's running totals, by the names of ``derecho_stats`` in derecho.h."""
+        return self._engine.native.stats()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when the group has something to be driven for."""
+        return self._engine.native.fd()
+
+    def drive(self, timeout: float = 0.0) -> None:
+        """Drive the group once on this thread, waiting at most `timeout` seconds: for an application's own loop."""
+        self._engine.pump.turn(timeout)
+
+    def __repr__(self) -> str:
+        state = f"ended: {self._engine.end}" if self._engine.end else str(self._engine.view)
+        return f"<Group {self.name}, node {self.node}, {state}>"
+
+
+#: Join a group: `Group.join`.
 join = Group.join
 
 
