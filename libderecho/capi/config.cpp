@@ -102,7 +102,7 @@ derecho_status derecho_config_get(derecho_config* config, const char* key, const
     return with_config(config, [&](OpenConfig& open) {
         if (Status status = open.options.get(key, open.answer); !status.ok()) return answer(std::move(status));
         *value_out = open.answer.c_str();
-        return DERECHO_OK + 0;
+        return kOk;
     });
 }
 
@@ -113,7 +113,7 @@ derecho_status derecho_config_load(derecho_config* config, const char* path) {
         Options changed = open.options;  // all of the file, or nothing
         if (Status status = load(changed, path); !status.ok()) return answer(std::move(status));
         open.options = std::move(changed);
-        return DERECHO_OK + 0;
+        return kOk;
     });
 }
 

@@ -11,6 +11,9 @@
 
 namespace libderecho::capi {
 
+// DERECHO_OK, of the type that functions return.
+inline constexpr derecho_status kOk = DERECHO_OK;
+
 // Remember what went wrong, for derecho_last_error(); answer the code. A literal costs no allocation.
 derecho_status fail(derecho_status code, const char* literal);
 derecho_status fail(Status status);

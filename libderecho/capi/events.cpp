@@ -27,7 +27,7 @@ derecho_status derecho_release(derecho_group* group, uint64_t lease) {
     const Inside inside(group, HandleKind::group);
     if (!inside.ok()) [[unlikely]] {
         if (inside.status() != DERECHO_CLOSED || lease == 0) return inside.status();
-        return guarded([&] { return release_closed(inside.bits(), lease) ? DERECHO_OK + 0 : inside.status(); });
+        return guarded([&] { return release_closed(inside.bits(), lease) ? kOk : inside.status(); });
     }
     if (lease == 0 || inside.node().release(lease)) [[likely]]
         return DERECHO_OK;

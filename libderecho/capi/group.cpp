@@ -47,7 +47,7 @@ derecho_status derecho_group_join(derecho_config* config, int64_t timeout_ms, de
         NodeOptions options;
         const derecho_status status = configs().with(config, [&](OpenConfig& open) {
             Status resolved = open.options.resolve(options);
-            return resolved.ok() ? DERECHO_OK + 0 : fail(std::move(resolved));
+            return resolved.ok() ? kOk : fail(std::move(resolved));
         });
         return status == DERECHO_OK ? join(std::move(options), timeout_ms, group_out) : status;
     });
@@ -58,7 +58,7 @@ derecho_status derecho_group_leave(derecho_group* group, int64_t timeout_ms) {
         const Inside inside(group, HandleKind::group);
         if (!inside.ok()) return inside.status();
         Status status = inside.node().leave(timeout_ms);
-        return status.ok() ? DERECHO_OK + 0 : fail(std::move(status));
+        return status.ok() ? kOk : fail(std::move(status));
     });
 }
 

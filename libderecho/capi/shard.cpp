@@ -86,7 +86,7 @@ derecho_status commit(const Inside& inside, OpenClaim& entry, derecho_claim& cla
     if (message) claim.id = entry.claim.ticket;
     claims.free(entry);
     inside.node().nudge();
-    return status == DERECHO_OK ? DERECHO_OK + 0 : fail(status);
+    return status == DERECHO_OK ? kOk : fail(status);
 }
 
 derecho_status abort(const Inside& inside, OpenClaim& entry) {
