@@ -115,7 +115,7 @@ class Group:
         try:
             native = NativeGroup(settings, int(timeout * 1000))
             own, name = int(settings.get("node")), settings.get("group")
-            piece_bytes = int(settings.get("mail_bytes")) // 4
+            piece_bytes = int(settings.get("mail_bytes")) // 8  # room for frames, and for others' mail
         finally:
             settings.close()
         try:
