@@ -264,8 +264,9 @@ typedef struct derecho_claim {
 } derecho_claim;
 
 /**
- * Claim room for a message, to be filled in place and committed. Claims are delivered in the order they were made, and
- * an open claim holds back later ones: fill it and commit.
+ * Claim room for a message, to be filled in place and committed. Claims are delivered in the order they were made. One
+ * that stays open while others wait for it is set aside after a short while: it is then delivered as of its commit, at
+ * the price of a copy, and its id may change at the commit.
  * @param method, flags   as derecho_shard_call(); method 0 with flags DERECHO_CLAIM_MESSAGE claims a plain message.
  * @return as derecho_shard_call().
  * Threads: any; a claim belongs to one thread at a time.
@@ -357,7 +358,7 @@ enum {
 typedef struct derecho_event {
     uint32_t kind; /* DERECHO_EVENT_* */
     uint32_t node;
-    uint64_t version;      /* view << 44 | sequence: grows with every ordered event of a shard */
+    uint64_t version;      /* view << 40 | sequence: grows with every ordered event of a shard */
     uint64_t timestamp_ns; /* hybrid logical time of the send, the same at every member */
     const void *data;
     uint64_t size_bytes;

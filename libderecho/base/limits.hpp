@@ -23,7 +23,8 @@ inline constexpr uint32_t leases_max = 1 << 10;         // polls whose data is s
 inline constexpr uint32_t calls_max = 1 << 16;          // calls that await replies
 inline constexpr uint64_t outbox_bytes_max = 64 << 20;  // mail queued for a slow peer
 
-inline constexpr uint32_t view_bits = 20;  // of a version; the rest is the sequence number
+inline constexpr uint32_t view_bits = 24;  // of a version; the rest is the sequence number
 inline constexpr uint32_t sequence_bits = 64 - view_bits;
+inline constexpr uint64_t sequence_max = (1ull << sequence_bits) / 2;  // then the view is changed to start afresh
 
 }  // namespace libderecho::limits

@@ -30,6 +30,7 @@ public:
     Table& rows() { return rows_; }
     size_t shard_count() const { return shards_.size(); }
     ShardEpoch& shard(size_t k) { return *shards_[k]; }
+    const ShardEpoch& shard(size_t k) const { return *shards_[k]; }
 
     // Nobody in this view holds the state of some shard.
     bool state_lost() const;

@@ -165,7 +165,8 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     }
     epochs_.push_back(std::move(epoch));
     ++stats_.views;
-    for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k], clock_.tick(now.wall_ns));
+    for (size_t k = 0; k < senders_.size(); ++k)
+        current().shard(k).start(*senders_[k], before[k], clock_.tick(now.wall_ns));
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
     std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
@@ -200,7 +201,7 @@ void Group::step_member(Now now) {
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
-    if (change.leads() && !admissible_joins().empty()) change.want_change();
+    if (change.leads() && (!admissible_joins().empty() || sequence_ends())) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
     for (int round = 0; round < 4; ++round) {
         switch (change.step(now.monotonic)) {
@@ -232,12 +233,21 @@ void Group::step_member(Now now) {
 void Group::step_shards(Now now) {
     Epoch& epoch = current();
     for (size_t k = 0; k < epoch.shard_count(); ++k) {
-        moved_ |= epoch.shard(k).step(*senders_[k], clock_, now.wall_ns);
+        moved_ |= epoch.shard(k).step(*senders_[k], clock_, now);
         for_each(epoch.shard(k).offenders() & epoch.change().alive(), [&](size_t r) {
             epoch.change().suspect(r, "its counters or frames are malformed");
             steps_to_look_ = 0;
         });
     }
+}
+
+// Long before sequence numbers run out, a view of the same members starts them afresh.
+bool Group::sequence_ends() const {
+    const Epoch& epoch = *epochs_.back();
+    for (size_t k = 0; k < epoch.shard_count(); ++k) {
+        if (epoch.shard(k).sequence() > options_.sequence_max) return true;
+    }
+    return false;
 }
 
 std::vector<Member> Group::admissible_joins() const {

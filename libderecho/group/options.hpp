@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/limits.hpp"
 
 namespace libderecho {
 
@@ -24,6 +25,7 @@ struct GroupOptions {
     bool require_majority = true;          // a view needs more than half of the one before
     uint64_t ring_bytes = 4 << 20;         // of one sender in one shard; a power of two
     uint64_t message_max_bytes = 1 << 20;  // at most ring_bytes / 4
+    uint64_t sequence_max = limits::sequence_max;  // in one view; then it is changed
     Duration heartbeat = milliseconds(100);
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
     Duration retry_contact = milliseconds(50);    // between attempts to reach a contact

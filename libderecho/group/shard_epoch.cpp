@@ -8,6 +8,7 @@ namespace libderecho {
 namespace {
 
 constexpr size_t kPage = 4096;
+constexpr Duration kPatienceWithOpenClaims = microseconds(200);
 
 }  // namespace
 
@@ -50,14 +51,14 @@ void ShardEpoch::announce(const RingWriter& writer, uint64_t before) {
     table_.push_counters(0, columns_.counter_bytes);
 }
 
-bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns) {
+bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, Now now) {
     table_.refresh();
     if (wedged_) return false;
     const uint64_t sent_before = writer.published_bytes();
     bool moved = receive();
-    moved |= note_releases();
+    moved |= note_releases(writer);
     moved |= fill_rounds(writer);
-    if (writer.anything_claimed() && writer.publish(clock.tick(wall_ns))) {
+    if (writer.anything_claimed() && publish_claims(writer, clock.tick(now.wall_ns), now.monotonic)) {
         announce(writer, sent_before);
         moved = true;
     } else if (moved) {
@@ -102,6 +103,19 @@ bool ShardEpoch::fill_rounds(RingWriter& writer) {
     return true;
 }
 
+// Others must not wait for long for a claim that an application leaves open.
+bool ShardEpoch::publish_claims(RingWriter& writer, uint64_t timestamp_ns, Instant now) {
+    if (writer.publish(timestamp_ns)) {
+        blocked_since_ = kNever;
+        return true;
+    }
+    if (most_rounds_ <= writer.published_rounds()) return false;
+    blocked_since_ = std::min(blocked_since_, now);
+    if (now - blocked_since_ < kPatienceWithOpenClaims) return false;
+    blocked_since_ = kNever;
+    return writer.set_aside_open_claims(timestamp_ns);
+}
+
 void ShardEpoch::push_published(uint64_t from, uint64_t to) {
     const uint64_t mask = ring_bytes_ - 1;
     while (from < to) {
@@ -129,11 +143,12 @@ void ShardEpoch::reuse(RingWriter& writer) const {
 }
 
 // What the application released is worth a push of its own only when a sender might be waiting for it.
-bool ShardEpoch::note_releases() {
+bool ShardEpoch::note_releases(const RingWriter& writer) {
     for (size_t s = 0; s < senders_; ++s) {
         uint64_t* released = table_.own_word(columns_.released + 8 * s);
-        const uint64_t now = cursors_[s].released.position;
-        if (now == *released) continue;
+        uint64_t now = cursors_[s].released.position;
+        if (s == self_) now = writer.reusable(now);
+        if (now <= *released) continue;
         unpushed_releases_ += now - *released;
         publish(released, now);
     }

@@ -56,7 +56,9 @@ public:
     void start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns);
 
     // Publish, receive, acknowledge, free ring space. True if anything moved.
-    bool step(RingWriter& writer, HybridClock& clock, uint64_t wall_ns);
+    bool step(RingWriter& writer, HybridClock& clock, Now now);
+    // Rounds of this view so far.
+    uint64_t sequence() const { return sequence_; }
     // Members whose counters cannot be true.
     RankSet offenders() const { return offenders_; }
 
@@ -100,7 +102,8 @@ private:
     bool fill_rounds(RingWriter& writer);
     void find_stable();
     void reuse(RingWriter& writer) const;
-    bool note_releases();
+    bool note_releases(const RingWriter& writer);
+    bool publish_claims(RingWriter& writer, uint64_t timestamp_ns, Instant now);
     void announce(const RingWriter& writer, uint64_t before);
     void push_published(uint64_t from, uint64_t to);
     const FrameHeader* frame_at(const Cursor& cursor) const;
@@ -119,6 +122,7 @@ private:
     size_t turn_ = 0;
     uint64_t sequence_ = 0;
     uint64_t most_rounds_ = 0;
+    Instant blocked_since_ = kNever;  // by an open claim, while others are ahead
     uint64_t unpushed_releases_ = 0;  // bytes
     bool wedged_ = false;
     bool finished_ = false;

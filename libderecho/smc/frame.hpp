@@ -17,11 +17,16 @@ enum class FrameKind : uint8_t {
     mail = 5,     // between two nodes; `flags` says which
 };
 
-struct FrameHeader {
+// The first word of a frame, and all of a pad.
+struct FrameTag {
     uint32_t size_bytes;  // of the payload, except as said above
     FrameKind kind;
     uint8_t flags;
-    uint16_t ticket;        // low bits of the sender's own count, to recognise its messages by
+    uint16_t ticket;  // low bits of the sender's own count, to recognise its messages by
+};
+static_assert(sizeof(FrameTag) == 8);
+
+struct FrameHeader : FrameTag {
     uint64_t timestamp_ns;  // hybrid logical time, set when published
 };
 static_assert(sizeof(FrameHeader) == 16);
@@ -35,7 +40,7 @@ constexpr uint64_t align8(uint64_t n) { return (n + 7) & ~7ull; }
 constexpr uint64_t frame_bytes(uint64_t payload_bytes) { return sizeof(FrameHeader) + align8(payload_bytes); }
 
 // How far the next frame is, header included.
-constexpr uint64_t whole_frame_bytes(const FrameHeader& frame) {
+constexpr uint64_t whole_frame_bytes(const FrameTag& frame) {
     switch (frame.kind) {
         case FrameKind::pad:
             return frame.size_bytes;

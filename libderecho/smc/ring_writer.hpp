@@ -4,7 +4,8 @@
 // Positions count bytes since the ring was made and never wrap; the place in memory is the position modulo the size.
 // A claim reserves place and slot in one compare-and-swap on `reserve_`: its low 16 bits count claims, the rest counts
 // 8-byte units; both are modulo, made whole again with the published totals. The slots are private memory: whether a
-// frame is committed must not be read from the ring, where anything may stand from the lap before.
+// frame is committed must not be read from the ring, where anything may stand from the lap before. All headers in the
+// ring are written by the driver.
 //
 // One writer outlives many rings: a view change seals it, moves it to the new view's ring with everything that has to
 // be sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
@@ -61,9 +62,7 @@ public:
     // writing to must not be used again: see reusable().
     bool set_aside_open_claims(uint64_t timestamp_ns);
     // The own reader may release up to here: orphans' bytes in this ring are kept until all of them are settled.
-    uint64_t reusable(uint64_t position) const {
-        return has_orphans() ? std::min(position, kept_from_) : position;
-    }
+    uint64_t reusable(uint64_t position) const { return has_orphans() ? std::min(position, kept_from_) : position; }
     // Rounds with nothing to say, as one frame. False if the ring is full.
     bool claim_nulls(uint32_t rounds);
 
@@ -94,24 +93,33 @@ private:
     };
     Base base() const;
     static Reserved unpack(uint64_t reserve, const Base& base);
-    bool finish(const Claim& claim, const FrameHeader& header);
-    void carry(const FrameHeader* frame, std::span<std::byte> ring, uint64_t& end);
-    static FrameHeader* header_at(std::byte* ring, uint64_t offset) {
-        return reinterpret_cast<FrameHeader*>(ring + offset);
-    }
+    struct Extent {
+        uint64_t begin;
+        uint64_t end;
+    };
+    struct Slot {
+        std::atomic<uint64_t> place{0};  // 0: open or unused; kOrphan; or end and length of a committed frame
+        FrameTag tag{};
+    };
+    Slot& slot_of(uint64_t ticket) { return (*slots_)[ticket % kSlots]; }
+    static Extent extent(uint64_t place, uint64_t position);
+    bool finish(const Claim& claim, const FrameTag& tag);
+    bool orphan(uint64_t ticket);
+    void write_pads(std::byte* ring, uint64_t from, uint64_t to) const;
+    void carry(const FrameHeader& header, const std::byte* payload, std::span<std::byte> ring, uint64_t& end);
 
     const uint64_t size_;
     const uint64_t mask_;
     std::atomic<std::byte*> ring_{nullptr};  // changes while sealed only
     uint64_t base_ = 0;                      // internal position of the ring's first byte; driver only
-    std::unique_ptr<std::array<std::atomic<uint64_t>, kSlots>> slots_;  // end and length of a committed frame, or 0
+    std::unique_ptr<std::array<Slot, kSlots>> slots_;
     alignas(64) std::atomic<uint64_t> reserve_{kSealed};
     alignas(64) std::atomic<uint64_t> published_{0};  // bytes, from base_
     std::atomic<uint64_t> published_tickets_{0};
     std::atomic<uint64_t> limit_{0};  // claims may reach up to here
     uint64_t rounds_ = 0;
     uint64_t messages_ = 0;
-    uint64_t kept_from_ = ~0ull; // position of the first orphan's bytes in this ring; driver only
+    uint64_t kept_from_ = ~0ull;  // position of the first orphan's bytes in this ring; driver only
     std::atomic<uint64_t> orphans_{0};
 };
 

@@ -20,10 +20,10 @@ struct Ring {
 std::vector<std::string> messages(const Ring& ring, uint64_t from, uint64_t to) {
     std::vector<std::string> found;
     while (from < to) {
-        FrameHeader frame;
-        std::memcpy(&frame, ring.bytes.data() + from % kRing, 8);
+        FrameTag frame;
+        std::memcpy(&frame, ring.bytes.data() + from % kRing, sizeof frame);
         if (frame.kind == FrameKind::message) {
-            found.emplace_back(reinterpret_cast<const char*>(ring.bytes.data() + from % kRing + sizeof frame),
+            found.emplace_back(reinterpret_cast<const char*>(ring.bytes.data() + from % kRing + sizeof(FrameHeader)),
                                frame.size_bytes);
         }
         from += whole_frame_bytes(frame);
@@ -161,6 +161,37 @@ TEST_F(RingWriterTest, an_orphan_that_is_never_committed_ends_in_a_full_ring_and
         ++sent;
     }
     EXPECT_EQ(sent, limits::open_claims_max - 1);
+}
+
+TEST_F(RingWriterTest, a_claim_that_stays_open_is_set_aside_and_keeps_its_bytes_to_itself) {
+    send("before");
+    const Claim first = claim("slow"), second = claim("slower");
+    send("behind");
+    ASSERT_TRUE(writer.set_aside_open_claims(1));
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()), (std::vector<std::string>{"before", "behind"}));
+    EXPECT_EQ(writer.reusable(writer.published_bytes()), frame_bytes(6));  // nobody may write where they still do
+    std::memcpy(first.payload, "SLOW", 4);
+    EXPECT_FALSE(writer.commit(first, FrameKind::message, 0, 4));  // to be sent again
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()), (std::vector<std::string>{"before", "behind"}));
+    writer.forget_orphan(first);
+    EXPECT_EQ(writer.reusable(writer.published_bytes()), frame_bytes(6));
+    EXPECT_FALSE(writer.abort(second));
+    writer.forget_orphan(second);
+    EXPECT_EQ(writer.reusable(writer.published_bytes()), writer.published_bytes());
+}
+
+TEST_F(RingWriterTest, open_claims_over_the_end_of_the_ring_are_set_aside_too) {
+    const std::string large(kRing / 5, 'x');
+    for (int i = 0; i < 4; ++i) send(large);
+    writer.publish(1);
+    writer.reuse_below(writer.published_bytes());
+    const uint64_t from = writer.published_bytes();
+    const Claim at_the_end = claim("end"), wrapped = claim(large);
+    send("behind");
+    ASSERT_TRUE(writer.set_aside_open_claims(1));
+    EXPECT_EQ(messages(ring, from, writer.published_bytes()), std::vector<std::string>{"behind"});
+    EXPECT_FALSE(writer.abort(at_the_end));
+    EXPECT_FALSE(writer.abort(wrapped));
 }
 
 TEST_F(RingWriterTest, tickets_go_on_over_rings) {

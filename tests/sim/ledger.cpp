@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/limits.hpp"
+
 namespace libderecho::sim {
 namespace {
 
@@ -27,14 +29,14 @@ std::string members(const View& view) {
 
 // ------------------------------------------------------------------------------------------------- senders
 
-uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket, uint64_t view) {
+uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket) {
     Sent& sent = sent_[{sender, shard}];
     if (!sent.in_order.empty() && ticket <= sent.in_order.back().ticket)
         throw Violation("tickets grow: node " + sender.name() + " claimed " + text(ticket) + " after " +
                         text(sent.in_order.back().ticket));
     const uint64_t number = sent.place_of.size();
     sent.place_of.push_back(sent.in_order.size());
-    sent.in_order.push_back({.number = number, .ticket = ticket, .view = view, .kind = {}});
+    sent.in_order.push_back({.number = number, .ticket = ticket, .kind = {}});
     return number;
 }
 
@@ -49,6 +51,9 @@ void Ledger::committed(const Life& sender, uint32_t shard, uint64_t number, uint
         sent.in_order.push_back({.number = number, .ticket = ticket, .kind = {}});
     }
     Message& message = sent.in_order[sent.place_of[number]];
+    if (sent.place_of[number] < sent.reached)
+        throw Violation("a claim that lost its turn gets a later ticket: number " + text(number) + " of node " +
+                        sender.name() + " was committed with ticket " + text(ticket));
     message.fate = Fate::committed;
     message.kind = kind;
     message.flags = flags;
@@ -171,11 +176,7 @@ const Ledger::Message& Ledger::next_of(const Replica& at, const Life& sender, ui
     const auto found = sent_.find({sender, shard});
     if (found != sent_.end()) {
         const auto& all = found->second.in_order;
-        const auto passed = [&](const Message& message) {
-            const bool lost_its_turn = message.fate == Fate::open && message.view < raw(at.view.id);
-            return message.fate == Fate::aborted || lost_its_turn;
-        };
-        while (place < all.size() && passed(all[place])) ++place;
+        while (place < all.size() && all[place].fate != Fate::committed) ++place;
         if (place < all.size()) return all[place];
     }
     throw Violation("nothing is delivered that was not sent: " + where(at, shard) + " would be claim " + text(place) +
@@ -193,7 +194,6 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
     const Message& message = next_of(at, sender, shard, place_sent);
     const uint64_t number = message.number;
     const std::string what = where(at, shard) + ", number " + text(number) + " of node " + sender.name();
-    if (message.fate == Fate::open) throw Violation("nothing is delivered before it is committed: " + what);
     if (message.size != event.size_bytes || !filled(sender, shard, number, event.data, event.size_bytes))
         throw Violation("no gaps, no duplicates, nothing corrupted, in the order sent: " + what + " has " +
                         text(event.size_bytes) + " bytes, sent were " + text(message.size));
@@ -211,6 +211,8 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
 
     State& state = at.states[shard];
     state.next[sender] = place_sent + 1;
+    uint64_t& reached = sent_[{sender, shard}].reached;
+    reached = std::max(reached, place_sent + 1);
     state.hash = mix(mix(state.hash, seed_of(sender, shard, number)), event.version);
     ++state.messages;
     const Entry entry{sender, number, event.version, event.timestamp_ns, state.hash, event.kind};
