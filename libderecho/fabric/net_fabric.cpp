@@ -309,6 +309,8 @@ void NetFabricImpl::look(Instant now) {
     if (anything)
         for (Peer* peer : linked_)
             if (peer->broken.ok()) breaks(*peer, look_at(*peer));
+    for (Peer* peer : linked_)
+        if (peer->shm && peer->backlog() && peer->broken.ok()) send(*peer);
     bury_broken();
     if (anything || bootstrap_->impatient() || bootstrap_->resolving() || bootstrap_->next_deadline() <= now)
         bootstrap_->look(now, *events_);
@@ -318,7 +320,6 @@ Status NetFabricImpl::look_at(Peer& peer) {
     if (!peer.shm) return peer.tcp->receive();
     // What it announced before it died still counts.
     if (Status status = peer.shm->receive(); !status.ok()) return status;
-    if (Status status = peer.shm->send(); !status.ok()) return status;
     char byte;
     const ssize_t n = ::recv(peer.bootstrap.get(), &byte, 1, MSG_DONTWAIT);
     if (n > 0) return failure(DERECHO_INVALID, "it sent more than the handshake");

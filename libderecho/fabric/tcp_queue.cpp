@@ -60,7 +60,9 @@ void TcpQueue::set_payload(Entry& entry, std::span<const std::byte> bytes) {
     std::memcpy(const_cast<std::byte*>(entry.payload()), bytes.data(), bytes.size());
 }
 
-void TcpQueue::announce(RegionId region, uint64_t size_bytes) { append(WireFrameKind::announce, region, 0, size_bytes); }
+void TcpQueue::announce(RegionId region, uint64_t size_bytes) {
+    append(WireFrameKind::announce, region, 0, size_bytes);
+}
 
 void TcpQueue::synced() { append(WireFrameKind::synced, {}, 0, 0); }
 

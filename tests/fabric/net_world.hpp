@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <stdexcept>
 
 #include "fabric/net_fabric.hpp"
 #include "world.hpp"

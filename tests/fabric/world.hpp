@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -96,5 +97,6 @@ struct WorldFactory {
     std::string name;
     std::function<std::unique_ptr<World>()> make;
 };
+inline void PrintTo(const WorldFactory& factory, std::ostream* out) { *out << factory.name; }
 
 }  // namespace libderecho::test

@@ -1,0 +1,124 @@
+// Messages survive a round trip; cut, lengthened or scrambled ones are turned away and never read beyond their end.
+#include "fabric/wire_format.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+namespace libderecho {
+namespace {
+
+Hello sample() {
+    Hello hello;
+    hello.abi_hash = 0x1234567890;
+    hello.page_bytes = 4096;
+    hello.limits = {1, 2, 3};
+    hello.group_name = "group";
+    hello.services = {{"Cache", 7}, {"Log", 8}};
+    hello.node = NodeId{3};
+    hello.incarnation = 99;
+    hello.client = true;
+    hello.wire = Wire::tcp;
+    hello.shm_possible = true;
+    hello.address = "127.0.0.1:7001";
+    hello.host.boot_id[5] = 1;
+    hello.host.network_namespace = 4;
+    hello.host.user = 1000;
+    hello.unix_name = "derecho-1";
+    hello.token[15] = 0xff;
+    return hello;
+}
+
+std::span<const std::byte> body_of(const std::vector<std::byte>& message) {
+    return std::span(message).subspan(sizeof(BootstrapHeader));
+}
+
+TEST(WireFormat, a_hello_survives_the_round_trip) {
+    const std::vector<std::byte> message = encode(sample());
+    BootstrapHeader header;
+    std::memcpy(&header, message.data(), sizeof header);
+    EXPECT_TRUE(check(header).ok());
+    EXPECT_EQ(header.length_bytes, message.size() - sizeof header);
+    const auto got = decode_hello(body_of(message));
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->services, sample().services);
+    EXPECT_EQ(got->address, sample().address);
+    EXPECT_EQ(got->incarnation, 99u);
+    EXPECT_TRUE(got->host == sample().host);
+    EXPECT_EQ(encode(*got), message) << "every field";
+}
+
+TEST(WireFormat, a_hello_that_is_cut_or_too_long_is_malformed) {
+    std::vector<std::byte> message = encode(sample());
+    for (size_t n = 0; n < body_of(message).size(); ++n) EXPECT_FALSE(decode_hello(body_of(message).first(n))) << n;
+    message.push_back(std::byte{0});
+    EXPECT_FALSE(decode_hello(body_of(message)));
+}
+
+TEST(WireFormat, scrambled_messages_are_survived) {
+    std::mt19937 random(1);
+    for (int round = 0; round < 20000; ++round) {
+        std::vector<std::byte> message = encode(sample());
+        for (uint32_t i = 0; i < 1 + random() % 4; ++i)
+            message[sizeof(BootstrapHeader) + random() % body_of(message).size()] = static_cast<std::byte>(random());
+        const auto got = decode_hello(body_of(message));
+        EXPECT_LE(got ? got->services.size() : 0, kServicesMax);
+        decode_refused(body_of(message));
+        decode_ready(body_of(message));
+    }
+}
+
+TEST(WireFormat, a_refusal_carries_its_reason_and_never_success) {
+    const auto got = decode_refused(body_of(encode_refused(failure(DERECHO_DUPLICATE, "taken"))));
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->code, DERECHO_DUPLICATE);
+    EXPECT_EQ(got->detail, "taken");
+    EXPECT_FALSE(decode_refused(body_of(encode_refused(Status{}))));
+}
+
+TEST(WireFormat, a_header_of_something_else_is_told_apart) {
+    BootstrapHeader header;
+    header.kind = 1;
+    EXPECT_TRUE(check(header).ok());
+    header.length_bytes = 1 << 20;
+    EXPECT_FALSE(check(header).ok());
+    header = {};
+    header.kind = 1;
+    header.version = 77;
+    EXPECT_NE(check(header).detail.find("77"), std::string::npos);
+    header.magic = __builtin_bswap32(kBootstrapMagic);
+    EXPECT_NE(check(header).detail.find("byte order"), std::string::npos);
+    std::memcpy(&header, "GET / HTTP/1.1\r\n", sizeof header);
+    EXPECT_EQ(check(header).code, DERECHO_INCOMPATIBLE);
+}
+
+TEST(WireFormat, page_size_and_byte_order_are_compared) {
+    Hello other = sample();
+    other.page_bytes = 65536;
+    EXPECT_NE(compare(sample(), other).detail.find("page size"), std::string::npos);
+    other = sample();
+    other.byte_order = 0x04030201;
+    EXPECT_NE(compare(sample(), other).detail.find("byte order"), std::string::npos);
+}
+
+TEST(WireFormat, the_wire_is_shared_memory_only_where_both_can_and_want) {
+    Hello a = sample(), b = sample();
+    a.wire = b.wire = Wire::automatic;
+    b.node = NodeId{4};
+    Wire wire{};
+    EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::shm);
+    b.host.boot_id[0] = 9;
+    EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::tcp);
+    a.wire = Wire::shm;
+    const Status refused = choose_wire(a, b, wire);
+    EXPECT_EQ(refused.code, DERECHO_INCOMPATIBLE);
+    EXPECT_NE(refused.detail.find("another host"), std::string::npos);
+    b.host = a.host;
+    EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::shm);
+    b.shm_possible = false;
+    EXPECT_FALSE(choose_wire(a, b, wire).ok());
+}
+
+}  // namespace
+}  // namespace libderecho
