@@ -79,11 +79,24 @@ bool Epoch::shard_rows_arrived(RankSet members) const {
     return std::ranges::all_of(shards_, [&](const auto& s) { return s->arrived(members); });
 }
 
+RankSet Epoch::departures(size_t joins) const {
+    const RankSet alive = change_.alive();
+    RankSet leaving = change_.leaving();
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        RankSet holders = 0;
+        for_each(alive, [&](size_t r) { holders |= (change_.shards_held_by(r) >> k & 1) << r; });
+        const RankSet staying = alive & ~leaving;
+        if (count(staying) + joins == 0 || (holders & staying) != 0 || holders == 0) continue;
+        leaving &= ~just(lowest(holders));
+    }
+    return leaving;
+}
+
 Decision Epoch::propose(std::span<const Member> joins) const {
     Decision decision;
     decision.next.id = ViewId{raw(view_.id) + 1};
     const RankSet survivors = change_.alive();
-    for_each(survivors & ~change_.leaving(), [&](size_t r) {
+    for_each(survivors & ~departures(joins.size()), [&](size_t r) {
         Member member = view_.members[r];
         member.shards_with_state = change_.shards_held_by(r);
         decision.next.members.push_back(std::move(member));

@@ -40,6 +40,8 @@ public:
     void wedge();
     // A member's wedge may be seen before its shards' rows are, which come by another way.
     bool shard_rows_arrived(RankSet members) const;
+    // Who of those that want to may leave: not the last to hold a state that others still need.
+    RankSet departures(size_t joins) const;
     Decision propose(std::span<const Member> joins) const;
     bool finish(const Decision& decision);
 

@@ -201,7 +201,7 @@ void Group::step_member(Now now) {
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
-    if (change.leads() && (!admissible_joins().empty() || sequence_ends())) change.want_change();
+    if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
     for (int round = 0; round < 4; ++round) {
         switch (change.step(now.monotonic)) {
@@ -239,6 +239,11 @@ void Group::step_shards(Now now) {
             steps_to_look_ = 0;
         });
     }
+}
+
+bool Group::change_due() const {
+    const size_t joins = admissible_joins().size();
+    return joins > 0 || epochs_.back()->departures(joins) != 0 || sequence_ends();
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.

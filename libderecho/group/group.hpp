@@ -93,6 +93,7 @@ private:
     void step_shards(Now now);
     std::vector<Member> admissible_joins() const;
     bool sequence_ends() const;
+    bool change_due() const;
     void install(const Decision& decision, Now now);
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void fence_removed(const View& old_view, RankSet suspects);

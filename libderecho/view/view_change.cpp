@@ -127,7 +127,6 @@ ViewChange::Want ViewChange::step(Instant now) {
                                                                " are left");
         return Want::stop;
     }
-    if (leads() && leaving() != 0) want_change();
     if (!change_called_for()) return Want::nothing;
     if (!wedged_) return Want::wedge;
     if (leads()) return lead();
