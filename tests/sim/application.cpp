@@ -81,7 +81,7 @@ bool Application::send_one(Instant now) {
     bytes_sent_in_view_[shard] += frame_bytes(size);
     if (bytes_sent_in_view_[shard] > group_.options().ring_bytes) coverage_.hit("ring wrapped");
     open.view = raw(group_.view()->id);
-    open.number = ledger_.claimed(self_, shard, open.claim.ticket, open.view);
+    open.number = ledger_.claimed(self_, shard, open.claim.ticket);
     const bool hold = random_.chance(manners_.hold_claim);
     open.until = hold ? now + Duration{random_.between(1'000, manners_.hold_claim_ns)} : now;
     if (hold || !finish_claim(open)) claims_.push_back(open);
@@ -102,11 +102,13 @@ bool Application::finish_claim(OpenClaim& open) {
     const auto kind = random_.chance(0.3) ? FrameKind::call : FrameKind::message;
     const auto flags = static_cast<uint8_t>(random_.chance(0.2) ? DERECHO_FLAG_REPLY : 0);
     Ledger::fill(self_, open.shard, open.number, open.claim.payload, used);
+    const uint64_t ticket = open.claim.ticket;
     const derecho_status status = group_.commit(ShardIndex{open.shard}, open.claim, kind, flags, used);
     if (status == DERECHO_AGAIN) {
         coverage_.hit("commit had to wait for room in the next view");
         return false;
     }
+    if (status == DERECHO_OK && !late && open.claim.ticket != ticket) coverage_.hit("open claim was set aside");
     if (status == DERECHO_OK)
         ledger_.committed(self_, open.shard, open.number, open.claim.ticket, kind, flags, used);
     else

@@ -42,10 +42,10 @@ public:
 
     // ---- senders
     enum class Fate : uint8_t { open, committed, aborted };
-    // A claim was made in a view. Returns its number, which names the message from now on.
-    uint64_t claimed(const Life& sender, uint32_t shard, uint64_t ticket, uint64_t view);
-    // It was committed. Tickets give the order in which a sender's messages arrive; a claim that was open across a view
-    // change lost its turn and has got a later one.
+    // A claim was made. Returns its number, which names the message from now on.
+    uint64_t claimed(const Life& sender, uint32_t shard, uint64_t ticket);
+    // It was committed. Tickets give the order in which a sender's messages arrive; a claim that was open for long may
+    // have lost its turn and got a later one.
     void committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, FrameKind kind, uint8_t flags,
                    uint64_t size);
     void aborted(const Life& sender, uint32_t shard, uint64_t number);
@@ -89,7 +89,6 @@ private:
     struct Message {
         uint64_t number = 0;
         uint64_t ticket = 0;
-        uint64_t view = 0;
         Fate fate = Fate::open;
         FrameKind kind{};
         uint8_t flags = 0;
@@ -109,6 +108,7 @@ private:
     struct Sent {
         std::vector<Message> in_order;  // of tickets
         std::vector<size_t> place_of;   // of each number
+        uint64_t reached = 0;           // places below were delivered somewhere, or passed over
     };
     using Place = std::pair<uint64_t, uint32_t>;  // view, shard
 

@@ -12,39 +12,47 @@ void then(World& world, Instant when, std::function<Process*()> pick, std::funct
     });
 }
 
+// The same, but not before the group can afford to lose one member.
+void when_healthy(World& world, Instant when, std::function<Process*()> pick, std::function<void(Process&)> act) {
+    world.at(when, [&world, pick = std::move(pick), act = std::move(act)] {
+        if (!world.healthy()) {
+            const Instant later = world.now() + microseconds(300);
+            if (later < world.faults_end()) when_healthy(world, later, pick, act);
+        } else if (Process* process = pick()) {
+            act(*process);
+        }
+    });
+}
+
 Instant after(World& world, uint64_t least_ns, uint64_t most_ns) {
     return world.now() + Duration{world.random().magnitude(least_ns, most_ns)};
 }
 
 void crash_one(World& world) {
-    then(world, world.some_time(), [&] { return world.some_member(); },
-         [&](Process& process) { world.crash(process, world.some_death()); });
+    when_healthy(world, world.some_time(), [&] { return world.some_member(); },
+                 [&](Process& process) { world.crash(process, world.some_death()); });
 }
 
 void crash_leader(World& world) {
-    then(world, world.some_time(), [&] { return world.leader(); }, [&](Process& process) {
+    when_healthy(world, world.some_time(), [&] { return world.leader(); }, [&](Process& process) {
         world.coverage().hit("leader crashed");
         world.crash(process, world.some_death());
     });
 }
 
-// A crash or a join sets off a change of view; the leader dies after so many steps of it.
+// A crash, a join or a leave sets off a change of view; the leader dies after so many steps of it.
 void crash_leader_in_change(World& world) {
-    const bool by_join = world.random().chance(0.4);
-    const Instant when = world.some_time(true);
-    world.at(when, [&world, by_join] {
+    when_healthy(world, world.some_time(true), [&] { return world.leader(); }, [&](Process& leader) {
         const auto all = world.members();
-        if (all.size() < 3) return;
-        const uint64_t count = world.random().between(1, 24);
         const Death death = world.random().chance(0.5) ? Death::cut : world.some_death();
-        world.crash_at_push(*all.front(), count, true, death);
+        world.crash_at_push(leader, world.random().between(1, 24), true, death);
         world.coverage().hit("leader told to crash in a view change");
-        if (by_join)
-            world.start(world.nodes());
-        else if (all.size() > 4)
+        if (all.size() > 4 && world.random().chance(0.6))
             world.crash(*all.back(), world.some_death());
-        else
+        else if (all.size() > 3 && world.random().chance(0.3))
             world.leave(*all.back());
+        else
+            world.start(world.nodes());
     });
 }
 
@@ -108,7 +116,7 @@ void joins(World& world) { join_some(world, world.random().between(1, 4)); }
 
 void joiner_crashes(World& world) {
     const uint32_t node = world.nodes();
-    world.at(world.some_time(), [&world, node] {
+    when_healthy(world, world.some_time(true), [&] { return world.leader(); }, [&world, node](Process&) {
         Process* joiner = world.start(node);
         if (!joiner) return;
         world.coverage().hit("joiner told to crash");
@@ -124,7 +132,8 @@ void joiner_crashes(World& world) {
 }
 
 void donor_crashes(World& world) {
-    join_some(world, 1);
+    when_healthy(world, world.some_time(true), [&] { return world.leader(); },
+                 [&world](Process&) { world.start(world.nodes()); });
     auto done = std::make_shared<bool>(false);
     world.on_transfer = [&world, done](Process& donor, NodeId joiner) {
         if (*done || raw(joiner) != world.nodes()) return;
@@ -155,7 +164,7 @@ void comes_and_goes(World& world) {
     const auto beat = std::make_shared<std::function<void()>>();
     *beat = [&world, weak = std::weak_ptr(beat)] {
         const auto all = world.members();
-        if (all.size() == world.nodes() && !world.changing()) {
+        if (all.size() == world.nodes() && world.healthy()) {
             Process& victim = *all[world.random().below(all.size())];
             if (world.random().chance(0.7))
                 world.crash(victim, world.some_death());

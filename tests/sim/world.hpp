@@ -77,7 +77,8 @@ public:
     std::function<void(Process& donor, NodeId joiner)> on_transfer;
     // A node that is no more comes back, as a new life, after a while.
     bool restarts = false;
-    bool changing() const;  // some live member has not installed the newest view, or wedged
+    bool changing() const;  // some live member has not installed the newest view
+    bool healthy();         // one view of all live nodes, at least three, all with their state: one may be lost
 
     // One line to say how it went.
     std::string summary() const;
