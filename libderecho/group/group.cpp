@@ -75,10 +75,7 @@ void Group::poll_fabric(Now now) {
         }
         if (joining_) joining_->peer_event(event);
     }
-    for (NodeId offender : mail_.take_offenders()) {
-        log::warn(name(offender) + " broke the rules of the mail and is disconnected");
-        fabric_.disconnect(offender);
-    }
+    for (NodeId offender : mail_.take_offenders()) expel(offender, "its mail breaks the rules");
 }
 
 void Group::note_lost(NodeId node, uint64_t incarnation) {
@@ -288,17 +285,38 @@ void Group::install(const Decision& decision, Now now) {
 void Group::fence_removed(const View& old_view, RankSet suspects) {
     fabric_.flush();
     for_each(suspects, [&](size_t r) {
-        if (is_lost(old_view.members[r]) || !fabric_.connected(old_view.members[r].node)) return;
-        mail_.peer_lost(old_view.members[r].node);
-        fabric_.disconnect(old_view.members[r].node);
-        PeerEvent event;
-        event.kind = PeerEvent::Kind::lost;
-        event.peer = old_view.members[r].node;
-        event.incarnation = old_view.members[r].incarnation;
-        event.status = failure(DERECHO_REMOVED, "it was removed from the view");
-        note_lost(event.peer, event.incarnation);
-        peer_events_for_rpc_.push_back(std::move(event));
+        const Member& member = old_view.members[r];
+        if (!is_lost(member) && fabric_.connected(member.node))
+            cut_off(member.node, member.incarnation, "it was removed");
     });
+}
+
+void Group::expel(NodeId node, const std::string& why) {
+    log::warn(name(node) + " is disconnected: " + why);
+    uint64_t incarnation = 0;
+    if (phase() == Phase::member) {
+        if (const auto rank = current().view().rank_of(node)) {
+            incarnation = current().view().members[raw(*rank)].incarnation;
+            current().change().suspect(raw(*rank), why);
+            steps_to_look_ = 0;
+        }
+    }
+    cut_off(node, incarnation, why);
+}
+
+// The fabric reports no loss of a peer that this node cut off.
+void Group::cut_off(NodeId node, uint64_t incarnation, const std::string& why) {
+    mail_.peer_lost(node);
+    fabric_.disconnect(node);
+    std::erase(clients_, node);
+    std::erase_if(joins_, [&](const Member& m) { return m.node == node; });
+    note_lost(node, incarnation);
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::lost;
+    event.peer = node;
+    event.incarnation = incarnation;
+    event.status = failure(DERECHO_REMOVED, why);
+    peer_events_for_rpc_.push_back(std::move(event));
 }
 
 void Group::finish_with(Status status) {
@@ -323,7 +341,11 @@ void Group::leave() {
 void Group::bury_epochs() {
     const auto orphans = [](const Sender& s) { return s->has_orphans(); };
     if (std::ranges::any_of(senders_, orphans)) return;  // their claims point into old rings
-    std::erase_if(buried_, [](const auto& epoch) { return !epoch->leased(); });
+    std::erase_if(buried_, [&](const auto& epoch) {
+        if (epoch->leased()) return false;
+        add(stats_, *epoch);
+        return true;
+    });
 }
 
 // ------------------------------------------------------------------------------------------------ receiving
@@ -429,18 +451,19 @@ void Group::abort(ShardIndex shard, Claim& claim) {
     if (!writer.abort(claim)) writer.forget_orphan(claim);
 }
 
+void Group::add(Stats& stats, const Epoch& epoch) {
+    for (size_t k = 0; k < epoch.shard_count(); ++k) {
+        stats.delivered_messages += epoch.shard(k).delivered_messages();
+        stats.delivered_bytes += epoch.shard(k).delivered_bytes();
+        stats.null_messages += epoch.shard(k).null_rounds();
+    }
+}
+
 Group::Stats Group::stats() const {
     Stats stats = stats_;
     for (const Sender& sender : senders_) stats.sent_messages += sender->published_messages();
-    const auto add = [&](const std::unique_ptr<Epoch>& epoch) {
-        for (size_t k = 0; k < epoch->shard_count(); ++k) {
-            stats.delivered_messages += epoch->shard(k).delivered_messages();
-            stats.delivered_bytes += epoch->shard(k).delivered_bytes();
-            stats.null_messages += epoch->shard(k).null_rounds();
-        }
-    };
-    std::ranges::for_each(epochs_, add);
-    std::ranges::for_each(buried_, add);
+    for (const auto& epoch : epochs_) add(stats, *epoch);
+    for (const auto& epoch : buried_) add(stats, *epoch);
     return stats;
 }
 

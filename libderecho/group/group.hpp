@@ -71,6 +71,8 @@ public:
     void abort(ShardIndex shard, Claim& claim);
 
     // ---- for rpc/: peers and their fate, in order. Filled by step().
+    // A peer broke the rules: cut it off, and have it removed if it is a member.
+    void expel(NodeId node, const std::string& why);
     std::vector<PeerEvent>& peer_events() { return peer_events_for_rpc_; }
 
     Leases& leases() { return leases_; }
@@ -96,6 +98,8 @@ private:
     bool change_due() const;
     void install(const Decision& decision, Now now);
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
+    void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
+    static void add(Stats& stats, const Epoch& epoch);
     void fence_removed(const View& old_view, RankSet suspects);
     void greet_members();
     void note_lost(NodeId node, uint64_t incarnation);

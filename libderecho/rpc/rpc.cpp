@@ -99,12 +99,8 @@ void Rpc::drain_outbox() {
     });
 }
 
-void Rpc::expel(NodeId node, const std::string& why) {
-    log::warn("node " + std::to_string(raw(node)) + " is disconnected: " + why);
-    group_.fabric().disconnect(node);
-    peer_changed(
-        {.kind = PeerEvent::Kind::lost, .peer = node, .incarnation = 0, .client = false, .address = {}, .status = {}});
-}
+// The group reports the loss back as a peer event.
+void Rpc::expel(NodeId node, const std::string& why) { group_.expel(node, why); }
 
 void Rpc::disconnect_everybody() {
     const std::lock_guard lock(mutex_);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "sst/counter.hpp"
 #include "sst/layout.hpp"
 
@@ -210,9 +211,9 @@ bool Mail::has_letters() const {
     return std::ranges::any_of(boxes_, [](const auto& box) { return box->unread(); });
 }
 
-// While letters before it are leased, their lease's successor covers this one as well.
 void Mail::done(const Letter& letter) {
-    if (letter.mark.point->leases_held == 0) letter.mark.point->position = letter.mark.position;
+    DERECHO_ASSERT(letter.mark.point->leases_held == 0);
+    letter.mark.point->position = letter.mark.position;
 }
 
 }  // namespace libderecho

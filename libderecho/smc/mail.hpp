@@ -45,7 +45,7 @@ public:
     // The next unread one of any peer, each peer's in order. False if there is none.
     bool read(Letter& letter);
     bool has_letters() const;
-    // ... or given back at once.
+    // ... or given back at once: only by who never leases any of this Mail's letters.
     void done(const Letter& letter);
 
 private:
