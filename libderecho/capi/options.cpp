@@ -30,8 +30,8 @@ constexpr std::array kTable{
            "memory for messages of one sender in one shard that not everybody has released; a power of two"},
     Option{"mail_bytes", Type::integer, "1048576", limits::ring_bytes_min, limits::ring_bytes_max, "",
            "memory for queries, replies and state from one node to another; a power of two"},
-    Option{"message_max_bytes", Type::integer, "", 1, limits::ring_bytes_max / limits::ring_share, "",
-           "largest message or call; at most ring_bytes / 4 - 32, which is the default, or 1 MiB if that is less"},
+    Option{"message_max_bytes", Type::integer, "1048576", 1, limits::ring_bytes_max / limits::ring_share, "",
+           "largest message or call; at most ring_bytes / 4, and less than the default if that is"},
     Option{"heartbeat_ms", Type::integer, "100", 1, kAnyTime, "", "time between signs of life"},
     Option{"suspect_ms", Type::integer, "2000", 2, kAnyTime, "",
            "a member without a sign of life for so long is removed; a crash is noticed at once, without it"},
@@ -172,20 +172,22 @@ Status Options::add_service(std::string_view name, uint64_t schema_hash) {
     return {};
 }
 
-// What fits into a ring with a call header and a frame header.
-static constexpr int64_t largest_message(int64_t ring_bytes) {
-    return ring_bytes / static_cast<int64_t>(limits::ring_share) - 32;
+// The default gives way to a smaller ring; what was set does not.
+int64_t Options::message_max_bytes() const {
+    const int64_t value = integer("message_max_bytes");
+    const int64_t most = integer("ring_bytes") / static_cast<int64_t>(limits::ring_share);
+    return values_.contains("message_max_bytes") ? value : std::min(value, most);
 }
 
 Status Options::check_sizes() const {
     for (const std::string_view key : {"ring_bytes", "mail_bytes"})
         if (!std::has_single_bit(static_cast<uint64_t>(integer(key))))
             return failure(DERECHO_INVALID, quoted(key, text(key)) + "is not a power of two");
-    const int64_t most = largest_message(integer("ring_bytes"));
-    if (integer("message_max_bytes") > most)
+    const int64_t most = integer("ring_bytes") / static_cast<int64_t>(limits::ring_share);
+    if (message_max_bytes() > most)
         return failure(DERECHO_INVALID, quoted("message_max_bytes", text("message_max_bytes")) + "is more than " +
-                                            std::to_string(most) + ", which is a quarter of ring_bytes (" +
-                                            text("ring_bytes") + ") less 32 bytes for headers");
+                                            std::to_string(most) + ", a quarter of ring_bytes (" + text("ring_bytes") +
+                                            ")");
     if (integer("suspect_ms") < 2 * integer("heartbeat_ms"))
         return failure(DERECHO_INVALID, quoted("suspect_ms", text("suspect_ms")) + "is less than twice heartbeat_ms (" +
                                             text("heartbeat_ms") + "): live members would be removed");
@@ -204,10 +206,6 @@ Status Options::resolve(NodeOptions& out) const {
                        "no service was added: a group replicates at least one (derecho_config_add_service)");
     if (Status status = check_sizes(); !status.ok()) return status;
 
-    const int64_t ring_bytes = integer("ring_bytes");
-    const int64_t message_max = text("message_max_bytes").empty()
-                                    ? std::min<int64_t>(1 << 20, largest_message(ring_bytes))
-                                    : integer("message_max_bytes");
     const auto ms = [this](std::string_view key) { return milliseconds(static_cast<uint64_t>(integer(key))); };
 
     GroupOptions& group = out.group;
@@ -216,8 +214,8 @@ Status Options::resolve(NodeOptions& out) const {
     group.services = services_;
     group.client = client;
     group.require_majority = flag("require_majority");
-    group.ring_bytes = static_cast<uint64_t>(ring_bytes);
-    group.message_max_bytes = static_cast<uint64_t>(message_max);
+    group.ring_bytes = static_cast<uint64_t>(integer("ring_bytes"));
+    group.message_max_bytes = static_cast<uint64_t>(message_max_bytes());
     group.heartbeat = ms("heartbeat_ms");
     group.suspect_after = ms("suspect_ms");
 

@@ -41,6 +41,7 @@ private:
     int64_t integer(std::string_view key) const;
     bool flag(std::string_view key) const { return text(key) == "true"; }
     Status check_sizes() const;
+    int64_t message_max_bytes() const;
 
     std::map<std::string, std::string, std::less<>> values_;
     std::vector<ServiceInfo> services_;
