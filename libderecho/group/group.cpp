@@ -404,7 +404,9 @@ void Group::state_complete(ShardIndex shard) {
 }
 
 Status Group::end() const {
-    if (phase() == Phase::joining && joining_) return failure(DERECHO_TIMEOUT, joining_->waiting_for());
+    if (phase() == Phase::joining && joining_) {
+        return failure(joining_->connected() ? DERECHO_TIMEOUT : DERECHO_UNREACHABLE, joining_->waiting_for());
+    }
     return end_;
 }
 
