@@ -62,16 +62,6 @@ void Session::wait_for_members(uint32_t count) {
     }
 }
 
-void Session::send_surely(const void* data, size_t size_bytes) {
-    while (true) {
-        const derecho_status status = derecho_shard_send(shard_, data, size_bytes, nullptr);
-        if (status == DERECHO_OK) return;
-        if (status != DERECHO_AGAIN && status != DERECHO_WEDGED) fail("send", status);
-        check_deadline("room to send in");
-        // No events are taken here: whoever measures would miss them. The library drives itself meanwhile.
-    }
-}
-
 void Session::note(const derecho_event& event) {
     switch (event.kind) {
         case DERECHO_EVENT_VIEW:

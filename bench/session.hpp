@@ -60,8 +60,6 @@ public:
     void wait_for_members(uint32_t count);
     // Whether `deadline_ns` has passed: throws, with what was waited for.
     void check_deadline(const char* waiting_for) const;
-    // Send, waiting for room, as long as it takes.
-    void send_surely(const void* data, size_t size_bytes);
     void leave();
 
     derecho_shard* shard() const { return shard_; }
