@@ -21,7 +21,7 @@ def driver_of(engine: Engine) -> AsyncDriver:
     loop = asyncio.get_running_loop()
     if engine.aio is None or engine.aio.loop is not loop:
         if engine.aio is not None:
-            engine.aio.detach()
+            engine.aio.abandon()
         engine.aio = AsyncDriver(engine, loop)
     return engine.aio
 
@@ -66,15 +66,21 @@ class AsyncDriver:
             self._schedule(0)  # the descriptor is armed by a poll that finds nothing
 
     def _release(self) -> None:
-        self._tasks -= 1
-        if self._tasks == 0:
-            self.detach()
+        self._tasks = max(0, self._tasks - 1)
+        if self._tasks == 0 and self._engine.aio is self:
+            self._detach()
 
-    def detach(self) -> None:
+    def abandon(self) -> None:
+        """Another loop takes over: tasks of this one were left waiting when it ended."""
+        if self._tasks > 0:
+            self._tasks = 0
+            self._detach()
+
+    def _detach(self) -> None:
         """Stop watching; the background thread takes over."""
-        if self._watching:
+        if self._watching and not self.loop.is_closed():
             self.loop.remove_reader(self._fd)
-            self._watching = False
+        self._watching = False
         if self._again is not None:
             self._again.cancel()
             self._again = None

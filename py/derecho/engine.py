@@ -29,7 +29,10 @@ _log = logging.getLogger("derecho")
 
 MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED = range(1, 10)  # DERECHO_EVENT_*
 _RETRY_S = 0.001
-_SPILL_AFTER_S = 0.01
+_SPILLED_BYTES_MAX = 64 << 20
+
+#: Seconds of waiting in vain before messages are copied out of the rings.
+SPILL_AFTER_S = 0.01
 
 _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Closed.status: (Closed, "this node left the group"),
@@ -111,14 +114,15 @@ class Engine:
                 now = time.monotonic()
                 if now >= deadline:
                     raise
-                if now - started > _SPILL_AFTER_S:
-                    self._spill()
+                if now - started > SPILL_AFTER_S:
+                    self.spill()
 
-    def _spill(self) -> None:
-        """Unread messages take the very room that a sender waits for: copy them out of the ring, within bounds."""
-        for shard in self.shards:
-            if not isinstance(shard, ServiceHost):
-                shard.spill()
+    def spill(self) -> None:
+        """Make room in the rings that is taken by messages which are unread, or kept in variables: copy them out.
+
+        Called by who waits in vain for a moment: for room, or for messages, which may need room to come.
+        """
+        self.native.spill(_SPILLED_BYTES_MAX)
 
     # ---------------------------------------------------------------------------------------- sending
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ._native import Claim, Message, fast
+from .engine import SPILL_AFTER_S
 from .errors import RingFull, ViewChanging
 from .futures import Future
 from .state import Incoming
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["RawShard"]
 
 _CLAIM_MESSAGE = 0x80000000  # DERECHO_CLAIM_MESSAGE
-_SPILL_BYTES_MAX = 64 << 20
+_LONG_S = 3600.0
 
 
 class RawShard:
     """The members of a group as receivers and senders of plain messages.
 
     Every member gets every message, in the same order. Messages that were delivered and not yet read take room in the
-    senders' rings, in the end holding them back: read them, or set `on_message`.
+    senders' rings, in the end holding them back: read them, or set `on_message`. Messages that were read take room as
+    long as a view of their data is in use; one that is merely kept in a variable is copied out when room gets short.
 
     Attributes
     ----------
@@ -43,8 +45,6 @@ class RawShard:
         self._engine = engine
         self._shard = shard
         self._queue: deque[Message] = deque()
-        self._spilled = 0  # messages at the queue's head that are copies
-        self._spilled_bytes = 0
         self._on_message: Callable[[Message], object] | None = None
         self._arrival: Future[None] | None = None
         self._incoming = Incoming()
@@ -151,14 +151,14 @@ class RawShard:
                 raise self._engine.end
             if timeout <= 0:
                 self._engine.pump.turn(0.0)
-            else:
-                self._engine.wait(lambda: bool(queue), timeout, f"messages of {self.name}")
+            elif not self._wait(min(timeout, SPILL_AFTER_S)):
+                self._engine.spill()  # what the caller still has of the last batch must not hold back the next one
+                self._wait(timeout - SPILL_AFTER_S)
         if most is None or most >= len(queue):
             found = list(queue)
             queue.clear()
-            self._spilled = self._spilled_bytes = 0
             return found
-        return [self._pop() for _ in range(most)]
+        return [queue.popleft() for _ in range(most)]
 
     def messages(self, timeout: float = math.inf) -> Iterator[Message]:
         """Iterate over messages as they are delivered; ends when none came for `timeout` seconds, or with the group."""
@@ -178,12 +178,17 @@ class RawShard:
         """Iterate in asyncio, through the group's descriptor; ends with the group."""
         while True:
             while self._queue:
-                yield self._pop()
+                yield self._queue.popleft()
             if self._engine.end is not None:
                 return
             if self._arrival is None or self._arrival.done():
                 self._arrival = Future(self._engine, f"messages of {self.name}")
-            await self._engine.wait_async(self._arrival, 3600.0)
+            if not await self._engine.wait_async(self._arrival, SPILL_AFTER_S):
+                self._engine.spill()
+                await self._engine.wait_async(self._arrival, _LONG_S)
+
+    def _wait(self, timeout: float) -> bool:
+        return self._engine.wait(lambda: bool(self._queue), timeout, f"messages of {self.name}")
 
     @property
     def on_message(self) -> Callable[[Message], object] | None:
@@ -219,19 +224,3 @@ class RawShard:
         """The group ended: wake whoever awaits a message."""
         if self._arrival is not None:
             self._arrival._set(None)
-
-    def spill(self) -> None:
-        """Copy unread messages out of the ring, at most 64 MB of them, so that a blocked sender gets on."""
-        queue = self._queue
-        while self._spilled < len(queue) and self._spilled_bytes < _SPILL_BYTES_MAX:
-            message = queue[self._spilled]
-            queue[self._spilled] = message.detach()
-            self._spilled += 1
-            self._spilled_bytes += len(message)
-
-    def _pop(self) -> Message:
-        message = self._queue.popleft()
-        if self._spilled:
-            self._spilled -= 1
-            self._spilled_bytes -= len(message)
-        return message

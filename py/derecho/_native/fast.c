@@ -29,17 +29,58 @@ static PyObject *fail(derecho_status status) {
 
 static void *handle(unsigned long long number) { return (void *)(uintptr_t)number; }
 
-// ------------------------------------------------------------------------------------------------- Lease
-// Holds the data of one poll; released when the last message of it, and the last view of their data, is dropped.
+// ------------------------------------------------------------------------------------------------- Lease, Message
+// A lease holds the data of one poll; it is released when the last message of it, and the last view of their data, is
+// dropped. Leases of all groups, and the messages of each lease, are linked, so that messages which somebody keeps without
+// looking at their data can be moved out of the ring (spill): a loop variable must not hold back the senders.
 
-typedef struct {
+typedef struct Message Message;
+
+typedef struct Lease {
     PyObject_HEAD
     derecho_group *group;
     uint64_t lease;
+    struct Lease *previous, *next;
+    Message *messages; // borrowed: each takes itself off when it goes
 } Lease;
+
+struct Message {
+    PyObject_HEAD
+    derecho_event event;
+    PyObject *owner; // what keeps event.data valid: a Lease, bytes, or NULL when there is none
+    Message *previous, *next; // of the same lease
+    Py_ssize_t views;         // of the data, in use
+    int spilled;
+};
+
+static Lease *leases = NULL;       // borrowed
+static Py_ssize_t spilled_bytes = 0; // in messages that are still alive
+
+static PyTypeObject Lease_Type, Message_Type;
+
+static Lease *Lease_make(derecho_group *group, uint64_t lease_id) {
+    Lease *lease = PyObject_New(Lease, &Lease_Type);
+    if (lease == NULL)
+        return NULL;
+    lease->group = group;
+    lease->lease = lease_id;
+    lease->messages = NULL;
+    lease->previous = NULL;
+    lease->next = leases;
+    if (leases != NULL)
+        leases->previous = lease;
+    leases = lease;
+    return lease;
+}
 
 static void Lease_dealloc(PyObject *self) {
     Lease *lease = (Lease *)self;
+    if (lease->next != NULL)
+        lease->next->previous = lease->previous;
+    if (lease->previous != NULL)
+        lease->previous->next = lease->next;
+    else
+        leases = lease->next;
     if (lease->lease != 0)
         derecho_release(lease->group, lease->lease); // after the group was closed it still ends what is held
     PyObject_Free(self);
@@ -52,21 +93,14 @@ static PyTypeObject Lease_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
 };
 
-// ------------------------------------------------------------------------------------------------- Message
-
-typedef struct {
-    PyObject_HEAD
-    derecho_event event;
-    PyObject *owner; // what keeps event.data valid: a Lease, bytes, or NULL when there is none
-} Message;
-
-static PyTypeObject Message_Type;
-
 static PyObject *Message_make(const derecho_event *event, PyObject *owner) {
     Message *message = PyObject_New(Message, &Message_Type);
     if (message == NULL)
         return NULL;
     message->event = *event;
+    message->previous = message->next = NULL;
+    message->views = 0;
+    message->spilled = 0;
     if (event->size_bytes == 0 || event->data == NULL) {
         message->event.data = "";
         message->event.size_bytes = 0;
@@ -74,20 +108,66 @@ static PyObject *Message_make(const derecho_event *event, PyObject *owner) {
     }
     Py_XINCREF(owner);
     message->owner = owner;
+    if (owner != NULL && Py_TYPE(owner) == &Lease_Type) {
+        Lease *lease = (Lease *)owner;
+        message->next = lease->messages;
+        if (lease->messages != NULL)
+            lease->messages->previous = message;
+        lease->messages = message;
+    }
     return (PyObject *)message;
 }
 
+static void Message_unlink(Message *message) {
+    if (message->owner == NULL || Py_TYPE(message->owner) != &Lease_Type)
+        return;
+    if (message->next != NULL)
+        message->next->previous = message->previous;
+    if (message->previous != NULL)
+        message->previous->next = message->next;
+    else
+        ((Lease *)message->owner)->messages = message->next;
+    message->previous = message->next = NULL;
+}
+
 static void Message_dealloc(PyObject *self) {
-    Py_XDECREF(((Message *)self)->owner);
+    Message *message = (Message *)self;
+    Message_unlink(message);
+    if (message->spilled)
+        spilled_bytes -= (Py_ssize_t)message->event.size_bytes;
+    Py_XDECREF(message->owner);
     PyObject_Free(self);
+}
+
+// Moves a message's data out of the ring, into bytes of its own. The lease may go with it.
+static int Message_spill(Message *message) {
+    PyObject *copy = PyBytes_FromStringAndSize(message->event.data, (Py_ssize_t)message->event.size_bytes);
+    if (copy == NULL)
+        return -1;
+    PyObject *lease = message->owner;
+    Message_unlink(message);
+    message->owner = copy;
+    message->event.data = PyBytes_AsString(copy);
+    message->spilled = 1;
+    spilled_bytes += (Py_ssize_t)message->event.size_bytes;
+    Py_DECREF(lease);
+    return 0;
 }
 
 static int Message_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     const derecho_event *event = &((Message *)self)->event;
-    return PyBuffer_FillInfo(view, self, (void *)event->data, (Py_ssize_t)event->size_bytes, 1, flags);
+    if (PyBuffer_FillInfo(view, self, (void *)event->data, (Py_ssize_t)event->size_bytes, 1, flags) != 0)
+        return -1;
+    ((Message *)self)->views++;
+    return 0;
 }
 
-static PyBufferProcs Message_buffer = {.bf_getbuffer = Message_getbuffer};
+static void Message_releasebuffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    ((Message *)self)->views--;
+}
+
+static PyBufferProcs Message_buffer = {.bf_getbuffer = Message_getbuffer, .bf_releasebuffer = Message_releasebuffer};
 
 static Py_ssize_t Message_length(PyObject *self) { return (Py_ssize_t)((Message *)self)->event.size_bytes; }
 
@@ -411,11 +491,7 @@ static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t c
         return fail(status);
 
     PyObject *runs = PyList_New(0);
-    Lease *lease = PyObject_New(Lease, &Lease_Type);
-    if (lease != NULL) {
-        lease->group = group;
-        lease->lease = lease_id;
-    }
+    Lease *lease = Lease_make(group, lease_id);
     if (runs == NULL || lease == NULL) {
         if (lease == NULL && lease_id != 0)
             derecho_release(group, lease_id);
@@ -450,6 +526,29 @@ bad:
     Py_XDECREF(runs);
     Py_XDECREF(lease);
     return NULL;
+}
+
+// spill(group, limit): moves messages without views out of the ring, until spilled ones take `limit` bytes.
+static PyObject *fast_spill(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long long number;
+    Py_ssize_t limit;
+    if (!PyArg_ParseTuple(args, "Kn", &number, &limit))
+        return NULL;
+    for (Lease *lease = leases; lease != NULL;) {
+        Py_INCREF(lease);
+        for (Message *m = lease->messages, *next; lease->group == handle(number) && m != NULL; m = next) {
+            next = m->next;
+            if (m->views == 0 && spilled_bytes < limit && Message_spill(m) != 0) {
+                Py_DECREF(lease);
+                return NULL;
+            }
+        }
+        Lease *done = lease;
+        lease = lease->next;
+        Py_DECREF(done);
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *fast_send(PyObject *module, PyObject *const *args, Py_ssize_t count) {
@@ -648,6 +747,7 @@ static PyMethodDef fast_methods[] = {
     FASTCALL(call),
     FASTCALL(query),
     FASTCALL(reply),
+    {"spill", fast_spill, METH_VARARGS, NULL},
     {"claim", fast_claim, METH_VARARGS, NULL},
     {"state", fast_state, METH_VARARGS, NULL},
     {"set_make_error", fast_set_make_error, METH_O, NULL},

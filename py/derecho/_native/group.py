@@ -36,6 +36,10 @@ class NativeGroup:
         """Take completions, waiting for the first without the GIL; driving the protocol meanwhile."""
         return fast.poll(self.number, timeout_ns)
 
+    def spill(self, limit: int) -> None:
+        """Move messages that are kept, but not being looked at, out of the ring, until copies take `limit` bytes."""
+        fast.spill(self.number, limit)
+
     def wake(self) -> None:
         """Make a `poll` on another thread return."""
         lib.derecho_wake(self._handle)
