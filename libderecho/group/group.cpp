@@ -60,6 +60,7 @@ void Group::poll_fabric(Now now) {
         peer_events_for_rpc_.push_back(event);
         if (event.kind == PeerEvent::Kind::up) {
             mail_.peer_up(event.peer, event.incarnation);
+            up_.emplace_back(event.peer, event.incarnation);
             if (event.client) clients_.push_back(event.peer);
             if (event.client && !epochs_.empty()) write_view(mail_, event.peer, current().view());
         }
@@ -79,8 +80,14 @@ void Group::poll_fabric(Now now) {
 }
 
 void Group::note_lost(NodeId node, uint64_t incarnation) {
+    std::erase(up_, std::pair{node, incarnation});
     if (lost_.size() >= kLivesRemembered) lost_.erase(lost_.begin());
     lost_.emplace_back(node, incarnation);
+}
+
+// This life of it: another may be connected by now, or still.
+bool Group::is_up(const Member& member) const {
+    return std::ranges::find(up_, std::pair{member.node, member.incarnation}) != up_.end();
 }
 
 bool Group::is_lost(const Member& member) const {
@@ -182,7 +189,7 @@ void Group::greet_members() {
         if (member.node == options_.self) continue;
         if (is_lost(member)) {
             current().change().suspect(r, "it was lost before the view began");
-        } else if (!before && r < raw(current().self()) && !fabric_.connected(member.node)) {
+        } else if (!before && r < raw(current().self()) && !is_up(member)) {
             fabric_.connect(member.address);
         } else if (before && !before->holds(member.node, member.incarnation)) {
             write_view(mail_, member.node, view);
@@ -286,17 +293,17 @@ void Group::fence_removed(const View& old_view, RankSet suspects) {
     fabric_.flush();
     for_each(suspects, [&](size_t r) {
         const Member& member = old_view.members[r];
-        if (!is_lost(member) && fabric_.connected(member.node))
-            cut_off(member.node, member.incarnation, "it was removed");
+        if (is_up(member)) cut_off(member.node, member.incarnation, "it was removed");
     });
 }
 
 void Group::expel(NodeId node, const std::string& why) {
     log::warn(name(node) + " is disconnected: " + why);
-    uint64_t incarnation = 0;
+    const auto life = std::ranges::find_if(up_, [&](const auto& up) { return up.first == node; });
+    const uint64_t incarnation = life == up_.end() ? 0 : life->second;
     if (phase() == Phase::member) {
-        if (const auto rank = current().view().rank_of(node)) {
-            incarnation = current().view().members[raw(*rank)].incarnation;
+        if (const auto rank = current().view().rank_of(node);
+            rank && current().view().members[raw(*rank)].incarnation == incarnation) {
             current().change().suspect(raw(*rank), why);
             steps_to_look_ = 0;
         }

@@ -103,6 +103,7 @@ private:
     void fence_removed(const View& old_view, RankSet suspects);
     void greet_members();
     void note_lost(NodeId node, uint64_t incarnation);
+    bool is_up(const Member& member) const;
     bool is_lost(const Member& member) const;
     void finish_with(Status status);
     void bury_epochs();
@@ -124,6 +125,7 @@ private:
     bool client_view_new_ = false;
     std::vector<Member> joins_;  // as leader: who asked
     std::vector<NodeId> clients_;
+    std::vector<std::pair<NodeId, uint64_t>> up_;    // lives that are connected
     std::vector<std::pair<NodeId, uint64_t>> lost_;  // lives that ended
     std::vector<PeerEvent> peer_events_;
     std::vector<PeerEvent> peer_events_for_rpc_;
