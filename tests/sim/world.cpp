@@ -136,6 +136,8 @@ void World::after_step(Process& process) {
     if (process.group->phase() != Group::Phase::ended) return;
     const Status& end = process.group->end();
     if (end.ok()) throw Violation("who ended knows why: node " + process.life.name());
+    if (scenario_.survives && end.code == DERECHO_EJECTED)
+        throw Violation("nobody is suspected without reason: node " + process.life.name() + ": " + end.detail);
     const bool told = process.application->replica().closed;
     if (!told && process.view != 0) return;  // events are still to be taken
     trace("node " + process.life.name() + " ended: " + status_name(end.code) + ", " + end.detail);
@@ -210,9 +212,8 @@ Process* World::start(uint32_t node) {
     options.incarnation = life.incarnation;
     options.address = address_of(node);
     // Only the first life of node 0 may found the group.
-    const uint32_t known = std::max(nodes_, 3u);
     if (node == 0 && life.incarnation == 1) options.contacts.push_back(address_of(0));
-    for (uint32_t n = 0; n < known; ++n) {
+    for (uint32_t n = 0; n < contacts(); ++n) {
         const bool self_first = options.contacts.empty() && n == node;
         if (!self_first && (n != 0 || options.contacts.empty())) options.contacts.push_back(address_of(n));
     }
@@ -362,6 +363,12 @@ bool World::group_is_lost() {
     return 2 * members().size() <= installed_.rbegin()->second.members.size();
 }
 
+// A joiner can only find the group through its contacts, which are the first few nodes.
+bool World::knows_a_member() {
+    const auto all = members();
+    return std::any_of(all.begin(), all.end(), [&](Process* process) { return process->life.node < contacts(); });
+}
+
 std::optional<std::string> World::unsettled() {
     const bool lost = group_is_lost();
     std::vector<Process*> left;
@@ -373,6 +380,7 @@ std::optional<std::string> World::unsettled() {
             return who + " goes on though the group is lost";
         }
         if (process->group->phase() == Group::Phase::ended) return who + " ended, but its application was not told";
+        if (process->group->phase() == Group::Phase::joining && !knows_a_member()) continue;
         if (!process->member()) return who + " has not joined: " + process->group->end().detail;
         if (process->group->has_events() || !process->application->calm()) return who + " has not done all its work";
         left.push_back(process.get());

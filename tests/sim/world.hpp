@@ -104,6 +104,8 @@ private:
     void calm_down();
     std::optional<std::string> unsettled();
     bool group_is_lost();
+    uint32_t contacts() const { return std::max(nodes_, 3u); }
+    bool knows_a_member();
     void final_checks();
     std::string describe() const;
     void trace(const std::string& line) const;
