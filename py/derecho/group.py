@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import dataclasses
 import logging
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast, overload
 
@@ -28,6 +30,16 @@ _DEFAULT_TIMEOUT_S = 10.0
 Option = str | int | float | bool | Sequence[str]
 
 
+_open_groups: weakref.WeakSet[Group] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open_groups() -> None:
+    """At the end of the process, before threads and modules go: the others see this node stop at once."""
+    for group in list(_open_groups):
+        group.close()
+
+
 class Group:
     """This process's part in one group. Made by :meth:`join` or :func:`derecho.join`; a context manager.
 
@@ -48,6 +60,7 @@ class Group:
         self.name = name
         self._proxies: dict[str, Any] = {}
         self._closed = False
+        _open_groups.add(self)
 
     # ---------------------------------------------------------------------------------------- joining, leaving
 
@@ -160,6 +173,7 @@ class Group:
         if self._closed:
             return
         self._closed = True
+        _open_groups.discard(self)
         self._engine.pump.stop()
         self._engine.native.close()
         self._engine._ended(Closed(f"this node closed the group {self.name}"))

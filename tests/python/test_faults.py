@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +136,20 @@ def test_the_founder_may_die_and_a_fresh_member_joins_through_another(process: C
     fresh = process(do="join", node=4, contacts=[contact], wire="shm")
     assert fresh.ask(do="wait_view", nodes=[2, 3, 4]) == [2, 3, 4]
     assert fresh.ask(do="entries") == [f"a{i}" for i in range(100)]
+
+
+@pytest.mark.parametrize("how", ["pass", "sys.exit(3)", "raise KeyboardInterrupt"])
+def test_a_process_ends_in_time_without_closing_its_group(how: str) -> None:
+    script = (
+        "import derecho, sys\n"
+        "group = derecho.Group.join(raw=['log'], node=1, listen='127.0.0.1:0')\n"
+        "log = group.raw('log'); log.send(b'x'); kept = log.poll(5.0)[0].data\n" + how
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, timeout=20, check=False, stderr=subprocess.DEVNULL
+    )
+    assert done.returncode == {"pass": 0, "sys.exit(3)": 3}.get(how, -signal.SIGINT)
 
 
 def start_three(process: Callable[..., Process], wire: str) -> list[Process]:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from .files import standard_library
-from .show import Display, final_table
+from .show import Display, final_table, view_history
 from .supervisor import NAMES, Demo, DemoError
 
 __all__ = ["demo"]
@@ -63,6 +63,7 @@ def demo(members: int, kill: str, wire: str, root: Path | None, as_json: bool) -
         click.echo(json.dumps(result, indent=2))
     else:
         console.print(final_table(result))
+        console.print(view_history(result), highlight=False)
         console.print(_verdict(result["equal"], result["seconds"], result["kill_to_view_ms"]), highlight=False)
     if not result["equal"]:
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""One member of the demo, a process of its own: ``python -m derecho.demo.member``, started by the supervisor.
+"""One member of the demo, a process of its own: ``python -m derecho.demo.member PARENT``, started by the supervisor.
 
 It reads its task from standard input, one line of JSON, then commands, one a line: "report", "leave". It writes what
 happens to standard output, an object a line. It ends with its supervisor, however that ends.
@@ -41,9 +41,8 @@ def tell(event: str, **fields: Any) -> None:
         sys.stdout.flush()
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent dies, and notice if that has happened already."""
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -156,7 +155,7 @@ def run(task: dict[str, Any]) -> None:
 
 def main() -> None:
     """Do the task on the first line of standard input."""
-    end_with_parent()
+    end_with_parent(int(sys.argv[1]))
     line = sys.stdin.readline()
     if not line:
         return

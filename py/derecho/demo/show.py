@@ -10,7 +10,7 @@ from rich.table import Table
 
 from .supervisor import Demo
 
-__all__ = ["Display", "final_table"]
+__all__ = ["Display", "final_table", "view_history"]
 
 
 class Display:
@@ -47,34 +47,39 @@ class Display:
 
 
 def final_table(result: dict[str, Any]) -> Table:
-    """Return the table at the end: one row a member, and one for the disk."""
+    """Return the table at the end: one row a member, and one for the disk; the digests are over (path, content)."""
     table = Table(title=f"{result['files']} files, {result['bytes'] / 1e6:.1f} MB, over {result['wire']}")
     table.add_column("member")
-    table.add_column("views")
     for name in ("files", "MB", "MB/s sent", "call p50", "call p99"):
         table.add_column(name, justify="right")
-    table.add_column("SHA-256 of (path, content)")
+    table.add_column("SHA-256")
     for m in result["members"]:
-        views = "  ".join(f"{v['id']}:{{{','.join(map(str, v['nodes']))}}}" for v in m["views"])
         name = f"{m['name']} ({m['node']})"
         if m["killed"]:
-            table.add_row(name, views, "", "", "", "", "", "killed", style="dim")
+            table.add_row(name, "", "", "", "", "", "killed", style="dim")
             continue
         verdict = "[green]=[/green]" if m["equal"] else "[bold red]DIFFERS[/bold red]"
         table.add_row(
             name,
-            views,
             f"{m['files']}",
             f"{m['bytes'] / 1e6:.1f}",
             "" if m["bytes_per_s"] is None else f"{m['bytes_per_s'] / 1e6:.1f}",
             _duration(m["call_p50_us"]),
             _duration(m["call_p99_us"]),
-            f"{m['sha256'][:32]}… {verdict}",
+            f"{m['sha256'][:16]}… {verdict}",
         )
-    table.add_row(
-        "disk", "", str(result["files"]), f"{result['bytes'] / 1e6:.1f}", "", "", "", f"{result['disk_sha256'][:32]}…"
-    )
+    megabytes = f"{result['bytes'] / 1e6:.1f}"
+    table.add_row("disk", str(result["files"]), megabytes, "", "", "", f"{result['disk_sha256'][:16]}…")
     return table
+
+
+def view_history(result: dict[str, Any]) -> str:
+    """Return a line for each member: the views it was in."""
+    lines = []
+    for m in result["members"]:
+        views = " → ".join(f"{v['id']} {{{', '.join(map(str, v['nodes']))}}}" for v in m["views"])
+        lines.append(f"{m['name']:>6} saw views {views}{', then was killed' if m['killed'] else ''}")
+    return "\n".join(lines)
 
 
 def _duration(microseconds: float | None) -> str:

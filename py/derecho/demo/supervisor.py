@@ -226,7 +226,7 @@ class Demo:
     def _start(self, name: str, node: int, address: str, contacts: list[str], paths: list[str]) -> None:
         errors = tempfile.TemporaryFile("w+", prefix="derecho-demo-")  # noqa: SIM115 - closed in _end
         process = subprocess.Popen(
-            [sys.executable, "-m", "derecho.demo.member"],
+            [sys.executable, "-m", "derecho.demo.member", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
