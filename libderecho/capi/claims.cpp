@@ -1,38 +1,64 @@
 #include "capi/claims.hpp"
 
+#include <algorithm>
+
+#include "rpc/letters.hpp"
+
 namespace libderecho::capi {
+namespace {
 
-OpenClaim* Claims::reserve() {
-    constexpr uint32_t kTries = 64;
-    // Few are open at a time, as a rule: the first entries are used again and again.
-    const uint32_t around = open_.load(std::memory_order_relaxed);
-    for (uint32_t i = 0; i < kTries; ++i) {
-        OpenClaim& entry = (*claims_)[(around + i) % kClaims];
-        uint64_t free = 0;
-        if (entry.nonce.load(std::memory_order_relaxed) != 0) continue;
-        if (!entry.nonce.compare_exchange_strong(free, kBusy, std::memory_order_acquire)) continue;
-        open_.fetch_add(1, std::memory_order_relaxed);
-        return &entry;
-    }
-    return nullptr;
+// Where the application's struct keeps what is ours.
+enum Internal { kEnd, kTicket, kFlags };
+
+// Not zero; differs, as good as surely, for any two claims.
+uint64_t word(const derecho_claim& claim) {
+    uint64_t mixed = reinterpret_cast<uint64_t>(claim.data) * 0x9e3779b97f4a7c15;
+    mixed += claim.size_bytes * 0xbf58476d1ce4e5b9 + claim.id * 0x94d049bb133111eb;
+    mixed += claim.internal[kEnd] * 0xd6e8feb86659fd93 + claim.internal[kTicket] * 0xff51afd7ed558ccd;
+    mixed += claim.internal[kFlags] * 0xc4ceb9fe1a85ec53;
+    return (mixed ^ mixed >> 32) | 1;
 }
 
-void Claims::publish(OpenClaim& entry, derecho_claim& out) {
-    const uint64_t nonce = next_.fetch_add(1, std::memory_order_relaxed);
-    out.internal[0] = static_cast<uint64_t>(&entry - claims_->data());
-    out.internal[1] = nonce;
-    out.internal[2] = 0;
-    entry.nonce.store(nonce, std::memory_order_release);
+uint64_t header_bytes(uint32_t flags) { return flags & DERECHO_CLAIM_MESSAGE ? 0 : kLetterHeaderBytes; }
+
+}  // namespace
+
+Claims::Claims(size_t shards) {
+    for (size_t k = 0; k < shards; ++k) words_.push_back(std::make_unique<Words>());
 }
 
-OpenClaim* Claims::take(const derecho_claim& claim, ShardIndex shard) {
-    if (claim.internal[0] >= kClaims || claim.internal[1] == 0 || claim.internal[1] == kBusy) return nullptr;
-    OpenClaim& entry = (*claims_)[claim.internal[0]];
-    uint64_t nonce = claim.internal[1];
-    if (!entry.nonce.compare_exchange_strong(nonce, kBusy, std::memory_order_acq_rel)) return nullptr;
-    if (entry.shard == shard) return &entry;
-    entry.nonce.store(claim.internal[1], std::memory_order_release);
-    return nullptr;
+void Claims::open(const OpenClaim& claim, ShardIndex shard, derecho_claim& out) {
+    out.data = claim.claim.payload + header_bytes(claim.flags);
+    out.size_bytes = claim.size_bytes;
+    out.id = claim.flags & DERECHO_CLAIM_MESSAGE ? claim.claim.ticket : claim.call;
+    out.internal[kEnd] = claim.claim.end;
+    out.internal[kTicket] = claim.claim.ticket;
+    out.internal[kFlags] = claim.flags;
+    word_of(shard, claim.claim.ticket).store(word(out), std::memory_order_release);
+}
+
+bool Claims::take(const derecho_claim& in, ShardIndex shard, OpenClaim& claim) {
+    if (raw(shard) >= words_.size()) return false;
+    uint64_t expected = word(in);
+    auto& kept = word_of(shard, in.internal[kTicket]);
+    if (kept.load(std::memory_order_relaxed) != expected) return false;
+    if (!kept.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) return false;
+    claim.flags = static_cast<uint32_t>(in.internal[kFlags]);
+    claim.size_bytes = in.size_bytes;
+    claim.call = claim.flags & DERECHO_CLAIM_MESSAGE ? 0 : in.id;
+    const uint64_t header = header_bytes(claim.flags);
+    claim.claim = {static_cast<std::byte*>(in.data) - header, in.size_bytes + header, in.internal[kTicket],
+                   in.internal[kEnd]};
+    return true;
+}
+
+void Claims::put_back(const derecho_claim& claim, ShardIndex shard) {
+    word_of(shard, claim.internal[kTicket]).store(word(claim), std::memory_order_release);
+}
+
+bool Claims::any_open() const {
+    const auto open = [](const std::atomic<uint64_t>& each) { return each.load(std::memory_order_acquire) != 0; };
+    return std::ranges::any_of(words_, [&](const auto& words) { return std::ranges::any_of(*words, open); });
 }
 
 }  // namespace libderecho::capi

@@ -1,11 +1,13 @@
 // The open claims of a group's application, so that a claim that was committed already, or never made, is told from one
-// that is open. Preallocated; any thread.
+// that is open. All that a claim needs travels in the application's derecho_claim; here stands, by ticket, a word that
+// vouches for it. A ticket belongs to one open claim at a time, so that making one costs a plain store. Any thread.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include <derecho.h>
 
@@ -15,42 +17,34 @@
 
 namespace libderecho::capi {
 
+// A claim as the layers below know it.
 struct OpenClaim {
-    std::atomic<uint64_t> nonce{0};  // 0 while free
     Claim claim;
-    ShardIndex shard{};
-    uint64_t call = 0;
-    uint32_t flags = 0;
+    uint64_t call = 0;        // of a method call
+    uint32_t flags = 0;       // DERECHO_CLAIM_MESSAGE, DERECHO_CALL_REPLY
     uint64_t size_bytes = 0;  // as the application sees it
 };
 
 class Claims {
 public:
-    Claims() : claims_(std::make_unique<std::array<OpenClaim, kClaims>>()) {}
+    explicit Claims(size_t shards);
 
-    // An entry that nobody else sees until it is published; null when too many are open.
-    OpenClaim* reserve();
-    // Tell the application.
-    void publish(OpenClaim& entry, derecho_claim& out);
-    // Take an open claim out of the table, so that nobody else commits it. Null if it is not open.
-    OpenClaim* take(const derecho_claim& claim, ShardIndex shard);
+    // Tell the application of a claim, and vouch for it from now on.
+    void open(const OpenClaim& claim, ShardIndex shard, derecho_claim& out);
+    // Of an open claim: what it is; it is open no more, so that nobody else commits it. False if it is not open.
+    bool take(const derecho_claim& in, ShardIndex shard, OpenClaim& claim);
     // It stays open after all.
-    void put_back(OpenClaim& entry, const derecho_claim& claim) {
-        entry.nonce.store(claim.internal[1], std::memory_order_release);
-    }
-    void free(OpenClaim& entry) {
-        entry.nonce.store(0, std::memory_order_release);
-        open_.fetch_sub(1, std::memory_order_relaxed);
-    }
-    uint32_t open() const { return open_.load(std::memory_order_acquire); }
+    void put_back(const derecho_claim& claim, ShardIndex shard);
+    bool any_open() const;
 
 private:
-    static constexpr uint32_t kClaims = limits::open_claims_max;
-    static constexpr uint64_t kBusy = ~0ull;
+    using Words = std::array<std::atomic<uint64_t>, limits::open_claims_max>;
 
-    std::unique_ptr<std::array<OpenClaim, kClaims>> claims_;
-    std::atomic<uint64_t> next_{1};
-    std::atomic<uint32_t> open_{0};
+    std::atomic<uint64_t>& word_of(ShardIndex shard, uint64_t ticket) {
+        return (*words_[raw(shard)])[ticket % limits::open_claims_max];
+    }
+
+    std::vector<std::unique_ptr<Words>> words_;  // by shard
 };
 
 }  // namespace libderecho::capi

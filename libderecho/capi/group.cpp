@@ -27,7 +27,7 @@ std::string names(const std::vector<std::string>& services) {
 derecho_status join(NodeOptions options, int64_t timeout_ms, derecho_group** group_out) {
     options.group.incarnation = options.fabric.incarnation = new_incarnation();
     options.fabric.abi_hash = kAbiHash;
-    auto group = std::make_unique<OpenGroup>();
+    auto group = std::make_unique<OpenGroup>(options.group.services.size());
     for (const ServiceInfo& service : options.group.services) group->services.push_back(service.name);
     group->message_max_bytes = options.group.message_max_bytes;
     if (Status status = Node::join(std::move(options), timeout_ms, group->node); !status.ok())

@@ -18,7 +18,7 @@ void pause_ns(long ns) {
     ::nanosleep(&time, nullptr);
 }
 
-bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && group.claims.open() == 0; }
+bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && !group.claims.any_open(); }
 
 // With the slot's lock.
 void bury(GroupSlot& slot) {
@@ -74,7 +74,7 @@ derecho_status close_group(const void* handle) {
         pause_ns(pause);
     }
     node.interrupt();
-    const bool held = !node.stop() || slot.owner->claims.open() > 0;
+    const bool held = !node.stop() || slot.owner->claims.any_open();
     if (held) {
         node.play_dead();
         slot.leased_generation = bits.generation;
@@ -99,9 +99,8 @@ bool give_up_claim_of_closed(const HandleBits& bits, const derecho_claim& claim)
     GroupSlot& slot = group_slots[bits.index];
     const std::lock_guard lock(slot.mutex);
     if (!slot.owner || slot.leased_generation != bits.generation) return false;
-    OpenClaim* entry = slot.owner->claims.take(claim, ShardIndex{bits.shard});
-    if (!entry) return false;
-    slot.owner->claims.free(*entry);
+    OpenClaim open;
+    if (!slot.owner->claims.take(claim, ShardIndex{bits.shard}, open)) return false;
     if (nothing_held(*slot.owner)) bury(slot);
     return true;
 }

@@ -15,6 +15,8 @@
 namespace libderecho::capi {
 
 struct OpenGroup {
+    explicit OpenGroup(size_t shards) : claims(shards) {}
+
     std::unique_ptr<Node> node;
     std::vector<std::string> services;
     uint64_t message_max_bytes = 0;

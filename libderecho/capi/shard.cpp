@@ -50,52 +50,40 @@ derecho_status call(const Inside& inside, uint32_t method, uint32_t flags, const
 }
 
 derecho_status claim(const Inside& inside, uint32_t method, uint32_t flags, size_t size, derecho_claim& out) {
-    const bool message = flags & DERECHO_CLAIM_MESSAGE;
-    Claims& claims = inside.operator->()->claims;
-    OpenClaim* entry = claims.reserve();
-    if (!entry) return fail(DERECHO_AGAIN);
-    entry->shard = inside.shard();
-    entry->flags = flags;
-    entry->size_bytes = size;
+    OpenClaim open;
+    open.flags = flags;
+    open.size_bytes = size;
     const derecho_status status =
-        message ? inside.node().group().claim(inside.shard(), size, entry->claim)
-                : inside.node().rpc().claim_call(inside.shard(), method, flags, size, entry->claim, entry->call);
-    if (status != DERECHO_OK) {
-        claims.free(*entry);
-        return fail(status);
-    }
-    out.data = entry->claim.payload + (message ? 0 : kLetterHeaderBytes);
-    out.size_bytes = size;
-    out.id = message ? entry->claim.ticket : entry->call;
-    claims.publish(*entry, out);
+        flags & DERECHO_CLAIM_MESSAGE
+            ? inside.node().group().claim(inside.shard(), size, open.claim)
+            : inside.node().rpc().claim_call(inside.shard(), method, flags, size, open.claim, open.call);
+    if (status != DERECHO_OK) return fail(status);
+    inside->claims.open(open, inside.shard(), out);
     return DERECHO_OK;
 }
 
-derecho_status commit(const Inside& inside, OpenClaim& entry, derecho_claim& claim, size_t used) {
-    const bool message = entry.flags & DERECHO_CLAIM_MESSAGE;
-    Claims& claims = inside.operator->()->claims;
-    const derecho_status status =
-        message ? inside.node().group().commit(entry.shard, entry.claim, FrameKind::message, 0, used)
-                : inside.node().rpc().commit_call(entry.shard, entry.claim, used);
+derecho_status commit(const Inside& inside, OpenClaim& open, derecho_claim& claim, size_t used) {
+    const bool message = open.flags & DERECHO_CLAIM_MESSAGE;
+    const ShardIndex shard = inside.shard();
+    const derecho_status status = message ? inside.node().group().commit(shard, open.claim, FrameKind::message, 0, used)
+                                          : inside.node().rpc().commit_call(shard, open.claim, used);
     if (status == DERECHO_AGAIN) {
-        claims.put_back(entry, claim);
+        inside->claims.put_back(claim, shard);
         return fail(status);
     }
     if (status != DERECHO_OK && !message)
-        inside.node().rpc().abort_call(entry.shard, entry.claim, entry.flags, entry.call, false);
-    if (message) claim.id = entry.claim.ticket;
-    claims.free(entry);
+        inside.node().rpc().abort_call(shard, open.claim, open.flags, open.call, false);
+    if (message) claim.id = open.claim.ticket;
     inside.node().nudge();
     return status == DERECHO_OK ? kOk : fail(status);
 }
 
-derecho_status abort(const Inside& inside, OpenClaim& entry) {
-    if (entry.flags & DERECHO_CLAIM_MESSAGE) {
-        inside.node().group().abort(entry.shard, entry.claim);
+derecho_status abort(const Inside& inside, OpenClaim& open) {
+    if (open.flags & DERECHO_CLAIM_MESSAGE) {
+        inside.node().group().abort(inside.shard(), open.claim);
     } else {
-        inside.node().rpc().abort_call(entry.shard, entry.claim, entry.flags, entry.call, true);
+        inside.node().rpc().abort_call(inside.shard(), open.claim, open.flags, open.call, true);
     }
-    inside.operator->()->claims.free(entry);
     inside.node().nudge();  // it held back what was claimed after it
     return DERECHO_OK;
 }
@@ -148,14 +136,13 @@ derecho_status derecho_claim_commit(derecho_shard* shard, derecho_claim* claim, 
         return inside.status();
     }
     return guarded([&]() -> derecho_status {
-        Claims& claims = inside.operator->()->claims;
-        OpenClaim* entry = claims.take(*claim, inside.shard());
-        if (!entry) return fail(DERECHO_INVALID, kNotOpen);
-        if (used_bytes > entry->size_bytes) {
-            claims.put_back(*entry, *claim);
+        OpenClaim open;
+        if (!inside->claims.take(*claim, inside.shard(), open)) return fail(DERECHO_INVALID, kNotOpen);
+        if (used_bytes > open.size_bytes) {
+            inside->claims.put_back(*claim, inside.shard());
             return fail(DERECHO_INVALID, "used_bytes is more than the claim has");
         }
-        return commit(inside, *entry, *claim, used_bytes);
+        return commit(inside, open, *claim, used_bytes);
     });
 }
 
@@ -167,8 +154,9 @@ derecho_status derecho_claim_abort(derecho_shard* shard, derecho_claim* claim) {
         return inside.status();
     }
     return guarded([&]() -> derecho_status {
-        OpenClaim* entry = inside.operator->()->claims.take(*claim, inside.shard());
-        return entry ? abort(inside, *entry) : fail(DERECHO_INVALID, kNotOpen);
+        OpenClaim open;
+        if (!inside->claims.take(*claim, inside.shard(), open)) return fail(DERECHO_INVALID, kNotOpen);
+        return abort(inside, open);
     });
 }
 
