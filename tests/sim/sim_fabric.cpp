@@ -210,6 +210,15 @@ uint32_t SimFabric::peers_on_this_host() const {
     return count;
 }
 
+Fabric::Stats SimFabric::stats() const {
+    Stats stats = stats_;
+    for (const auto& region : regions_)
+        if (!region->retired) stats.memory_bytes += region->bytes().size();
+    for (const Link* link : incoming_)
+        for (const auto& [id, pages] : link->mirrors) stats.memory_bytes += pages->bytes().size();
+    return stats;
+}
+
 void SimFabric::die() {
     for (auto& region : regions_)
         if (!region->retired) stop_reading_from(*region);

@@ -23,11 +23,13 @@ struct Item {
     Kind kind{};
     bool wakes = true;
     RegionId region{};
-    std::shared_ptr<Pages> source;  // the mirror to be, if memory is shared; or where data is read on delivery
+    std::shared_ptr<Pages> source{};  // the mirror to be, if memory is shared; or where data is read on delivery
     size_t offset = 0;
     size_t size_bytes = 0;
-    std::vector<std::byte> values;  // what arrives, unless it is read on delivery
-    Status reason;                  // of a loss
+    std::vector<std::byte> values{};  // what arrives, unless it is read on delivery
+    Status reason{};                  // of a loss
+    std::vector<Item> together{};     // announcements to whoever connects: all at once, or a counter could be seen
+                                    // without the data pushed before it
     Instant due{};
 };
 
@@ -83,7 +85,7 @@ public:
     void wait(Duration) override {}
     void wake() override;
     uint32_t peers_on_this_host() const override;
-    Stats stats() const override { return stats_; }
+    Stats stats() const override;
 
     // ---- for the world
     bool alive() const { return alive_; }
@@ -118,7 +120,7 @@ private:
         SimRegion* region = nullptr;
         std::shared_ptr<Pages> source;
         size_t offset = 0, size_bytes = 0;
-        std::vector<std::byte> values;
+        std::vector<std::byte> values{};
         bool by_reference = false, wakes = true;
         uint64_t number = 0;
     };

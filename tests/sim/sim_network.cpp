@@ -6,6 +6,18 @@
 #include "base/assert.hpp"
 
 namespace libderecho::sim {
+namespace {
+
+PeerEvent lost_event(const Link& link, Status why) {
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::lost;
+    event.peer = link.from->self();
+    event.incarnation = link.from->incarnation();
+    event.status = std::move(why);
+    return event;
+}
+
+}  // namespace
 
 Network::Network(uint64_t seed, Weather weather) : weather_(weather), random_(seed) {}
 Network::~Network() = default;
@@ -60,8 +72,12 @@ void Network::kill(SimFabric& process, Death death) {
         truncate(*link, death);
         link->sending = false;
         for (auto& [id, pages] : link->mirrors) pages->freeze();
-        for (Item& item : link->queue)
-            if (item.kind == Item::Kind::announce && item.source) item.source->freeze();
+        for (Item& item : link->queue) {
+            if (item.kind != Item::Kind::announce) continue;
+            if (item.source) item.source->freeze();
+            for (Item& one : item.together)
+                if (one.source) one.source->freeze();
+        }
         if (death == Death::silent) continue;
         Item lost{.kind = Item::Kind::lost, .reason = failure(DERECHO_REMOVED, "its process died")};
         post(*link, std::move(lost), now_ + Duration{random_.magnitude(weather_.lost_min_ns, weather_.lost_max_ns)});
@@ -119,7 +135,10 @@ void Network::connect(SimFabric& from, std::string address) {
 void Network::refuse(SimFabric& from, const std::string& address, Status why) {
     at(draw_arrival(), [this, &from, address, why = std::move(why)] {
         if (!from.alive()) return;
-        PeerEvent event{.kind = PeerEvent::Kind::refused, .address = address, .status = why};
+        PeerEvent event;
+        event.kind = PeerEvent::Kind::refused;
+        event.address = address;
+        event.status = why;
         from.add_event(std::move(event));
         wake(from);
     });
@@ -153,9 +172,7 @@ bool Network::duplicate_refused(SimFabric& from, SimFabric& listener) {
     if (old->from->alive() || random_.chance(0.5)) return true;
     const bool reported = old->reported;
     close_incoming(*old);
-    PeerEvent lost{.kind = PeerEvent::Kind::lost, .peer = from.self(), .incarnation = old->from->incarnation()};
-    lost.status = failure(DERECHO_REMOVED, "a new life of it connected");
-    if (reported) listener.add_event(std::move(lost));
+    if (reported) listener.add_event(lost_event(*old, failure(DERECHO_REMOVED, "a new life of it connected")));
     return false;
 }
 
@@ -174,6 +191,7 @@ void Network::make_connection(SimFabric& dialer, SimFabric& listener) {
         link.from->all_outgoing().push_back(&link);
         link.to->all_incoming().push_back(&link);
         post(link, {.kind = Item::Kind::up}, draw_arrival());
+        Item all{.kind = Item::Kind::announce};
         for (const auto& region : link.from->regions()) {
             if (region->retired || !region->read_by(link.to->self())) continue;
             Item item{.kind = Item::Kind::announce, .region = region->id};
@@ -182,8 +200,9 @@ void Network::make_connection(SimFabric& dialer, SimFabric& listener) {
                 item.source = region->pages->share();
             else
                 item.values.assign(region->bytes().begin(), region->bytes().end());
-            post(link, std::move(item), draw_arrival());
+            all.together.push_back(std::move(item));
         }
+        post(link, std::move(all), draw_arrival());
     }
 }
 
@@ -240,7 +259,8 @@ void Network::apply(Link& link, Item& item) {
     switch (item.kind) {
         case Item::Kind::up: {
             link.reported = true;
-            PeerEvent event{.kind = PeerEvent::Kind::up, .peer = link.from->self()};
+            PeerEvent event;
+            event.peer = link.from->self();
             event.incarnation = link.from->incarnation();
             event.client = link.from->client();
             event.address = link.from->address();
@@ -248,6 +268,8 @@ void Network::apply(Link& link, Item& item) {
             return;
         }
         case Item::Kind::announce: {
+            for (Item& one : item.together) apply(link, one);
+            if (item.size_bytes == 0) return;
             if (link.refused.contains(item.region)) return;
             auto pages = link.shared ? item.source : Pages::make(item.size_bytes, false);
             if (!item.values.empty()) std::memcpy(pages->bytes().data(), item.values.data(), item.values.size());
@@ -265,10 +287,7 @@ void Network::apply(Link& link, Item& item) {
         case Item::Kind::lost: {
             const bool reported = link.reported;
             close_incoming(link);
-            PeerEvent event{.kind = PeerEvent::Kind::lost, .peer = link.from->self()};
-            event.incarnation = link.from->incarnation();
-            event.status = item.reason;
-            if (reported) reader.add_event(std::move(event));
+            if (reported) reader.add_event(lost_event(link, item.reason));
             return;
         }
     }
