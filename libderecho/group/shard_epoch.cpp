@@ -8,6 +8,7 @@ namespace libderecho {
 namespace {
 
 constexpr size_t kPage = 4096;
+constexpr uint64_t kFramesAhead = 6;  // frames are walked one by one: what comes soon is asked for in time
 constexpr Duration kPatienceWithOpenClaims = microseconds(200);
 
 }  // namespace
@@ -229,53 +230,96 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
         Cursor& cursor = cursors_[turn_];
         if (cursor.nulls > 0) {
             --cursor.nulls;
-        } else if (cursor.at == cursor.stable) {
+            pass_turn();
+        } else if (cursor.at != cursor.stable) {
+            const uint64_t quiet = quiet_rounds();
+            const size_t most = static_cast<size_t>(std::min<uint64_t>(events.size() - taken, quiet + 1));
+            const size_t run = take_run(cursor, events.data() + taken, most, latest);
+            taken += run;
+            pass_rounds(run, quiet);
+            if (run == 0 && cursor.nulls == 0 && cursor.at != cursor.stable) break;  // malformed
+        } else {
             // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
             if (!finished_ || drained()) break;
-        } else {
-            const FrameHeader& frame = *frame_at(cursor);
-            const uint64_t whole = whole_frame_bytes(frame);
-            const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
-            if (whole < 8 || whole % 8 != 0 || whole > room) {
-                offenders_ |= just(turn_);
-                break;
-            }
-            cursor.at += whole;
-            if (turn_ == self_) note_ticket(cursor, frame);
-            if (frame.kind == FrameKind::pad) continue;
-            if (frame.kind == FrameKind::nulls) {
-                cursor.nulls = frame.size_bytes;
-                continue;
-            }
-            latest = std::max(latest, frame.timestamp_ns);
-            fill(events[taken++], cursor, frame, turn_);
+            pass_turn();
         }
-        ++sequence_;
-        turn_ = turn_ + 1 == senders_ ? 0 : turn_ + 1;
     }
+    delivered_messages_ += taken;
     clock.observe(latest);
     mark(taken > 0, leases, batch);
     return taken;
 }
 
-void ShardEpoch::fill(derecho_event& event, const Cursor& cursor, const FrameHeader& frame, size_t sender) {
-    event.kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
-    event.node = raw(identity_.members[sender]);
-    event.version = raw(identity_.view) << limits::sequence_bits | sequence_;
-    event.timestamp_ns = frame.timestamp_ns;
-    event.data = &frame + 1;
-    event.size_bytes = frame.size_bytes;
-    event.id = 0;
-    event.method = 0;
-    event.shard = raw(identity_.shard);
-    event.status = DERECHO_OK;
-    event.flags = frame.flags;
-    if (sender == self_) {
-        event.id = cursor.ticket;
-        event.flags |= DERECHO_FLAG_OWN;
+void ShardEpoch::pass_turn() {
+    ++sequence_;
+    turn_ = turn_ + 1 == senders_ ? 0 : turn_ + 1;
+}
+
+// Rounds in which all but the sender at turn have nothing to say. The usual case is decided by its neighbour.
+uint64_t ShardEpoch::quiet_rounds() const {
+    const size_t next = turn_ + 1 == senders_ ? 0 : turn_ + 1;
+    if (next != turn_ && cursors_[next].nulls == 0) return 0;
+    uint64_t quiet = ~0ull - 1;  // one more round must not overflow
+    for (size_t s = 0; s < senders_; ++s) quiet = s == turn_ ? quiet : std::min(quiet, cursors_[s].nulls);
+    return quiet;
+}
+
+// After each message of a run but the last the turn went once round; it stays here while more full rounds may follow.
+void ShardEpoch::pass_rounds(size_t run, uint64_t quiet) {
+    const uint64_t rounds = std::min<uint64_t>(run, quiet);
+    if (rounds > 0) {
+        for (size_t s = 0; s < senders_; ++s) cursors_[s].nulls -= s == turn_ ? 0 : rounds;
+        sequence_ += rounds * senders_;
     }
-    ++delivered_messages_;
-    delivered_bytes_ += frame.size_bytes;
+    if (run > rounds) pass_turn();
+}
+
+// Messages of the sender at turn: one, or as many as stand in a row while the others have only nulls. This loop is the
+// receiving half of the message path: it works on locals, as the events it writes might be anything.
+size_t ShardEpoch::take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest) {
+    const std::byte* const ring = cursor.ring;
+    const uint64_t mask = ring_bytes_ - 1, stable = cursor.stable, step = senders_;
+    const bool own = turn_ == self_;
+    const uint32_t node = raw(identity_.members[turn_]), shard = raw(identity_.shard);
+    uint64_t at = cursor.at, version = raw(identity_.view) << limits::sequence_bits | sequence_, newest = latest;
+    uint64_t bytes = 0;
+    size_t taken = 0;
+    while (taken < most && at != stable) {
+        const auto& frame = *reinterpret_cast<const FrameHeader*>(ring + (at & mask));
+        const uint64_t whole = whole_frame_bytes(frame);
+        if (whole < 8 || whole % 8 != 0 || whole > std::min(stable - at, ring_bytes_ - (at & mask))) {
+            offenders_ |= just(turn_);
+            break;
+        }
+        __builtin_prefetch(ring + ((at + kFramesAhead * whole) & mask));
+        at += whole;
+        if (own) note_ticket(cursor, frame);
+        if (frame.kind == FrameKind::nulls) {
+            cursor.nulls = frame.size_bytes;
+            break;
+        }
+        if (frame.kind == FrameKind::pad) continue;
+        event->kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+        event->node = node;
+        event->version = version;
+        event->timestamp_ns = frame.timestamp_ns;
+        event->data = &frame + 1;
+        event->size_bytes = frame.size_bytes;
+        event->id = own ? cursor.ticket : 0;
+        event->method = 0;
+        event->shard = shard;
+        event->status = DERECHO_OK;
+        event->flags = own ? frame.flags | DERECHO_FLAG_OWN : frame.flags;
+        newest = std::max(newest, frame.timestamp_ns);
+        bytes += frame.size_bytes;
+        version += step;
+        ++event;
+        ++taken;
+    }
+    cursor.at = at;
+    latest = newest;
+    delivered_bytes_ += bytes;
+    return taken;
 }
 
 // Note how far this take() went: under its lease, or at once if there was nothing in it and nothing is leased.

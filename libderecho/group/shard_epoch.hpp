@@ -108,7 +108,10 @@ private:
     void push_published(uint64_t from, uint64_t to);
     const FrameHeader* frame_at(const Cursor& cursor) const;
     static void note_ticket(Cursor& cursor, const FrameHeader& frame);
-    void fill(derecho_event& event, const Cursor& cursor, const FrameHeader& frame, size_t sender);
+    void pass_turn();
+    uint64_t quiet_rounds() const;
+    void pass_rounds(size_t run, uint64_t quiet);
+    size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
     void mark(bool any_events, Leases& leases, Leases::Batch& batch);
     const uint64_t* counters(size_t rank) const { return table_.word(rank, 0); }
 
