@@ -60,5 +60,13 @@ def info() -> None:
         click.echo(f"{name:<10} {value}{'  (missing)' if missing else ''}")
 
 
+@main.command("cmake-dir")
+def cmake_dir() -> None:
+    """Print the folder of the CMake package: -Dderecho_DIR=$(derecho cmake-dir)."""
+    import derecho
+
+    click.echo(Path(derecho.__file__).parent / "lib" / "cmake" / "derecho")
+
+
 if __name__ == "__main__":
     main()
