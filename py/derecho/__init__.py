@@ -22,11 +22,11 @@ Annotate a class, join a group, call it::
 from ._native import Message, log_to, version
 from .buffers import Buffer, buffer
 from .calls import OrderedCall, QueryCall
+from .codec import ServiceSchema
 from .errors import *  # noqa: F403
 from .futures import Future, Replies, Reply
 from .group import Group, join
 from .raw import RawShard
-from .schema import ServiceSchema
 from .service import ordered, query, schema, service
 from .types import *  # noqa: F403
 from .views import Member, View

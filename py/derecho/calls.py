@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
 
+from .codec.encode import Parts
+from .codec.method import Method
 from .futures import Replies, Reply
-from .schema.encode import Parts
-from .schema.method import Method
 
 if TYPE_CHECKING:
     from .service_host import ServiceHost

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._native import Claim, Message, NativeGroup, Pump, fast
+from .codec.encode import Parts
 from .errors import Closed, DerechoError, Ejected, NoMajority, RingFull, StateLost, Timeout, ViewChanging
 from .futures import Future, Replies, Reply
 from .outbox import Outbox
-from .schema.encode import Parts
 from .service_host import ServiceHost
 from .views import View, make_view
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar, cast, overload
 
 from ._native import Config, NativeGroup
 from .calls import OrderedCall, QueryCall
+from .codec.method import ServiceSchema
 from .engine import Engine
 from .errors import Closed, DerechoError, InvalidArgument
 from .raw import RawShard
-from .schema.method import ServiceSchema
 from .service import schema
 from .service_host import ServiceHost
 from .state import check_service

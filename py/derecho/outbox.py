@@ -6,8 +6,8 @@ import logging
 from collections import deque
 
 from ._native import NativeGroup
+from .codec.encode import Parts
 from .errors import DerechoError
-from .schema.encode import Parts
 
 __all__ = ["Outbox"]
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from .schema.method import MARK, ServiceSchema, schema_of
+from .codec.method import MARK, ServiceSchema, schema_of
 
 if TYPE_CHECKING:
     from .calls import OrderedCall, QueryCall

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ._native import Message
+from .codec.encode import Parts
+from .codec.method import ServiceSchema
 from .errors import DerechoError, StateError
-from .schema.encode import Parts
-from .schema.method import ServiceSchema
 from .state import Incoming, load, save
 
 if TYPE_CHECKING:

@@ -18,10 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import derecho
-from derecho.errors import DecodeError, EncodeError
-from derecho.schema.decode import make_decoder
-from derecho.schema.encode import make_encoder
-from derecho.schema.wire import (
+from derecho.codec.decode import make_decoder
+from derecho.codec.encode import make_encoder
+from derecho.codec.wire import (
     SCALARS,
     ArrayOf,
     Blob,
@@ -33,6 +32,7 @@ from derecho.schema.wire import (
     StructOf,
     WireType,
 )
+from derecho.errors import DecodeError, EncodeError
 
 
 def join(parts: tuple[Any, ...]) -> bytes:
@@ -145,6 +145,27 @@ def test_a_small_message_cannot_claim_much_memory() -> None:
         decode(memoryview(bomb))
     with pytest.raises(DecodeError):
         decode(memoryview(struct.pack("<II", 8, 0xFFFFFFFF)))
+
+
+@pytest.mark.parametrize("references", [(16, 3, 16, 3), (17, 3, 20, 2), (19, 3, 16, 3), (16, 3, 0, 3)])
+def test_a_reference_elsewhere_than_the_cursor_is_refused(references: tuple[int, ...]) -> None:
+    message = struct.pack("<IIII", *references) + b"abcdef"
+    assert PUT.decode(memoryview(struct.pack("<IIII", 16, 3, 19, 3) + b"abcdef")) == ("abc", b"def")
+    with pytest.raises(DecodeError, match="Golden.put: malformed message: (key|value) does not lie where it must"):
+        PUT.decode(memoryview(message))
+
+
+def test_a_map_with_a_key_twice_is_refused() -> None:
+    decode = make_decoder("T.m", (Field("p", MapOf(SCALARS["u8"], SCALARS["u8"])),))
+    assert decode(memoryview(struct.pack("<II", 8, 2) + bytes([1, 2, 3, 4]))) == ({1: 2, 3: 4},)
+    with pytest.raises(DecodeError, match="p has a key twice"):
+        decode(memoryview(struct.pack("<II", 8, 2) + bytes([1, 2, 1, 4])))
+
+
+@pytest.mark.parametrize(("wire", "data"), [(SCALARS["bool"], b"\2"), (OptionalOf(SCALARS["u8"]), b"\2\0")])
+def test_a_bool_or_presence_byte_that_is_neither_is_refused(wire: WireType, data: bytes) -> None:
+    with pytest.raises(DecodeError, match=r"of 2"):
+        make_decoder("T.m", (Field("p", wire),))(memoryview(data))
 
 
 # ------------------------------------------------------------------------------------------------- golden bytes

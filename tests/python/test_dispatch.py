@@ -62,6 +62,7 @@ class Script:
         self.answers: list[tuple[int, int, int, bytes]] = []
         self.pieces: list[tuple[int, int, bytes, bool]] = []
         self.room = 1 << 30
+        self.refuse = 0
         self.polls: list[int] = []
         self.members = [(1, "a:1", True)]
         self._changed = threading.Condition()
@@ -90,7 +91,8 @@ class Script:
         return 1, 0, self.members
 
     def reply(self, node: int, call: int, status: int, parts: tuple[Any, ...]) -> bool:
-        if self.room <= 0:
+        if self.room <= 0 or self.refuse > 0:
+            self.refuse -= 1
             return False
         self.room -= 1
         self.answers.append((node, call, status, b"".join(parts)))
@@ -231,6 +233,14 @@ def test_answers_that_find_no_room_are_sent_later_in_order(rig: Rig) -> None:
     assert not rig.engine.pump.must_retry
 
 
+def test_answers_to_one_node_stay_in_order_when_room_comes_meanwhile(rig: Rig) -> None:
+    rig.script.refuse = 1  # the first answer finds no room, the second would
+    rig.script.add(CALL, *(Event(2, i, payload=args(1), flags=WANTED) for i in range(3)))
+    rig.drive()
+    rig.drive()
+    assert [a[1] for a in rig.script.answers] == [0, 1, 2]
+
+
 # ------------------------------------------------------------------------------------------------- futures
 
 
@@ -262,6 +272,14 @@ def test_a_remote_error_carries_member_type_and_text(rig: Rig) -> None:
     assert (caught.value.member, caught.value.type_name, caught.value.text) == (1, "ValueError", "no: really")
     with pytest.raises(derecho.RemoteError):
         replies.result()
+
+
+def test_a_member_that_left_first_does_not_spoil_the_answers_of_others(rig: Rig) -> None:
+    replies = rig.replies(5)
+    rig.script.add(ORDERED, ordered(5, 1, 2))
+    rig.script.add(REPLY, Event(1, 5, status=16), Event(2, 5, payload=result(9)))
+    assert replies.result() == 9
+    assert replies.all() == {2: 9}
 
 
 def test_replies_fail_when_every_member_left(rig: Rig) -> None:

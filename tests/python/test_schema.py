@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import derecho
-from derecho.schema.annotations import ACCEPTED
+from derecho.codec.annotations import ACCEPTED
 
 
 @dataclasses.dataclass

@@ -1,0 +1,315 @@
+"""One Python member of a measured group: ``python -m derecho.bench.member TASK``, TASK being JSON.
+
+It does what bench/member.cpp does over the C ABI, and prints the same figures. Members start and stop together by
+ordered messages of the group itself: the first byte says what a message is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any, Protocol
+
+import derecho
+
+__all__ = ["main"]
+
+_READY, _DATA, _STOP, _DONE = range(1, 5)
+_PR_SET_PDEATHSIG = 1
+_SLACK_S = 0.1  # after the window, for members whose own began later
+_WAIT_S = 0.01
+_BATCH = 64  # messages sent between two looks at what was delivered
+
+
+class Tally:
+    """What was delivered to this member so far."""
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.own = 0
+        self.ready = 0
+        self.done = 0
+        self.stopped = False
+
+    def control(self, tag: int) -> None:
+        """Count a message that is not data."""
+        if tag == _READY:
+            self.ready += 1
+        elif tag == _STOP:
+            self.stopped = True
+        elif tag == _DONE:
+            self.done += 1
+
+
+class Traffic(Protocol):
+    """How a member sends and takes messages."""
+
+    def control(self, tag: int) -> None: ...
+    def send_one(self) -> None: ...
+    def send_some(self) -> bool: ...  # false: there was no room for all
+    def take(self, timeout_s: float) -> None: ...
+
+
+class RawTraffic:
+    """Plain messages, looked at in place as memoryviews."""
+
+    def __init__(self, group: derecho.Group, payload_bytes: int, tally: Tally) -> None:
+        self._shard = group.raw("bench")
+        self._tally = tally
+        self._payload = bytes([_DATA]) * payload_bytes
+        self._batch = [self._payload] * _BATCH
+
+    def control(self, tag: int) -> None:
+        """Send a control message, taking what is delivered meanwhile: full rings empty no other way."""
+        while True:
+            try:
+                self._shard.try_send(bytes([tag]))
+                return
+            except (derecho.RingFull, derecho.ViewChanging):
+                self.take(_WAIT_S)
+
+    def send_one(self) -> None:
+        """Send one message."""
+        self._shard.send(self._payload)
+
+    def send_some(self) -> bool:
+        """Send a batch, or as much of it as there is room for."""
+        return self._shard.try_send_many(self._batch) == _BATCH
+
+    def take(self, timeout_s: float) -> None:
+        """Look at each delivered message."""
+        tally, delivered = self._tally, 0
+        for message in self._shard.poll(timeout_s):
+            data = message.data
+            if data[0] == _DATA:
+                delivered += 1
+                if message.own:
+                    tally.own += 1
+            else:
+                tally.control(data[0])
+        tally.delivered += delivered
+
+
+@derecho.service
+class Counter:
+    """The replicated service of the benchmark: counts."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.node = -1
+
+    @derecho.ordered
+    def put(self, sender: derecho.uint32, data: bytes) -> None:
+        """Take one message."""
+        tally = self.tally
+        tally.delivered += 1
+        if sender == self.node:
+            tally.own += 1
+
+    @derecho.ordered
+    def control(self, tag: derecho.uint8) -> None:
+        """Take a control message."""
+        self.tally.control(tag)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing of it is for joiners: the members of a benchmark join before it begins."""
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Keep what this member has."""
+
+
+class ServiceTraffic:
+    """Ordered calls without answers, handled by the service's method at each member."""
+
+    def __init__(self, group: derecho.Group, payload_bytes: int, node: int) -> None:
+        self._group = group
+        self._proxy: Any = group[Counter]
+        self._payload = b"x" * payload_bytes
+        self._node = node
+
+    def control(self, tag: int) -> None:
+        """Send a control message."""
+        self._proxy.control.send(tag)
+
+    def send_one(self) -> None:
+        """Send one call."""
+        self._proxy.put.send(self._node, self._payload)
+
+    def send_some(self) -> bool:
+        """Send a batch, or as much of it as there is room for."""
+        put, node, payload = self._proxy.put.try_send, self._node, self._payload
+        try:
+            for _ in range(_BATCH):
+                put(node, payload)
+        except (derecho.RingFull, derecho.ViewChanging):
+            return False
+        return True
+
+    def take(self, timeout_s: float) -> None:
+        """Run the handlers of what was delivered."""
+        self._group.drive(timeout_s)
+
+
+class Member:
+    """Comes in, measures, goes."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self._task = task
+        self._deadline = time.monotonic() + task["deadline_s"]
+        self._latencies: list[int] = []
+        self._memory: tuple[int, int] = (0, 0)
+
+    def run(self) -> dict[str, Any]:
+        """Do all of it; return the figures."""
+        task = self._task
+        counter = Counter()
+        counter.node = task["node"]
+        raw = task["api"] == "python"
+        with derecho.join(
+            [] if raw else [counter],
+            raw=["bench"] if raw else [],
+            node=task["node"],
+            listen=task["listen"],
+            contacts=task["contacts"],
+            wire=task["wire"],
+            timeout=task["deadline_s"],
+        ) as group:
+            self._group = group
+            self._tally = Tally() if raw else counter.tally
+            self._traffic: Traffic
+            if raw:
+                self._traffic = RawTraffic(group, task["payload_bytes"], self._tally)
+            else:
+                self._traffic = ServiceTraffic(group, task["payload_bytes"], task["node"])
+            self._start_together()
+            return self._measure()
+
+    def _start_together(self) -> None:
+        members = self._task["members"]
+        self._group.wait_view(members)
+        self._traffic.control(_READY)
+        while self._tally.ready < members:
+            self._traffic.take(_WAIT_S)
+            self._check_deadline()
+
+    def _measure(self) -> dict[str, Any]:
+        task, tally = self._task, self._tally
+        rank = self._group.view.nodes.index(task["node"])
+        sender = rank < task["senders"]
+        turn = self._send_one_and_wait if task["kind"] == "latency" else self._send_and_take
+        self._begin_ns = time.monotonic_ns() + int(task["warm_s"] * 1e9)
+        self._end_ns = self._begin_ns + int(task["window_s"] * 1e9)
+        begin = end = None
+        stop_sent = done_sent = False
+        while tally.done < task["members"]:
+            if sender and not tally.stopped:
+                turn()
+            else:
+                self._traffic.take(_WAIT_S)
+            now = time.monotonic_ns()
+            if begin is None and now >= self._begin_ns:
+                begin = self._reading()
+            if end is None and now >= self._end_ns:
+                end = self._reading()
+                self._memory = _memory()
+            if rank == 0 and not stop_sent and now >= self._end_ns + int(_SLACK_S * 1e9):
+                stop_sent = True
+                self._traffic.control(_STOP)
+            if tally.stopped and not done_sent:
+                done_sent = True
+                self._traffic.control(_DONE)
+            self._check_deadline()
+        if begin is None or end is None:
+            raise RuntimeError("the others stopped before this member had measured")
+        return self._result(rank, sender, begin, end)
+
+    def _send_and_take(self) -> None:
+        room = self._traffic.send_some()
+        self._traffic.take(0.0 if room else 0.0002)
+
+    def _send_one_and_wait(self) -> None:
+        tally = self._tally
+        due = tally.own + 1
+        begin = time.monotonic_ns()
+        self._traffic.send_one()
+        while tally.own < due and not tally.stopped:
+            self._traffic.take(_WAIT_S)
+        now = time.monotonic_ns()
+        if begin >= self._begin_ns and now <= self._end_ns:
+            self._latencies.append(now - begin)
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise RuntimeError(f"gave up: {self._tally.ready} ready, {self._tally.done} done")
+
+    def _reading(self) -> dict[str, float]:
+        stats = self._group.stats()
+        return {"at": time.monotonic(), "delivered": self._tally.delivered, "cpu_s": time.process_time(), **stats}
+
+    def _result(self, rank: int, sender: bool, begin: dict[str, float], end: dict[str, float]) -> dict[str, Any]:
+        seconds = end["at"] - begin["at"]
+        delivered = end["delivered"] - begin["delivered"]
+        cpu_s = end["cpu_s"] - begin["cpu_s"]
+        counted = ("steps", "pushes", "wakes", "sleeps", "null_messages", "allocations")
+        result = {
+            "rank": rank,
+            "sender": sender,
+            "window_s": seconds,
+            "delivered": delivered,
+            "delivered_per_s": delivered / seconds,
+            "bytes_per_s": delivered / seconds * self._task["payload_bytes"],
+            "cpu_s": cpu_s,
+            "cpu_share": cpu_s / seconds,
+            "rss_bytes": self._memory[0],
+            "pss_bytes": self._memory[1],
+            "stats": {**{name: end[name] - begin[name] for name in counted}, "mapped_bytes": end["memory_bytes"]},
+        }
+        if self._latencies:
+            result["latency_ns"] = _summary(self._latencies)
+        return result
+
+
+def _summary(times: list[int]) -> dict[str, float]:
+    times = sorted(times)
+
+    def quantile(share: float) -> int:
+        return times[min(int(share * len(times)), len(times) - 1)]
+
+    return {
+        "count": len(times),
+        "mean": sum(times) / len(times),
+        "p50": quantile(0.5),
+        "p90": quantile(0.9),
+        "p99": quantile(0.99),
+        "p999": quantile(0.999),
+        "max": times[-1],
+    }
+
+
+def _memory() -> tuple[int, int]:
+    """Resident and proportional set size, bytes."""
+    found = {"Rss:": 0, "Pss:": 0}
+    with open("/proc/self/smaps_rollup") as file:
+        for line in file:
+            name, _, rest = line.partition(" ")
+            if name in found:
+                found[name] = int(rest.split()[0]) * 1024
+    return found["Rss:"], found["Pss:"]
+
+
+def main() -> None:
+    """Measure what the task says, and print it."""
+    task = json.loads(sys.argv[1])
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != task["parent"]:
+        sys.exit("the process that started this one is gone")
+    print(json.dumps(Member(task).run()))
+
+
+if __name__ == "__main__":
+    main()

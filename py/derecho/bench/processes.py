@@ -1,0 +1,131 @@
+"""Child processes that measure: each prints one JSON text; none outlives its deadline, or this process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from .cases import Case
+
+__all__ = ["BenchError", "free_addresses", "native", "python_group"]
+
+
+class BenchError(Exception):
+    """A case could not be measured; the text says why."""
+
+
+def _worker() -> Path:
+    import derecho._native
+
+    found = Path(derecho._native.__file__).with_name("derecho-bench")
+    if not found.exists():
+        raise BenchError(f"{found} is missing: the package was installed without its benchmark program")
+    return found
+
+
+class _Children:
+    """Some processes, each in a process group of its own; all gone when the block is left."""
+
+    def __init__(self) -> None:
+        self._started: list[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]] = []
+
+    def __enter__(self) -> _Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, out, err in self._started:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            out.close()
+            err.close()
+
+    def start(self, argv: Sequence[str]) -> None:
+        out = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the block
+        err = tempfile.TemporaryFile()  # noqa: SIM115
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        self._started.append((process, out, err))
+
+    def results(self, deadline_s: float) -> list[Any]:
+        """Wait for all of them; what they printed."""
+        end = time.monotonic() + deadline_s
+        waiting = list(self._started)
+        while waiting:
+            if time.monotonic() > end:
+                raise BenchError(f"not done after {deadline_s:g} s{self._complaints()}")
+            for child in list(waiting):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = child[0].wait(0.005)
+                    waiting.remove(child)
+                    if code != 0:
+                        raise BenchError(f"a member ended with code {code}{self._complaints()}")
+        return [self._printed(out) for _, out, _ in self._started]
+
+    def _printed(self, out: IO[bytes]) -> Any:
+        out.seek(0)
+        text = out.read()
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            raise BenchError(f"a member printed no JSON but {text[:200]!r}") from None
+
+    def _complaints(self) -> str:
+        texts = []
+        for _, _, err in self._started:
+            err.seek(0)
+            texts.append(err.read().decode("utf-8", "replace").strip()[-500:])
+        found = "; ".join(text for text in texts if text)
+        return f": {found}" if found else ""
+
+
+def native(subcommand: str, settings: Mapping[str, object], deadline_s: float) -> Any:
+    """Run ``derecho-bench SUBCOMMAND key=value ...``; return what it printed.
+
+    Raises
+    ------
+    BenchError
+        When it failed or did not end within `deadline_s` seconds.
+    """
+    with _Children() as children:
+        children.start([str(_worker()), subcommand, *(f"{key}={value}" for key, value in settings.items())])
+        return children.results(deadline_s)[0]
+
+
+def python_group(case: Case, warm_s: float, window_s: float, deadline_s: float) -> list[dict[str, Any]]:
+    """Run a group of Python members; return what each measured."""
+    addresses = free_addresses(case.members)
+    with _Children() as children:
+        for node in range(case.members):
+            task = {
+                **asdict(case),
+                "node": node,
+                "listen": addresses[node],
+                "contacts": addresses[:1],
+                "warm_s": warm_s,
+                "window_s": window_s,
+                "deadline_s": deadline_s,
+                "parent": os.getpid(),
+            }
+            children.start([sys.executable, "-m", "derecho.bench.member", json.dumps(task)])
+        return children.results(deadline_s + 2)
+
+
+def free_addresses(count: int) -> list[str]:
+    """Return addresses on the loopback interface that nobody listens at just now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
