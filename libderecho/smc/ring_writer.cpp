@@ -40,11 +40,6 @@ RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
         const uint64_t next = ((end / 8) & kUnitMask) << kTicketBits | ((at.ticket + 1) & kTicketMask);
         if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed))
             continue;
-        // Readers still hold the lines ahead: ask for them now, so that the exchange of a commit need not wait for
-        // them.
-        for (uint64_t line = 0; line < std::min<uint64_t>(need, kOwnAheadMax); line += limits::cache_line_bytes) {
-            __builtin_prefetch(ring + ((end + kOwnAhead + line) & mask_), 1);
-        }
         claim.payload = ring + (begin & mask_) + sizeof(FrameHeader);
         claim.size_bytes = payload_bytes;
         claim.ticket = at.ticket;

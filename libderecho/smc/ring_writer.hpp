@@ -74,9 +74,7 @@ public:
 
 private:
     static constexpr uint32_t kSlots = limits::open_claims_max;
-    static constexpr uint64_t kOwnAhead = 1024;    // bytes ahead of a claim that are fetched for writing
-    static constexpr uint64_t kOwnAheadMax = 512;  // at most so many
-    static constexpr uint64_t kOrphan = ~0ull;     // of a slot: its claim was open when the ring changed
+    static constexpr uint64_t kOrphan = ~0ull;  // of a slot: its claim was open when the ring changed
     static constexpr uint64_t kSealed = 1ull << 63;
     static constexpr unsigned kTicketBits = 16;
     static constexpr uint64_t kTicketMask = (1ull << kTicketBits) - 1;
