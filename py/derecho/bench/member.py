@@ -115,11 +115,11 @@ class Counter:
         """Take a control message."""
         self.tally.control(tag)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing of it is for joiners: the members of a benchmark join before it begins."""
-        return {}
+    def __derecho_save__(self) -> bytes:
+        """Nothing is for joiners: the members of a benchmark join before it begins."""
+        return b""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __derecho_load__(self, data: bytes) -> None:
         """Keep what this member has."""
 
 

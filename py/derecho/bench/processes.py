@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +34,7 @@ def _worker() -> Path:
 
 
 class _Children:
-    """Some processes, each in a process group of its own; all gone when the block is left."""
+    """Some processes, all gone when the block is left: what they start themselves dies with them."""
 
     def __init__(self) -> None:
         self._started: list[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]] = []
@@ -46,8 +45,7 @@ class _Children:
     def __exit__(self, *_: object) -> None:
         for process, out, err in self._started:
             if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
             process.wait()
             out.close()
             err.close()
@@ -55,7 +53,7 @@ class _Children:
     def start(self, argv: Sequence[str]) -> None:
         out = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the block
         err = tempfile.TemporaryFile()  # noqa: SIM115
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self._started.append((process, out, err))
 
     def results(self, deadline_s: float) -> list[Any]:
