@@ -223,6 +223,8 @@ bool ShardEpoch::leased() const {
     return std::ranges::any_of(cursors_, [](const Cursor& c) { return c.released.leases_held > 0; });
 }
 
+// The receiving half of the message path. Where the next sender has something to say, one message is taken and the turn
+// passes; where it has only nulls, a whole run.
 size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {
     size_t taken = 0;
     uint64_t latest = 0;
@@ -231,17 +233,21 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
         if (cursor.nulls > 0) {
             --cursor.nulls;
             pass_turn();
-        } else if (cursor.at != cursor.stable) {
+        } else if (cursor.at == cursor.stable) {
+            // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
+            if (!finished_ || drained()) break;
+            pass_turn();
+        } else {
             const uint64_t quiet = quiet_rounds();
             const size_t most = static_cast<size_t>(std::min<uint64_t>(events.size() - taken, quiet + 1));
             const size_t run = take_run(cursor, events.data() + taken, most, latest);
             taken += run;
-            pass_rounds(run, quiet);
-            if (run == 0 && cursor.nulls == 0 && cursor.at != cursor.stable) break;  // malformed
-        } else {
-            // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
-            if (!finished_ || drained()) break;
-            pass_turn();
+            if (run == 1 && quiet == 0) {
+                pass_turn();
+            } else {
+                pass_rounds(run, quiet);
+                if (run == 0 && cursor.nulls == 0 && cursor.at != cursor.stable) break;  // malformed
+            }
         }
     }
     delivered_messages_ += taken;
