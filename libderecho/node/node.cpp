@@ -101,12 +101,11 @@ void Node::begin_to_drive() {
 void Node::give_right() {
     if (event_fd_armed_.load(std::memory_order_relaxed) && rpc_->has_events()) [[unlikely]]
         signal_event_fd();
+    const bool slept = slept_;
+    slept_ = false;
     driver_.store(Driver::none, std::memory_order_relaxed);
     right_.give();
-    if (slept_) [[unlikely]] {
-        slept_ = false;
-        reactor_.end_rest();
-    }
+    if (slept) [[unlikely]] reactor_.end_rest();
 }
 
 WaitStages Node::wait_stages() const {
