@@ -135,6 +135,16 @@ TEST_F(TcpQueueTest, a_stalled_peer_costs_bounded_memory_and_gets_the_newest_val
     EXPECT_EQ(seen(1, 16), 100000u);
 }
 
+TEST_F(TcpQueueTest, regions_older_than_the_link_are_shown_all_at_once) {
+    queue.announce({1}, 4096);
+    counter(1, 0, 5);
+    all();
+    EXPECT_TRUE(mirrors.visible({1}).empty());
+    announce(2, 4096);
+    all();
+    EXPECT_EQ(seen(1, 0), 5u);
+}
+
 TEST_F(TcpQueueTest, memory_of_a_region_lives_while_it_waits_to_be_sent) {
     auto memory = memory_of(4096);
     const std::weak_ptr<RegionMemory> watch = memory;

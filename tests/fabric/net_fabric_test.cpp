@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "contract.hpp"
 #include "fabric/memory.hpp"
@@ -236,6 +239,39 @@ TEST_F(NetFabricTest, a_bad_address_to_dial_is_refused_as_invalid) {
     EXPECT_EQ(world.events_of(kA)[0].address, "rubbish");
 }
 
+// Each on a thread of its own, so that every interleaving of the two handshakes comes up sooner or later.
+TEST_F(NetFabricTest, dialing_each_other_on_two_threads_ends_in_one_link_that_lasts) {
+    for (int round = 0; round < 150; ++round) {
+        const Wire wire = round % 2 ? Wire::shm : Wire::tcp;
+        std::array<std::unique_ptr<NetFabric>, 2> nodes;
+        ASSERT_TRUE(open_net_fabric(options(kA, wire), nodes[0]).ok());
+        ASSERT_TRUE(open_net_fabric(options(kB, wire), nodes[1]).ok());
+        std::array<std::vector<PeerEvent>, 2> events;
+        std::atomic<int> ready{0}, done{0};
+        const auto run = [&](size_t here) {
+            Fabric& self = *nodes[here];
+            const NodeId other = nodes[1 - here]->self();
+            const std::string address = nodes[1 - here]->listen_address();
+            ++ready;
+            while (ready < 2) continue;
+            self.connect(address);
+            const Instant end = monotonic_now() + milliseconds(5000);
+            while (!self.connected(other) && monotonic_now() < end) self.poll(monotonic_now(), events[here]);
+            ++done;
+            while (done < 2 && monotonic_now() < end) self.poll(monotonic_now(), events[here]);
+            const Instant later = monotonic_now() + milliseconds(1);
+            while (monotonic_now() < later) self.poll(monotonic_now(), events[here]);
+        };
+        std::thread other(run, 1);
+        run(0);
+        other.join();
+        for (const auto& seen : events) {
+            ASSERT_EQ(seen.size(), 1u) << "round " << round;
+            ASSERT_EQ(seen[0].kind, PeerEvent::Kind::up);
+        }
+    }
+}
+
 // ------------------------------------------------------------------------------------------------- strangers
 
 TEST_F(NetFabricTest, garbage_on_the_port_costs_its_sender_the_connection_and_nobody_else) {
@@ -282,6 +318,10 @@ TEST_F(NetFabricTest, many_silent_strangers_do_not_keep_a_node_out) {
     }
     world.start(options(kB));
     EXPECT_TRUE(world.join(kB, kA));
+    const auto left = std::count_if(crowd.begin(), crowd.end(),
+                                    [](const UniqueFd& socket) { return !closed_by_other_side(socket.get()); });
+    EXPECT_LE(left, 64) << "and take no more than their share";
+    EXPECT_GT(left, 0);
 }
 
 TEST_F(NetFabricTest, a_listener_that_never_answers_is_given_up_at_the_deadline) {
@@ -351,6 +391,43 @@ TEST_F(NetFabricTest, a_slow_reader_over_its_bound_is_lost_with_the_reason) {
     }
     ASSERT_EQ(world.count(kA, PeerEvent::Kind::lost), 1u);
     EXPECT_TRUE(says(world.events_of(kA).back().status, "tcp_queue_bytes_max"));
+}
+
+TEST_F(NetFabricTest, a_sender_that_sleeps_goes_on_when_a_slow_reader_has_room) {
+    NetWorld world(Wire::tcp);
+    world.start_connected(2);
+    const NodeId readers[] = {kB};
+    constexpr size_t kBytes = 64 << 20;
+    Region* region = world.node(kA).expose({7}, kBytes, readers);
+    ASSERT_TRUE(world.pump_until([&] { return !world.node(kB).mirror(kA, {7}).empty(); }));
+    const auto seen = world.node(kB).mirror(kA, {7});
+    Fabric &writer = world.node(kA), &reader = world.node(kB);
+    std::memset(region->bytes().data(), 1, kBytes);
+    writer.push_data(*region, 64, kBytes - 64);
+    set_word(*region, 0, 9);
+    writer.push_counters(*region, 0, 8);
+    writer.flush();
+    std::atomic<bool> whole{false};
+    std::thread reading([&] {
+        std::vector<PeerEvent> events;
+        const Instant end = monotonic_now() + milliseconds(20000);
+        while (!whole && monotonic_now() < end) {
+            reader.poll(monotonic_now(), events);
+            if (word(seen, 0) == 9) whole = true;
+        }
+        writer.wake();
+    });
+    const Instant start = monotonic_now();
+    std::vector<PeerEvent> events;
+    while (!whole && monotonic_now() - start < milliseconds(20000)) {
+        writer.poll(monotonic_now(), events);
+        writer.arm();
+        if (whole) break;
+        writer.wait(milliseconds(20000));
+    }
+    reading.join();
+    EXPECT_LT(monotonic_now() - start, milliseconds(15000));
+    EXPECT_TRUE(whole);
 }
 
 TEST_F(NetFabricTest, kill_9_is_noticed_at_once_and_what_it_left_can_be_read_and_given_back) {
