@@ -62,14 +62,6 @@ void Session::wait_for_members(uint32_t count) {
     }
 }
 
-void Session::meet(uint32_t count) {
-    const unsigned char message = 0;
-    require(derecho_shard_send(shard_, &message, 1, nullptr), "send");
-    for (uint32_t here = 0; here < count; check_deadline("the others")) {
-        poll(kWaitNs, [&](const derecho_event&) { ++here; });
-    }
-}
-
 void Session::note(const derecho_event& event) {
     switch (event.kind) {
         case DERECHO_EVENT_VIEW:

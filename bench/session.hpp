@@ -58,8 +58,6 @@ public:
     }
     // Poll until the view has so many members.
     void wait_for_members(uint32_t count);
-    // Wait until so many members have come to this call.
-    void meet(uint32_t count);
     // Whether `deadline_ns` has passed: throws, with what was waited for.
     void check_deadline(const char* waiting_for) const;
     void leave();
