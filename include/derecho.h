@@ -317,7 +317,7 @@ DERECHO_API derecho_status derecho_group_reply(derecho_group *group, uint32_t no
  * Answer a DERECHO_EVENT_STATE_REQUEST, in as many pieces as convenient. The state must be the one at the request:
  * before any later event is applied (take a snapshot, then send at leisure).
  * @param node, request   fields node and id of the event.
- * @param data         copied before return; a piece is at most "mail_bytes" / 4.
+ * @param data         copied before return; a piece is at most "mail_bytes" / 4 - 16 bytes.
  * @param last         nonzero with the last piece, which may be empty.
  * @return DERECHO_OK (also when the joiner is gone), DERECHO_AGAIN (poll, retry this piece), DERECHO_TOO_LARGE,
  *         DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.

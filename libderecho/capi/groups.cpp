@@ -4,7 +4,8 @@
 
 namespace libderecho::capi {
 
-std::array<GroupSlot, kGroupsMax> group_slots;
+// Never destroyed: when the process ends, reactors and other threads may still be inside.
+std::array<GroupSlot, kGroupsMax>& group_slots = *new std::array<GroupSlot, kGroupsMax>;
 
 namespace {
 

@@ -33,7 +33,7 @@ struct alignas(64) GroupSlot {
 };
 
 inline constexpr uint32_t kGroupsMax = 1024;
-extern std::array<GroupSlot, kGroupsMax> group_slots;
+extern std::array<GroupSlot, kGroupsMax>& group_slots;
 
 // Inside a group, or a shard of it, for as long as this lives.
 class Inside {

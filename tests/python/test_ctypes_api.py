@@ -37,3 +37,23 @@ def query(group: derecho.Group, data: bytes) -> bytes:
     shard = group.raw("echo")._shard
     fast.query(shard, 2, 0, (data,), group._engine.pending, reply)
     return reply.result()
+
+
+ENDS_WITHOUT_CLOSING = """
+import ctypes, sys
+from derecho import ctypes_api as api
+config, group = ctypes.POINTER(api.derecho_config)(), ctypes.POINTER(api.derecho_group)()
+assert api.derecho_config_create(ctypes.byref(config)) == 0
+for key, value in ((b"node", b"1"), (b"listen", b"127.0.0.1:0")):
+    assert api.derecho_config_set(config, api.String(key), api.String(value)) == 0
+assert api.derecho_config_add_service(config, api.String(b"raw"), 0) == 0
+assert api.derecho_group_join(config, 10000, ctypes.byref(group)) == 0
+print("joined")
+"""
+
+
+def test_a_process_that_ends_without_closing_its_group_ends() -> None:
+    """The library's threads are still inside then: what they use must not be destroyed under them."""
+    done = subprocess.run([sys.executable, "-c", ENDS_WITHOUT_CLOSING], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "joined\n", done.stderr
+    assert done.returncode == 0
