@@ -1,6 +1,6 @@
-// Rare branches by name, counted. The simulator asserts that some seed reached each; production never looks.
+// Rare branches of the core by name, counted. The simulator asserts that some seed reached each; production never looks.
 //
-// A hit is one relaxed addition, on paths that are rare by definition: never on the message path.
+// A hit is one relaxed addition, on paths that are rare by definition: never on the message path. Any thread.
 #pragma once
 
 #include <array>
@@ -12,40 +12,34 @@
 namespace libderecho::coverage {
 
 enum class Branch : uint8_t {
-    new_leader_adopted_proposal,    // took over what a leader before had proposed
-    new_leader_found_no_proposal,   // took over and proposed its own
-    decision_from_non_leader,       // learned what was decided from somebody other than its proposer
-    proposal_of_lower_leader_late,  // a proposal of a leader that this node had given up on
-    leader_waits_for_promises,      // some member that is alive had not suspected the ranks below yet
-    trim_ragged,                    // survivors had received different amounts of some sender's
-    trim_cut_own_messages,          // some own published messages fell behind the trim: sent again
-    dead_sender_delivered_to_trim,  // messages of a dead sender were delivered while installing
-    restored_open_claim,            // a claim made in the view before was committed in this one
-    joins_and_removals_together,    // one proposal with both
-    no_majority,                    // stopped because too few of the view were left
-    accused_by_majority,            // stopped because the others suspect this node
-    missed_the_decision,            // stopped because the others went on without this node
-    state_lost,                     // nobody with the state was left
-    nulls_sent,                     // rounds skipped so that others need not wait
+    new_leader_adopted_proposal,   // took over what a leader before it had proposed
+    new_leader_found_no_proposal,  // took over and proposed its own
+    leader_waited_for_promises,    // somebody alive does not suspect all lower ranks yet
+    leader_waited_for_rows,        // somebody has wedged, and its counters are not here yet
+    decision_from_follower,        // not from the leader that proposed it
+    decision_from_suspect,         // who may be gone already
+    removed_before_wedged,         // the others decided without this node
+    joins_and_removals_together,
+    departure_put_off,             // the last to hold a state that others need stays for now
+    trim_ragged,                   // survivors had received different amounts
+    trim_cut_own_messages,         // published messages have to be sent again
+    trim_released_messages,        // delivered only because the trim says that all survivors have them
     count
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)> kNames{
     "new leader adopted a proposal",
     "new leader found no proposal",
-    "decision learned from a non-leader",
-    "late proposal of a leader given up on",
     "leader waited for promises",
+    "leader waited for rows",
+    "decision learned from a follower",
+    "decision learned from a suspect",
+    "removed before it wedged",
+    "joins and removals in one proposal",
+    "departure put off",
     "trim was ragged",
     "trim cut own messages",
-    "dead sender delivered to the trim",
-    "claim of the last view committed in the next",
-    "joins and removals in one proposal",
-    "no majority",
-    "accused by a majority",
-    "missed the decision",
-    "state lost",
-    "nulls sent",
+    "trim released messages",
 };
 
 inline std::array<std::atomic<uint64_t>, static_cast<size_t>(Branch::count)> hits{};

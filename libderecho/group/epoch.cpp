@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/coverage.hpp"
 
 namespace libderecho {
 namespace {
@@ -88,6 +89,7 @@ RankSet Epoch::departures(size_t joins) const {
         const RankSet staying = alive & ~leaving;
         if (count(staying) + joins == 0 || (holders & staying) != 0 || holders == 0) continue;
         leaving &= ~just(lowest(holders));
+        coverage::hit(coverage::Branch::departure_put_off);
     }
     return leaving;
 }
@@ -104,6 +106,8 @@ Decision Epoch::propose(std::span<const Member> joins) const {
     for (const Member& join : joins) {
         if (decision.next.members.size() < limits::members_max) decision.next.members.push_back(join);
     }
+    if (!joins.empty() && survivors != first_ranks(view_.members.size()))
+        coverage::hit(coverage::Branch::joins_and_removals_together);
     for (const auto& shard : shards_) shard->append_trims(survivors, decision.trims);
     return decision;
 }

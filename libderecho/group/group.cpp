@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "base/coverage.hpp"
 #include "base/log.hpp"
 
 namespace libderecho {
@@ -220,6 +221,7 @@ void Group::step_member(Now now) {
                 break;
             case ViewChange::Want::proposal:
                 if (!current().shard_rows_arrived(change.alive())) {
+                    coverage::hit(coverage::Branch::leader_waited_for_rows);
                     steps_to_look_ = 0;
                     return;
                 }
@@ -275,6 +277,7 @@ void Group::install(const Decision& decision, Now now) {
     if (!finished && stays) {
         return finish_with(failure(DERECHO_INTERNAL, "the decided trim contradicts what this node delivered"));
     }
+    if (!old.change().is_wedged()) coverage::hit(coverage::Branch::removed_before_wedged);
     const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
     fence_removed(old.view(), suspects);
     if (!stays) {

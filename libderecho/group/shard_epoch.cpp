@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/coverage.hpp"
 
 namespace libderecho {
 namespace {
@@ -168,7 +169,11 @@ bool ShardEpoch::arrived(RankSet members) const {
 }
 
 void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {
-    for (size_t s = 0; s < senders_; ++s) trims.push_back(least(table_, survivors, columns_.received + 8 * s));
+    for (size_t s = 0; s < senders_; ++s) {
+        const size_t column = columns_.received + 8 * s;
+        trims.push_back(least(table_, survivors, column));
+        if (trims.back() != greatest(table_, survivors, column)) coverage::hit(coverage::Branch::trim_ragged);
+    }
 }
 
 bool ShardEpoch::finish(std::span<const uint64_t> trims) {
@@ -177,7 +182,11 @@ bool ShardEpoch::finish(std::span<const uint64_t> trims) {
         // All that any member may have delivered survives, and all that is to be delivered is here.
         if (trims[s] < cursors_[s].stable || trims[s] > *table_.own_word(columns_.received + 8 * s)) return false;
     }
-    for (size_t s = 0; s < senders_; ++s) cursors_[s].stable = trims[s];
+    if (trims[self_] < *table_.own_word(columns_.sent)) coverage::hit(coverage::Branch::trim_cut_own_messages);
+    for (size_t s = 0; s < senders_; ++s) {
+        if (trims[s] > cursors_[s].stable) coverage::hit(coverage::Branch::trim_released_messages);
+        cursors_[s].stable = trims[s];
+    }
     finished_ = true;
     return true;
 }

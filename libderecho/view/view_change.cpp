@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "base/coverage.hpp"
 #include "base/log.hpp"
 
 namespace libderecho {
@@ -144,11 +145,13 @@ std::span<const std::byte> ViewChange::proposal_in(size_t rank, size_t leader) c
 }
 
 ViewChange::Want ViewChange::lead() {
-    const RankSet ready =
-        containing(table_, alive(), columns_.suspected, below(self_)) & at_least(table_, alive(), columns_.wedged, 1);
+    const RankSet promised = containing(table_, alive(), columns_.suspected, below(self_));
+    if (promised != alive()) coverage::hit(coverage::Branch::leader_waited_for_promises);
+    const RankSet ready = promised & at_least(table_, alive(), columns_.wedged, 1);
     if (ready != alive()) return Want::nothing;
     if (!proposed_) {
         const uint64_t highest = greatest(table_, alive(), columns_.accepted);
+        if (highest == 0 && self_ > 0) coverage::hit(coverage::Branch::new_leader_found_no_proposal);
         if (highest == 0) return Want::proposal;
         adopt(lowest(equal_to(table_, alive(), columns_.accepted, highest)), highest - 1);
     }
@@ -171,6 +174,7 @@ void ViewChange::propose(const Decision& decision) {
 void ViewChange::adopt(size_t holder, size_t ballot) {
     const auto proposal = proposal_in(holder, ballot);
     if (!decode(proposal)) return suspect(holder, "the proposal it accepted is malformed");
+    coverage::hit(coverage::Branch::new_leader_adopted_proposal);
     keep(self_, proposal);
     set(columns_.accepted, self_ + 1);
     proposed_ = true;
@@ -228,6 +232,8 @@ bool ViewChange::learn_decision() {
             suspect(rank, "its decision is malformed");
             continue;
         }
+        if (rank != ballot - 1) coverage::hit(coverage::Branch::decision_from_follower);
+        if (has(suspected_, rank)) coverage::hit(coverage::Branch::decision_from_suspect);
         keep(ballot - 1, proposal);
         set(columns_.committed, ballot);
         return true;

@@ -224,6 +224,7 @@ bool Application::state_arrived(uint32_t shard, ViewId request, NodeId donor, co
         return true;
     }
     if (replica_.has_state[shard]) throw Violation("a state is wanted once: node " + self_.name());
+    if (replica_.states[shard].messages > 0) coverage_.hit("the state was given again");
     ledger_.state_received(replica_, shard, state);
     group_.state_complete(ShardIndex{shard});
     return true;

@@ -69,6 +69,61 @@ TEST_P(simulated_group, keeps_its_promises) {
     for (uint64_t seed = first; seed < first + count; ++seed) run_seed(story, seed, coverage);
 }
 
+// What the runs are there to reach. A name that nothing reaches means that a promise is no longer tried.
+constexpr const char* kSituations[] = {
+    "claim aborted",
+    "claim of an earlier view aborted",
+    "claim refused while the view changed",
+    "claim was open across a view change",
+    "a node came back as a new life",
+    "a stale state arrived",
+    "connection of two live members broke",
+    "died during a view change",
+    "donor died during the transfer",
+    "ejected",
+    "ejected after a pause",
+    "joiner died during the transfer",
+    "leader crashed",
+    "leader crashed in a view change",
+    "lease released before an older one",
+    "left",
+    "message of no bytes",
+    "message of the largest size",
+    "open claim was set aside",
+    "refused as a duplicate",
+    "ring was full",
+    "ring wrapped",
+    "rounds were skipped",
+    "several joined in one view",
+    "stopped without majority",
+    "the group was lost",
+    "the state was given again",
+    "the whole group left",
+    "view changed because its sequence numbers ran out",
+};
+
+// Runs seeds of all scenarios, round about, until everything was seen.
+TEST(simulated_group_coverage, every_rare_situation_is_reached_by_some_seed) {
+    const DeathWatch watch;
+    for (auto& count : coverage::hits) count = 0;
+    Coverage reached;
+    std::vector<std::string> missing;
+    const uint64_t first = from_environment("DERECHO_SIM_FIRST", 1);
+    for (uint64_t seed = first; seed < first + 400; ++seed) {
+        for (const Scenario& story : scenarios()) run_seed(story, seed, reached);
+        missing.clear();
+        for (const char* situation : kSituations)
+            if (reached.count(situation) == 0) missing.push_back(situation);
+        for (size_t n = 0; n < coverage::hits.size(); ++n)
+            if (coverage::hits[n] == 0) missing.push_back(std::string(coverage::kNames[n]));
+        if (missing.empty()) break;
+    }
+    for (const auto& [situation, count] : reached.counts()) std::printf("%10lu  %s\n", count, situation.c_str());
+    for (size_t n = 0; n < coverage::hits.size(); ++n)
+        std::printf("%10lu  %s\n", coverage::hits[n].load(), std::string(coverage::kNames[n]).c_str());
+    for (const std::string& situation : missing) ADD_FAILURE() << "no seed reached: " << situation;
+}
+
 std::vector<std::string> names() {
     std::vector<std::string> all;
     for (const Scenario& story : scenarios()) all.push_back(story.name);

@@ -126,9 +126,20 @@ void World::note_view(Process& process) {
     process.view = raw(view->id);
     trace("node " + process.life.name() + " installs view " + std::to_string(process.view));
     const auto [known, fresh] = installed_.try_emplace(process.view, *view);
+    if (fresh) note_kind_of_change(*view);
     if (!(known->second == *view))
         throw Violation("primary partition: node " + process.life.name() + " installed another view " +
                         std::to_string(process.view) + " than others");
+}
+
+void World::note_kind_of_change(const View& view) {
+    const auto before = installed_.find(raw(view.id) - 1);
+    if (before == installed_.end()) return;
+    size_t joined = 0;
+    for (const Member& member : view.members) joined += !before->second.holds(member.node, member.incarnation);
+    if (joined > 1) coverage_.hit("several joined in one view");
+    if (joined == 0 && view.members.size() == before->second.members.size())
+        coverage_.hit("view changed because its sequence numbers ran out");
 }
 
 // An ended process tells its application so and exits a while later.
@@ -153,10 +164,19 @@ void World::after_step(Process& process) {
 void World::bury(Process& process, const char* how) {
     trace("node " + process.life.name() + " " + how);
     if (changing()) coverage_.hit("died during a view change");
+    if (changing() && process.view + 1 >= installed_.rbegin()->first && was_leader(process) &&
+        process.group->phase() == Group::Phase::member)
+        coverage_.hit("leader crashed in a view change");
+    if (process.group->stats().null_messages > 0) coverage_.hit("rounds were skipped");
     process.alive = false;
     process.application->drop();
     process.group.reset();
     if (restarts && !calming_) maybe_restart(process.life.node);
+}
+
+bool World::was_leader(const Process& process) const {
+    const auto view = installed_.find(process.view);
+    return view != installed_.end() && raw(view->second.members.front().node) == process.life.node;
 }
 
 void World::maybe_restart(uint32_t node) {
@@ -220,6 +240,7 @@ Process* World::start(uint32_t node) {
     for (uint32_t k = 0; k < shards_; ++k) options.services.push_back({"service" + std::to_string(k), k});
     options.ring_bytes = kRingBytes;
     options.message_max_bytes = kRingBytes / limits::ring_share;
+    if (theme_ == 5) options.sequence_max = 300;
     options.heartbeat = kHeartbeat;
     options.suspect_after = kSuspectAfter;
     options.retry_contact = kRetryContact;
@@ -407,10 +428,10 @@ std::optional<std::string> World::unsettled() {
 
 void World::final_checks() {
     if (group_is_lost()) {
-        coverage_.hit("the group was lost");
         bool all_left = true;
         for (const auto& process : processes_)
             if (process->view == installed_.rbegin()->first) all_left = all_left && process->leaving;
+        coverage_.hit(all_left ? "the whole group left" : "the group was lost");
         if (scenario_.survives && !all_left) throw Violation("liveness: the group ended though it could go on\n" + describe());
     }
     ledger_.check_chain();

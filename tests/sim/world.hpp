@@ -97,6 +97,8 @@ private:
     void after_step(Process& process);
     void bury(Process& process, const char* how);
     void note_view(Process& process);
+    void note_kind_of_change(const View& view);
+    bool was_leader(const Process& process) const;
     void maybe_restart(uint32_t node);
     void send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId request, const State& state);
     void state_arrives(Life donor, NodeId joiner, uint32_t shard, ViewId request, std::shared_ptr<State> state);
