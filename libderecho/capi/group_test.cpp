@@ -214,6 +214,7 @@ TEST_P(GroupOfThree, a_claim_that_is_open_across_a_view_change_is_sent_in_the_ne
 
 TEST_P(GroupOfThree, a_node_that_leaves_hears_of_its_end_and_the_others_go_on) {
     send(b, "last words");
+    ASSERT_TRUE(pump(all, [&] { return c.count(DERECHO_EVENT_MESSAGE) == 1; }));
     ASSERT_DERECHO_OK(derecho_group_leave(b.group, 10'000));
     ASSERT_TRUE(pump(all, [&] { return b.count(DERECHO_EVENT_CLOSED) == 1 && a.view().member_count == 2; }));
     EXPECT_EQ(b.seen.back().event.status, DERECHO_CLOSED);

@@ -105,7 +105,8 @@ void Node::give_right() {
     slept_ = false;
     driver_.store(Driver::none, std::memory_order_relaxed);
     right_.give();
-    if (slept) [[unlikely]] reactor_.end_rest();
+    if (slept) [[unlikely]]
+        reactor_.end_rest();
 }
 
 WaitStages Node::wait_stages() const {
@@ -133,7 +134,7 @@ bool Node::sleep(Instant deadline, Driver as) {
     bool stay = moved || called_away();
     if (as == Driver::reactor) {
         note_events();
-        stay |= right_.somebody_waits();
+        stay |= reactor_gives_way();
     } else {
         slept_ = true;
         stay |= rpc_->has_events();
@@ -179,7 +180,12 @@ Node::Outcome Node::take_right(int64_t timeout_ns) {
 // A poll that must not wait, while another thread drives: whether it can go home at once.
 bool Node::nothing_to_poll() {
     if (driver_.load(std::memory_order_relaxed) == Driver::application) return true;
-    if (event_fd_used_.load(std::memory_order_relaxed)) arm_event_fd();
+    if (event_fd_used_.load(std::memory_order_relaxed)) {
+        arm_event_fd();
+    } else {
+        right_wanted_back_.store(true, std::memory_order_seq_cst);
+        nudge();
+    }
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return !events_ready_.load(std::memory_order_relaxed);
 }
@@ -201,11 +207,12 @@ void Node::arm_event_fd() {
     if (!event_fd_armed_.exchange(true, std::memory_order_seq_cst)) reactor_.look_in(microseconds(1));
 }
 
-void Node::signal_event_fd() {
-    if (!event_fd_armed_.exchange(false, std::memory_order_acq_rel)) return;
+bool Node::signal_event_fd() {
+    if (!event_fd_armed_.exchange(false, std::memory_order_acq_rel)) return false;
     event_fd_signalled_.store(true, std::memory_order_release);
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+    return true;
 }
 
 // ---------------------------------------------------------------------------------------------------- the reactor
@@ -228,14 +235,20 @@ Reactor::Look Node::look() {
 void Node::note_events() {
     if (!rpc_->has_events()) return;
     events_ready_.store(true, std::memory_order_seq_cst);
-    signal_event_fd();
+    told_application_ |= signal_event_fd();
 }
 
-// Until an application thread wants the right.
+// An application thread wants the right, or will as soon as it looks at the descriptor.
+bool Node::reactor_gives_way() const {
+    return right_.somebody_waits() || told_application_ || right_wanted_back_.load(std::memory_order_relaxed) ||
+           guests_.load(std::memory_order_relaxed) > 0 || closing_.load(std::memory_order_relaxed);
+}
+
 void Node::drive_as_reactor() {
     int idle = 0;
-    while (!right_.somebody_waits() && guests_.load(std::memory_order_relaxed) == 0 &&
-           !closing_.load(std::memory_order_relaxed)) {
+    told_application_ = false;
+    right_wanted_back_.store(false, std::memory_order_relaxed);
+    while (!reactor_gives_way()) {
         const bool moved = idle < kReactorYields ? step() : sleep(kNever, Driver::reactor);
         note_events();
         idle = moved ? 0 : idle + 1;

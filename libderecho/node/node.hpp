@@ -102,7 +102,8 @@ private:
     void wake_driver();
     bool consume_wake();
     void arm_event_fd();
-    void signal_event_fd();
+    bool signal_event_fd();
+    bool reactor_gives_way() const;
     Reactor::Look look();
     void drive_as_reactor();
 
@@ -118,7 +119,8 @@ private:
     Now now_;
     uint64_t steps_ = 0;
     uint64_t sleeps_ = 0;
-    bool slept_ = false;  // in this poll, so that the reactor may rest
+    bool told_application_ = false;  // by the reactor, since it drives: there is something to poll
+    bool slept_ = false;             // in this poll, so that the reactor may rest
     ViewId noted_view_{};
 
     alignas(64) std::atomic<bool> asleep_{false};  // the driver sleeps, or is about to
@@ -126,6 +128,7 @@ private:
     std::atomic<uint32_t> drives_{0};              // times an application thread took it
     uint32_t drives_seen_ = 0;                     // by the reactor
     std::atomic<bool> events_ready_{false};        // the reactor saw events; cleared when there are none
+    std::atomic<bool> right_wanted_back_{false};   // by an application that polls without waiting
     std::atomic<uint32_t> guests_{0};              // threads that want the right for a moment
     std::atomic<bool> wake_wanted_{false};
     std::atomic<bool> closing_{false};

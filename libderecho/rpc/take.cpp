@@ -28,15 +28,15 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
     lease = 0;
     if (over_) return 0;
     Out out{events};
-    announce(out);
-    sweep(out);
+    if (announce_first_ != kNone) announce(out);
+    if (sweeping()) sweep(out);
     // A view's consequences come before its events; the announcements of calls before whatever else is taken.
     if (announce_first_ == kNone && !sweeping() && !out.full()) {
         take_ordered(out);
-        announce(out);
-        sweep(out);
+        if (announce_first_ != kNone) announce(out);
+        if (sweeping()) sweep(out);
     }
-    give_early(out);
+    if (!early_.empty()) give_early(out);
     take_letters(out);
     if (closed_ && !out.full() && announce_first_ == kNone && !sweeping()) {
         out.add() = *closed_;
@@ -165,7 +165,6 @@ void Rpc::enter_view() {
 bool Rpc::is_gone(const Roll& roll, uint32_t rank) const { return closed_ || !roll_->holds(roll, rank); }
 
 void Rpc::sweep(Out& out) {
-    if (!sweeping()) return;
     if (!calls_.any_open()) {
         sweep_slot_ = ~size_t{0};
         return;
