@@ -1,4 +1,5 @@
-// Rare branches of the core by name, counted. The simulator asserts that some seed reached each; production never looks.
+// Rare branches of the core by name, counted. The simulator asserts that some seed reached each; production never
+// looks.
 //
 // A hit is one relaxed addition, on paths that are rare by definition: never on the message path. Any thread.
 #pragma once
@@ -20,10 +21,10 @@ enum class Branch : uint8_t {
     decision_from_suspect,         // who may be gone already
     removed_before_wedged,         // the others decided without this node
     joins_and_removals_together,
-    departure_put_off,             // the last to hold a state that others need stays for now
-    trim_ragged,                   // survivors had received different amounts
-    trim_cut_own_messages,         // published messages have to be sent again
-    trim_released_messages,        // delivered only because the trim says that all survivors have them
+    departure_put_off,       // the last to hold a state that others need stays for now
+    trim_ragged,             // survivors had received different amounts
+    trim_cut_own_messages,   // published messages have to be sent again
+    trim_released_messages,  // delivered only because the trim says that all survivors have them
     count
 };
 

@@ -4,8 +4,7 @@
 
 namespace libderecho::capi {
 
-// Never destroyed: when the process ends, reactors and other threads may still be inside.
-std::array<GroupSlot, kGroupsMax>& group_slots = *new std::array<GroupSlot, kGroupsMax>;
+constinit std::array<GroupSlot, kGroupsMax> group_slots{};
 
 namespace {
 
@@ -23,7 +22,8 @@ bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && !gr
 
 // With the slot's lock.
 void bury(GroupSlot& slot) {
-    slot.owner.reset();
+    delete slot.owner;
+    slot.owner = nullptr;
     slot.leased_generation = 0;
     slot.in_use = false;
 }
@@ -47,8 +47,8 @@ void* add_group(std::unique_ptr<OpenGroup> group) {
         const std::lock_guard lock(slot.mutex);
         if (slot.in_use) continue;
         slot.in_use = true;
-        slot.owner = std::move(group);
-        slot.open.store(slot.owner.get(), std::memory_order_release);
+        slot.owner = group.release();
+        slot.open.store(slot.owner, std::memory_order_release);
         return to_handle({HandleKind::group, 0, index, slot.generation.load(std::memory_order_relaxed)});
     }
     return nullptr;

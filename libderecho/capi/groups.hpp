@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 
 #include "capi/claims.hpp"
 #include "capi/handles.hpp"
@@ -27,13 +28,15 @@ struct alignas(64) GroupSlot {
     std::atomic<uint32_t> generation{1};
     std::atomic<OpenGroup*> open{nullptr};  // null while free, or closed
     std::mutex mutex;                       // of what follows
-    std::unique_ptr<OpenGroup> owner;
-    uint32_t leased_generation = 0;  // of the handle whose node lives on because something of it is still held
+    OpenGroup* owner = nullptr;             // lives on after closing while something of it is held
+    uint32_t leased_generation = 0;         // of the handle whose node lives on because something of it is still held
     bool in_use = false;
 };
 
 inline constexpr uint32_t kGroupsMax = 1024;
-extern std::array<GroupSlot, kGroupsMax>& group_slots;
+// Never destroyed: when the process ends, reactors and other threads may still be inside.
+static_assert(std::is_trivially_destructible_v<GroupSlot>);
+extern std::array<GroupSlot, kGroupsMax> group_slots;
 
 // Inside a group, or a shard of it, for as long as this lives.
 class Inside {

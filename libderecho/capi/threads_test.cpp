@@ -119,7 +119,8 @@ TEST(Threads, several_threads_poll_one_group_and_each_event_comes_to_one_of_them
                 size_t count = 0;
                 uint64_t lease = 0;
                 // A thread that is put aside with its lease holds back all others' after a while.
-                EXPECT_EQ(insist([&] { return derecho_poll(a.group, events, 8, 5'000'000, &count, &lease); }), DERECHO_OK);
+                EXPECT_EQ(insist([&] { return derecho_poll(a.group, events, 8, 5'000'000, &count, &lease); }),
+                          DERECHO_OK);
                 for (size_t i = 0; i < count; ++i) got += events[i].kind == DERECHO_EVENT_MESSAGE;
                 EXPECT_DERECHO_OK(derecho_release(a.group, lease));
             }

@@ -215,8 +215,8 @@ void ViewChange::follow() {
     set(columns_.accepted, ballot);
 }
 
-// Whoever knows the decision passes it on in its row, so that it outlives the leader. What is decided stays so: suspects
-// are believed in this too, or the word of one that left and is gone already would be lost.
+// Whoever knows the decision passes it on in its row, so that it outlives the leader. What is decided stays so:
+// suspects are believed in this too, or the word of one that left and is gone already would be lost.
 bool ViewChange::learn_decision() {
     for (RankSet left = first_ranks(table_.size()); left != 0; left &= left - 1) {
         const size_t rank = lowest(left);

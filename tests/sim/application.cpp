@@ -188,7 +188,8 @@ void Application::handle(const derecho_event& event, Lease& lease) {
             end_status_ = event.status;
             ledger_.closed(replica_, event.status);
             return;
-        default: throw Violation("node " + self_.name() + " was given an event of kind " + std::to_string(event.kind));
+        default:
+            throw Violation("node " + self_.name() + " was given an event of kind " + std::to_string(event.kind));
     }
 }
 

@@ -197,7 +197,8 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
     if (message.size != event.size_bytes || !filled(sender, shard, number, event.data, event.size_bytes))
         throw Violation("no gaps, no duplicates, nothing corrupted, in the order sent: " + what + " has " +
                         text(event.size_bytes) + " bytes, sent were " + text(message.size));
-    const uint32_t kind = message.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+    const uint32_t kind =
+        message.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
     if (event.kind != kind) throw Violation("a message keeps its kind: " + what);
     const bool own = sender == at.self;
     if (own != ((event.flags & DERECHO_FLAG_OWN) != 0)) throw Violation("own messages are marked: " + what);
@@ -206,7 +207,8 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
         throw Violation("own messages bear their ticket: " + what + " bears " + text(event.id) + ", not " +
                         text(message.ticket));
     if (event.version <= at.last_version[shard]) throw Violation("versions grow: " + what);
-    if (event.version >> limits::sequence_bits != raw(at.view.id)) throw Violation("versions begin with their view: " + what);
+    if (event.version >> limits::sequence_bits != raw(at.view.id))
+        throw Violation("versions begin with their view: " + what);
     at.last_version[shard] = event.version;
 
     State& state = at.states[shard];
@@ -273,13 +275,15 @@ void Ledger::check_all_delivered(const Life& sender, const Replica& at) const {
             if (all[n].fate != Fate::aborted)
                 throw Violation("nothing is lost: number " + text(all[n].number) + " of node " + sender.name() +
                                 " in shard " + text(shard) + (all[n].fate == Fate::open ? " (open)" : "") +
-                                " never came to node " + at.self.name() + ", which is in view " + text(raw(at.view.id)));
+                                " never came to node " + at.self.name() + ", which is in view " +
+                                text(raw(at.view.id)));
     }
 }
 
 void Ledger::check_equal(const Replica& a, const Replica& b) const {
     const std::string who = "node " + a.self.name() + " and node " + b.self.name();
-    if (!(a.view == b.view)) throw Violation("one last view: " + who + " have " + members(a.view) + ", " + members(b.view));
+    if (!(a.view == b.view))
+        throw Violation("one last view: " + who + " have " + members(a.view) + ", " + members(b.view));
     for (uint32_t shard = 0; shard < shards_; ++shard)
         if (a.states[shard].hash != b.states[shard].hash)
             throw Violation("equal states: " + who + " differ in shard " + text(shard) + " after " +

@@ -1,7 +1,7 @@
 // What must hold of a group, checked from outside as the applications of all nodes see it. Knows nothing of protocols.
 //
-// The first application that takes an event writes it down; every other one must take the very same. Each broken promise
-// throws a Violation that names the promise, the nodes and the place.
+// The first application that takes an event writes it down; every other one must take the very same. Each broken
+// promise throws a Violation that names the promise, the nodes and the place.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ public:
     // What one application knows.
     struct Replica {
         Life self;
-        View view;            // whose events it takes; id 0 before the first
+        View view;  // whose events it takes; id 0 before the first
         std::vector<State> states;
         std::vector<bool> has_state;
         std::vector<uint64_t> taken;         // messages of this view

@@ -37,7 +37,8 @@ std::shared_ptr<Pages> Pages::share() {
 void Pages::freeze() {
     if (!shares_) return;
     const std::vector<std::byte> content(at_, at_ + size_bytes_);
-    void* at = mmap(at_, whole_pages(size_bytes_), PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED, -1, 0);
+    void* at =
+        mmap(at_, whole_pages(size_bytes_), PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED, -1, 0);
     DERECHO_ASSERT(at == at_);
     std::memcpy(at_, content.data(), content.size());
     shares_ = false;

@@ -25,7 +25,8 @@ public:
     bool chance(double probability) { return static_cast<double>(next() >> 11) * 0x1p-53 < probability; }
     // Mostly near `smallest`, now and then near `largest`: every magnitude between is as likely.
     uint64_t magnitude(uint64_t smallest, uint64_t largest) {
-        const auto low = static_cast<unsigned>(std::bit_width(smallest)), high = static_cast<unsigned>(std::bit_width(largest));
+        const auto low = static_cast<unsigned>(std::bit_width(smallest)),
+                   high = static_cast<unsigned>(std::bit_width(largest));
         const unsigned bits = static_cast<unsigned>(between(low, high));
         const uint64_t value = bits == 0 ? 0 : (1ull << (bits - 1)) + below(1ull << (bits - 1));
         return value < smallest ? smallest : value > largest ? largest : value;

@@ -29,31 +29,36 @@ Instant after(World& world, uint64_t least_ns, uint64_t most_ns) {
 }
 
 void crash_one(World& world) {
-    when_healthy(world, world.some_time(), [&] { return world.some_member(); },
-                 [&](Process& process) { world.crash(process, world.some_death()); });
+    when_healthy(
+        world, world.some_time(), [&] { return world.some_member(); },
+        [&](Process& process) { world.crash(process, world.some_death()); });
 }
 
 void crash_leader(World& world) {
-    when_healthy(world, world.some_time(), [&] { return world.leader(); }, [&](Process& process) {
-        world.coverage().hit("leader crashed");
-        world.crash(process, world.some_death());
-    });
+    when_healthy(
+        world, world.some_time(), [&] { return world.leader(); },
+        [&](Process& process) {
+            world.coverage().hit("leader crashed");
+            world.crash(process, world.some_death());
+        });
 }
 
 // A crash, a join or a leave sets off a change of view; the leader dies after so many steps of it.
 void crash_leader_in_change(World& world) {
-    when_healthy(world, world.some_time(true), [&] { return world.leader(); }, [&](Process& leader) {
-        const auto all = world.members();
-        const Death death = world.random().chance(0.5) ? Death::cut : world.some_death();
-        world.crash_at_push(leader, world.random().between(1, 24), true, death);
-        world.coverage().hit("leader told to crash in a view change");
-        if (all.size() > 4 && world.random().chance(0.6))
-            world.crash(*all.back(), world.some_death());
-        else if (all.size() > 3 && world.random().chance(0.3))
-            world.leave(*all.back());
-        else
-            world.start(world.nodes());
-    });
+    when_healthy(
+        world, world.some_time(true), [&] { return world.leader(); },
+        [&](Process& leader) {
+            const auto all = world.members();
+            const Death death = world.random().chance(0.5) ? Death::cut : world.some_death();
+            world.crash_at_push(leader, world.random().between(1, 24), true, death);
+            world.coverage().hit("leader told to crash in a view change");
+            if (all.size() > 4 && world.random().chance(0.6))
+                world.crash(*all.back(), world.some_death());
+            else if (all.size() > 3 && world.random().chance(0.3))
+                world.leave(*all.back());
+            else
+                world.start(world.nodes());
+        });
 }
 
 // One after the other, some of them in the middle of the change that the last one set off.
@@ -62,19 +67,21 @@ void cascade(World& world) {
     const Instant first = world.some_time(true);
     for (uint64_t n = 0; n < count; ++n) {
         const Instant when = first + Duration{n * world.random().magnitude(1'000, 8'000'000)};
-        then(world, when, [&] { return world.random().chance(0.5) ? world.leader() : world.some_member(); },
-             [&](Process& process) {
-                 if (world.random().chance(0.5)) return world.crash(process, world.some_death());
-                 world.crash_at_push(process, world.random().between(1, 30), world.random().chance(0.7),
-                                     world.some_death());
-             });
+        then(
+            world, when, [&] { return world.random().chance(0.5) ? world.leader() : world.some_member(); },
+            [&](Process& process) {
+                if (world.random().chance(0.5)) return world.crash(process, world.some_death());
+                world.crash_at_push(process, world.random().between(1, 30), world.random().chance(0.7),
+                                    world.some_death());
+            });
     }
 }
 
 void pauses(World& world) {
     for (uint64_t n = world.random().between(1, 4); n > 0; --n)
-        then(world, world.some_time(), [&] { return world.some_member(); },
-             [&](Process& process) { world.pause(process, world.random().magnitude(1'000'000, 40'000'000)); });
+        then(
+            world, world.some_time(), [&] { return world.some_member(); },
+            [&](Process& process) { world.pause(process, world.random().magnitude(1'000'000, 40'000'000)); });
 }
 
 void partition(World& world) {
@@ -116,35 +123,40 @@ void joins(World& world) { join_some(world, world.random().between(1, 4)); }
 
 void joiner_crashes(World& world) {
     const uint32_t node = world.nodes();
-    when_healthy(world, world.some_time(true), [&] { return world.leader(); }, [&world, node](Process&) {
-        Process* joiner = world.start(node);
-        if (!joiner) return;
-        world.coverage().hit("joiner told to crash");
-        if (world.random().chance(0.6)) {
-            world.crash_at_push(*joiner, world.random().between(1, 60), false, world.some_death());
-        } else {
-            then(world, after(world, 10'000, 10'000'000), [&world, node] { return world.alive(node); },
-                 [&world](Process& process) { world.crash(process, world.some_death()); });
-        }
-        if (world.random().chance(0.5))
-            world.at(after(world, 1'000'000, 10'000'000), [&world, node] { world.start(node); });
-    });
+    when_healthy(
+        world, world.some_time(true), [&] { return world.leader(); },
+        [&world, node](Process&) {
+            Process* joiner = world.start(node);
+            if (!joiner) return;
+            world.coverage().hit("joiner told to crash");
+            if (world.random().chance(0.6)) {
+                world.crash_at_push(*joiner, world.random().between(1, 60), false, world.some_death());
+            } else {
+                then(
+                    world, after(world, 10'000, 10'000'000), [&world, node] { return world.alive(node); },
+                    [&world](Process& process) { world.crash(process, world.some_death()); });
+            }
+            if (world.random().chance(0.5))
+                world.at(after(world, 1'000'000, 10'000'000), [&world, node] { world.start(node); });
+        });
 }
 
 void donor_crashes(World& world) {
-    when_healthy(world, world.some_time(true), [&] { return world.leader(); },
-                 [&world](Process&) { world.start(world.nodes()); });
+    when_healthy(
+        world, world.some_time(true), [&] { return world.leader(); },
+        [&world](Process&) { world.start(world.nodes()); });
     auto done = std::make_shared<bool>(false);
     world.on_transfer = [&world, done](Process& donor, NodeId joiner) {
         if (*done || raw(joiner) != world.nodes()) return;
         *done = true;
         const Life life = donor.life;
-        then(world, after(world, 1'000, 1'000'000),
-             [&world, life]() -> Process* {
-                 Process* process = world.alive(life.node);
-                 return process && process->life == life ? process : nullptr;
-             },
-             [&world](Process& process) { world.crash(process, world.some_death()); });
+        then(
+            world, after(world, 1'000, 1'000'000),
+            [&world, life]() -> Process* {
+                Process* process = world.alive(life.node);
+                return process && process->life == life ? process : nullptr;
+            },
+            [&world](Process& process) { world.crash(process, world.some_death()); });
     };
 }
 
@@ -153,9 +165,10 @@ void leaves(World& world) {
     const Instant together = world.some_time();
     const bool all_at_once = world.random().chance(0.3);
     for (uint64_t n = 0; n < count; ++n)
-        then(world, all_at_once ? together : world.some_time(),
-             [&] { return world.random().chance(0.4) ? world.leader() : world.some_member(); },
-             [&](Process& process) { world.leave(process); });
+        then(
+            world, all_at_once ? together : world.some_time(),
+            [&] { return world.random().chance(0.4) ? world.leader() : world.some_member(); },
+            [&](Process& process) { world.leave(process); });
 }
 
 // Nodes die one at a time, each only when the one before was replaced.
@@ -171,16 +184,16 @@ void comes_and_goes(World& world) {
             else
                 world.leave(victim);
         }
-        if (const auto self = weak.lock())
-            world.at(after(world, 1'000'000, 4'000'000), [self] { (*self)(); });
+        if (const auto self = weak.lock()) world.at(after(world, 1'000'000, 4'000'000), [self] { (*self)(); });
     };
     world.at(world.some_time(true), [beat] { (*beat)(); });
 }
 
 void chaos(World& world) {
     world.restarts = world.random().chance(0.7);
-    const std::vector<std::function<void(World&)>> faults{crash_one, crash_leader_in_change, pauses, partition,
-                                                          broken_connections, joins, joiner_crashes, leaves, cascade};
+    const std::vector<std::function<void(World&)>> faults{
+        crash_one, crash_leader_in_change, pauses, partition, broken_connections,
+        joins,     joiner_crashes,         leaves, cascade};
     for (uint64_t n = world.random().between(2, 5); n > 0; --n) faults[world.random().below(faults.size())](world);
 }
 

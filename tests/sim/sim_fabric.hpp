@@ -29,7 +29,7 @@ struct Item {
     std::vector<std::byte> values{};  // what arrives, unless it is read on delivery
     Status reason{};                  // of a loss
     std::vector<Item> together{};     // announcements to whoever connects: all at once, or a counter could be seen
-                                    // without the data pushed before it
+                                      // without the data pushed before it
     Instant due{};
 };
 
@@ -37,11 +37,11 @@ struct Item {
 struct Link {
     SimFabric* from = nullptr;
     SimFabric* to = nullptr;
-    uint64_t made = 0;       // the writer's pushes before this number are in the first announcement already
-    bool shared = false;     // one host: mirrors are the owner's pages
-    bool sending = true;     // the writer's end
-    bool reported = false;   // `up` was given to the reader
-    bool open = true;        // the reader's end: nothing becomes visible any more once closed
+    uint64_t made = 0;      // the writer's pushes before this number are in the first announcement already
+    bool shared = false;    // one host: mirrors are the owner's pages
+    bool sending = true;    // the writer's end
+    bool reported = false;  // `up` was given to the reader
+    bool open = true;       // the reader's end: nothing becomes visible any more once closed
     std::deque<Item> queue;
     Instant last_due{};
     Instant scheduled = kNever;  // when the network looks at the queue next

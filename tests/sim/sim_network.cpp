@@ -279,11 +279,13 @@ void Network::apply(Link& link, Item& item) {
         case Item::Kind::bytes: {
             const auto found = link.mirrors.find(item.region);
             if (found == link.mirrors.end()) return;  // forgotten
-            const std::byte* bytes = item.values.empty() ? item.source->bytes().data() + item.offset : item.values.data();
+            const std::byte* bytes =
+                item.values.empty() ? item.source->bytes().data() + item.offset : item.values.data();
             std::memcpy(found->second->bytes().data() + item.offset, bytes, item.size_bytes);
             return;
         }
-        case Item::Kind::wake: return;
+        case Item::Kind::wake:
+            return;
         case Item::Kind::lost: {
             const bool reported = link.reported;
             close_incoming(link);

@@ -23,10 +23,10 @@ struct Weather {
     uint64_t delay_max_ns = 20'000;
     double stall = 0.002;  // chance that a flush to one reader takes up to stall_max_ns
     uint64_t stall_max_ns = 2'000'000;
-    double tear = 0.2;         // words of a counter push arrive one by one, in any order
-    double scatter = 0.3;      // pushes of one flush arrive apart
-    double copy_early = 0.5;   // data is read when pushed rather than when delivered
-    double mid_step = 0.02;    // at a call into the fabric, something arrives ahead of its time
+    double tear = 0.2;        // words of a counter push arrive one by one, in any order
+    double scatter = 0.3;     // pushes of one flush arrive apart
+    double copy_early = 0.5;  // data is read when pushed rather than when delivered
+    double mid_step = 0.02;   // at a call into the fabric, something arrives ahead of its time
     uint64_t lost_min_ns = 1'000;
     uint64_t lost_max_ns = 3'000'000;  // from a death to its report
 };
@@ -84,9 +84,7 @@ private:
         Instant at;
         uint64_t number;  // of two at one time, the first scheduled comes first
         std::function<void()> act;
-        bool operator<(const Event& other) const {
-            return at != other.at ? at > other.at : number > other.number;
-        }
+        bool operator<(const Event& other) const { return at != other.at ? at > other.at : number > other.number; }
     };
     void at(Instant when, std::function<void()> act);
     void schedule(Link& link);

@@ -28,7 +28,8 @@ std::string replay(const std::string& scenario, uint64_t seed) {
 // If the core aborts or faults, say which run it was before dying of it.
 std::string running;
 void say_which_run(int signal_number) {
-    const std::string text = "\nthe core died of signal " + std::to_string(signal_number) + "; replay: " + running + "\n";
+    const std::string text =
+        "\nthe core died of signal " + std::to_string(signal_number) + "; replay: " + running + "\n";
     [[maybe_unused]] const auto written = write(2, text.data(), text.size());
     signal(signal_number, SIG_DFL);
     raise(signal_number);

@@ -41,7 +41,9 @@ World::World(uint64_t seed, const Scenario& scenario)
       start_(network_.now()),
       faults_end_(start_ + Duration{random_.between(8'000'000, 30'000'000)}),
       theme_(random_.below(6)),
-      hosts_(random_.chance(0.25) ? 1 : random_.chance(0.5) ? nodes_ + 8 : 2),
+      hosts_(random_.chance(0.25)  ? 1
+             : random_.chance(0.5) ? nodes_ + 8
+                                   : 2),
       traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
     network_.on_wake = [this](SimFabric& fabric) {
         for (const auto& process : processes_)
@@ -246,8 +248,8 @@ Process* World::start(uint32_t node) {
     options.retry_contact = kRetryContact;
     const Now clocks{now(), now().ns};
     process.group = std::make_unique<Group>(options, *process.fabric, clocks);
-    process.application = std::make_unique<Application>(life, *process.group, ledger_, coverage_, draw_manners(),
-                                                        random_.fork());
+    process.application =
+        std::make_unique<Application>(life, *process.group, ledger_, coverage_, draw_manners(), random_.fork());
     if (calming_) process.application->calm_down(now());
     process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
                                                              const State& state) {
@@ -370,7 +372,8 @@ void World::calm_down() {
     calming_ = true;
     for (const auto& process : processes_) {
         if (!process->alive) continue;
-        for (const auto& other : processes_) network_.block(NodeId{process->life.node}, NodeId{other->life.node}, false);
+        for (const auto& other : processes_)
+            network_.block(NodeId{process->life.node}, NodeId{other->life.node}, false);
         process->fabric->on_post = nullptr;
         process->paused_until = now();
         process->next_step = now();
@@ -432,11 +435,13 @@ void World::final_checks() {
         for (const auto& process : processes_)
             if (process->view == installed_.rbegin()->first) all_left = all_left && process->leaving;
         coverage_.hit(all_left ? "the whole group left" : "the group was lost");
-        if (scenario_.survives && !all_left) throw Violation("liveness: the group ended though it could go on\n" + describe());
+        if (scenario_.survives && !all_left)
+            throw Violation("liveness: the group ended though it could go on\n" + describe());
     }
     ledger_.check_chain();
     const auto left = members();
-    for (Process* process : left) ledger_.check_equal(left.front()->application->replica(), process->application->replica());
+    for (Process* process : left)
+        ledger_.check_equal(left.front()->application->replica(), process->application->replica());
 }
 
 std::string World::describe() const {

@@ -69,7 +69,7 @@ public:
     void pause(Process& process, uint64_t for_ns);
     void leave(Process& process);
     Death some_death();
-    Process* leader();                // lowest-ranked live member of the newest view
+    Process* leader();  // lowest-ranked live member of the newest view
     Process* some_member();
     std::vector<Process*> members();  // live, of the newest view, by rank
     Process* alive(uint32_t node);
@@ -88,9 +88,7 @@ private:
         Instant at;
         uint64_t number;
         std::function<void()> act;
-        bool operator<(const Action& other) const {
-            return at != other.at ? at > other.at : number > other.number;
-        }
+        bool operator<(const Action& other) const { return at != other.at ? at > other.at : number > other.number; }
     };
     void run_until(Instant end);
     void step(Process& process);
