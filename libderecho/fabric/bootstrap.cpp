@@ -293,6 +293,7 @@ void Bootstrap::handle(Handshake& shake, BootstrapKind kind, std::span<const std
     if (kind == BootstrapKind::hello && shake.stage == Stage::hello_due) return take_hello(shake, body);
     if (kind == BootstrapKind::refused) {
         const auto why = decode_refused(body);
+        if (why && why->code == DERECHO_INVALID) shake.theirs = options_.hello;  // only this very node answers so
         return fail(shake, why ? *why : failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
     }
     if (kind == BootstrapKind::already && shake.theirs) return yield(shake);

@@ -7,7 +7,10 @@
 namespace libderecho {
 
 Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail)
-    : options_(options), fabric_(fabric), mail_(mail) {
+    : options_(options),
+      fabric_(fabric),
+      mail_(mail),
+      is_first_contact_(options.contacts.empty() || options.contacts.front() == options.address) {
     for (const std::string& address : options.contacts) learn_contact(address);
 }
 
@@ -32,7 +35,7 @@ void Joining::step(Instant now) {
 
 // The first contact founds the group when it is sure to be alone: all others are either down or as groupless as itself.
 bool Joining::may_found() const {
-    if (options_.client || (!options_.contacts.empty() && options_.contacts.front() != options_.address)) return false;
+    if (options_.client || !is_first_contact_) return false;
     const bool others_groupless = std::ranges::all_of(peers_, [](const Peer& p) { return p.no_group; });
     const bool all_answered = std::ranges::all_of(contacts_, [&](const Contact& contact) {
         return contact.refused ||
@@ -67,6 +70,7 @@ void Joining::peer_event(const PeerEvent& event) {
             std::erase_if(peers_, [&](const Peer& p) { return p.node == event.peer; });
             return;
         case PeerEvent::Kind::refused:
+            if (event.peer == options_.self && event.status.code == DERECHO_INVALID) return own_address(event.address);
             if (contact != contacts_.end()) {
                 contact->refused = true;
                 contact->why = event.status.detail;
@@ -76,6 +80,12 @@ void Joining::peer_event(const PeerEvent& event) {
             }
             return;
     }
+}
+
+// A contact under another name than this node's own address, such as localhost, was this node after all.
+void Joining::own_address(const std::string& contact) {
+    is_first_contact_ |= contact == options_.contacts.front();
+    std::erase_if(contacts_, [&](const Contact& c) { return c.address == contact; });
 }
 
 void Joining::letter(const Mail::Letter& letter) {

@@ -43,6 +43,7 @@ private:
         std::string address;
         bool no_group = false;  // as it said itself
     };
+    void own_address(const std::string& contact);
     bool may_found() const;
     void found();
     void ask(NodeId node);
@@ -51,6 +52,7 @@ private:
     const GroupOptions& options_;
     Fabric& fabric_;
     Mail& mail_;
+    bool is_first_contact_;
     std::vector<Contact> contacts_;  // without this node's own address
     std::vector<Peer> peers_;
     std::optional<View> view_;
