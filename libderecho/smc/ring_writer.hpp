@@ -92,6 +92,7 @@ private:
         uint64_t tickets;
     };
     Base base() const;
+    void own_ahead(std::byte* ring, uint64_t end, uint64_t need) const;
     static Reserved unpack(uint64_t reserve, const Base& base);
     struct Extent {
         uint64_t begin;
