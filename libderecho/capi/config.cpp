@@ -1,6 +1,9 @@
 // derecho_config_*.
 #include "capi/config.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 #if defined(DERECHO_HAVE_TOML) && __has_include(<toml++/toml.h>)
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
@@ -44,6 +47,8 @@ bool as_text(const toml::node& node, std::string& text) {
 
 Status load(Options& options, const std::string& path) {
     toml::table file;
+    std::error_code unknown;
+    if (std::filesystem::is_directory(path, unknown)) return failure(DERECHO_INVALID, path + " is a directory");
     try {
         file = toml::parse_file(path);
     } catch (const toml::parse_error& error) {
@@ -55,6 +60,9 @@ Status load(Options& options, const std::string& path) {
     if (const auto nested = file["derecho"].as_table()) table = nested;
     for (const auto& [key, node] : *table) {
         std::string text;
+        if (node.is_table())
+            return failure(DERECHO_INVALID, place(path, node) + "unknown table [" + std::string(key.str()) +
+                                                "]; options stand at the top, or in [derecho]");
         if (!as_text(node, text))
             return failure(DERECHO_INVALID, place(path, node) + "option " + std::string(key.str()) +
                                                 " is not a string, a number, true, false or a list of strings");

@@ -30,13 +30,19 @@ void bury(GroupSlot& slot) {
 
 }  // namespace
 
-derecho_status Inside::bad_handle(const void* handle) {
-    return handle ? fail(DERECHO_BAD_HANDLE, "this is not a handle of this kind")
-                  : fail(DERECHO_INVALID, "the handle is NULL");
+HandleBits Inside::bits() const {
+    HandleBits bits;
+    from_handle(reinterpret_cast<const void*>(handle_), bits);
+    return bits;
 }
 
-derecho_status Inside::stale(const GroupSlot& slot) const {
-    if (bits_.generation > slot.generation.load(std::memory_order_acquire))
+// Why it is not the handle of something open.
+derecho_status Inside::refuse(HandleKind kind) const {
+    HandleBits bits;
+    if (handle_ == 0) return fail(DERECHO_INVALID, "the handle is NULL");
+    if (!from_handle(reinterpret_cast<const void*>(handle_), bits) || bits.kind != kind || bits.index >= kGroupsMax)
+        return fail(DERECHO_BAD_HANDLE, "this is not a handle of this kind");
+    if (bits.generation > group_slots[bits.index].generation.load(std::memory_order_acquire))
         return fail(DERECHO_BAD_HANDLE, "this was never a handle");
     return fail(DERECHO_CLOSED, "the group was closed");
 }
@@ -63,11 +69,11 @@ derecho_status close_group(const void* handle) {
     const std::lock_guard lock(slot.mutex);
     const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
     if (bits.generation > generation) return fail(DERECHO_BAD_HANDLE, "this was never a handle");
-    if (bits.generation != generation || !slot.open.load(std::memory_order_relaxed))
+    if (bits.generation != generation || slot.handle.load(std::memory_order_relaxed) == 0)
         return fail(DERECHO_CLOSED, "the group was closed already");
 
     Node& node = *slot.owner->node;
-    slot.open.store(nullptr, std::memory_order_seq_cst);
+    slot.handle.store(0, std::memory_order_seq_cst);
     next_generation(slot);
     Fences::heavy();
     for (long pause = 20'000; anybody_inside(&slot); pause = pause < 1'000'000 ? pause * 2 : pause) {

@@ -25,36 +25,33 @@ struct OpenGroup {
 };
 
 struct alignas(64) GroupSlot {
+    std::atomic<uint64_t> handle{0};  // of the group that is open here; 0: none is
+    OpenGroup* open = nullptr;        // valid with the handle, and for who is inside
     std::atomic<uint32_t> generation{1};
-    std::atomic<OpenGroup*> open{nullptr};  // null while free, or closed
-    std::mutex mutex;                       // of what follows
-    OpenGroup* owner = nullptr;             // lives on after closing while something of it is held
-    uint32_t leased_generation = 0;         // of the handle whose node lives on because something of it is still held
+    std::mutex mutex;  // of what follows
+    std::unique_ptr<OpenGroup> owner;
+    uint32_t leased_generation = 0;  // of the handle whose node lives on because something of it is still held
     bool in_use = false;
 };
 
 inline constexpr uint32_t kGroupsMax = 1024;
-// Never destroyed: when the process ends, reactors and other threads may still be inside.
-static_assert(std::is_trivially_destructible_v<GroupSlot>);
 extern std::array<GroupSlot, kGroupsMax> group_slots;
 
-// Inside a group, or a shard of it, for as long as this lives.
+// Inside a group, or a shard of it, for as long as this lives. On the path of every message: mark, kind, index and
+// generation are right if the handle, once it is made one of the group, equals the slot's.
 class Inside {
 public:
-    Inside(const void* handle, HandleKind kind) {
-        if (!from_handle(handle, bits_) || bits_.kind != kind || bits_.index >= kGroupsMax) [[unlikely]] {
-            status_ = bad_handle(handle);
-            return;
-        }
-        GroupSlot& slot = group_slots[bits_.index];
+    Inside(const void* handle, HandleKind kind) : handle_(reinterpret_cast<uint64_t>(handle)) {
+        GroupSlot& slot = group_slots[HandleBits::index_of(handle_) % kGroupsMax];
         record_ = &thread_record();
         record_->inside.store(&slot, std::memory_order_relaxed);
         Fences::light();
-        open_ = slot.open.load(std::memory_order_acquire);
-        if (slot.generation.load(std::memory_order_acquire) != bits_.generation || !open_) [[unlikely]] {
+        if (slot.handle.load(std::memory_order_acquire) != HandleBits::of_group(handle_, kind)) [[unlikely]] {
             leave();
-            status_ = stale(slot);
+            status_ = refuse(kind);
+            return;
         }
+        open_ = slot.open;
     }
     ~Inside() { leave(); }
     Inside(const Inside&) = delete;
@@ -64,18 +61,17 @@ public:
     derecho_status status() const { return status_; }
     OpenGroup* operator->() const { return open_; }
     Node& node() const { return *open_->node; }
-    ShardIndex shard() const { return ShardIndex{bits_.shard}; }
-    const HandleBits& bits() const { return bits_; }
+    ShardIndex shard() const { return ShardIndex{HandleBits::shard_of(handle_)}; }
+    HandleBits bits() const;
 
 private:
     void leave() {
         if (record_) record_->inside.store(nullptr, std::memory_order_release);
         record_ = nullptr;
     }
-    static derecho_status bad_handle(const void* handle);
-    derecho_status stale(const GroupSlot& slot) const;
+    derecho_status refuse(HandleKind kind) const;
 
-    HandleBits bits_;
+    const uint64_t handle_;
     ThreadRecord* record_ = nullptr;
     OpenGroup* open_ = nullptr;
     derecho_status status_ = DERECHO_OK;

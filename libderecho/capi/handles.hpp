@@ -24,6 +24,15 @@ struct HandleBits {
 
     static constexpr uint32_t kIndices = 1 << 15;
     static constexpr uint32_t kGenerations = 1 << 24;
+
+    // Of a handle as a number.
+    static constexpr uint32_t index_of(uint64_t handle) { return static_cast<uint32_t>(handle >> 24) & (kIndices - 1); }
+    static constexpr uint32_t shard_of(uint64_t handle) { return static_cast<uint32_t>(handle >> 39) & 0x1f; }
+    // The handle of the group that the handle of something of this kind belongs to. Anything, for other kinds.
+    static constexpr uint64_t of_group(uint64_t handle, HandleKind kind) {
+        const auto other = static_cast<uint64_t>(kind) - static_cast<uint64_t>(HandleKind::group);
+        return (handle & ~(0x1full << 39)) - (other << 44);
+    }
 };
 
 // mark 16 | kind 4 | shard 5 | index 15 | generation 24
@@ -38,8 +47,8 @@ inline void* to_handle(const HandleBits& bits) {
 inline bool from_handle(const void* handle, HandleBits& bits) {
     const auto value = reinterpret_cast<uint64_t>(handle);
     bits.kind = static_cast<HandleKind>(value >> 44 & 0xf);
-    bits.shard = static_cast<uint32_t>(value >> 39 & 0x1f);
-    bits.index = static_cast<uint32_t>(value >> 24) & (HandleBits::kIndices - 1);
+    bits.shard = HandleBits::shard_of(value);
+    bits.index = HandleBits::index_of(value);
     bits.generation = static_cast<uint32_t>(value) & (HandleBits::kGenerations - 1);
     return value >> 48 == 0x0dec && bits.generation != 0;
 }

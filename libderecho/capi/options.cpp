@@ -80,13 +80,14 @@ std::vector<std::string> split(std::string_view text, char separator) {
 
 Status check_address(std::string_view key, std::string_view value) {
     const size_t colon = value.rfind(':');
+    const int64_t lowest = key == "contacts" ? 1 : 0;  // 0 is any free port: one can listen there, but not call it
     int64_t port = -1;
     const bool good = colon != std::string_view::npos && colon > 0 && parse(value.substr(colon + 1), port) &&
-                      port >= 0 && port <= 65535 && value.size() < limits::address_bytes;
+                      port >= lowest && port <= 65535 && value.size() < limits::address_bytes;
     if (good) return {};
-    return failure(DERECHO_INVALID, quoted(key, value) +
-                                        "is not host:port with a port from 0 to 65535 and fewer than " +
-                                        std::to_string(limits::address_bytes) + " characters");
+    return failure(DERECHO_INVALID, quoted(key, value) + "is not host:port with a port from " + std::to_string(lowest) +
+                                        " to 65535 and fewer than " + std::to_string(limits::address_bytes) +
+                                        " characters");
 }
 
 Status check_integer(const Option& option, std::string_view value) {

@@ -36,7 +36,7 @@ ThreadRecord* new_record() {
 
 }  // namespace
 
-thread_local ThreadRecord* this_thread __attribute__((tls_model("initial-exec"))) = nullptr;
+constinit thread_local ThreadRecord* this_thread __attribute__((tls_model("initial-exec"))) = nullptr;
 
 ThreadRecord& register_thread() {
     static thread_local Returner returner;

@@ -16,8 +16,9 @@ struct alignas(64) ThreadRecord {
     ThreadRecord* next = nullptr;  // of all records there ever were; they are used again, never freed
 };
 
-// Initial-exec: no call to find it, in a shared library that may be loaded late.
-extern thread_local ThreadRecord* this_thread __attribute__((tls_model("initial-exec")));
+// Initial-exec and constinit: no call to find it, in a shared library that may be loaded late, nor to see whether it
+// was initialised.
+extern constinit thread_local ThreadRecord* this_thread __attribute__((tls_model("initial-exec")));
 
 ThreadRecord& register_thread();
 inline ThreadRecord& thread_record() { return this_thread ? *this_thread : register_thread(); }

@@ -148,6 +148,7 @@ private:
     std::optional<derecho_event> closed_;  // the group's last event: given after everything else
     bool over_ = false;                    // it was given
     std::list<EarlyReply> early_;
+    std::list<EarlyReply> spare_early_;  // to be used again: nothing is allocated once warm
     uint64_t early_bytes_ = 0;
     std::optional<Incoming> parked_;  // a letter that has to wait, and all after it
 

@@ -1,5 +1,6 @@
 // What the application takes: the group's ordered events, and what came by mail, as one stream.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -11,6 +12,8 @@ namespace {
 
 // Early replies beyond this wait in their rings.
 constexpr uint64_t kEarlyBytesMax = limits::outbox_bytes_max;
+constexpr size_t kSparesMax = 256;
+constexpr size_t kSpareBytesMax = 16 << 10;
 // A donor can be ahead of this node, but not by so much.
 constexpr uint64_t kViewsAheadMax = 64;
 
@@ -355,7 +358,15 @@ Rpc::Verdict Rpc::keep_early(const Incoming& letter, const ReplyHeader& header) 
         if (early.call == header.call && early.node == letter.from) return Verdict::drop;
     const auto data = letter.bytes.subspan(sizeof header);
     early_bytes_ += data.size();
-    early_.push_back({header.call, letter.from, header.status, {data.begin(), data.end()}, false, false, {}});
+    if (spare_early_.empty()) spare_early_.emplace_back();
+    EarlyReply& early = spare_early_.front();
+    early.call = header.call;
+    early.node = letter.from;
+    early.status = header.status;
+    early.data.assign(data.begin(), data.end());
+    early.ready = early.given = false;
+    early.point = {};
+    early_.splice(early_.end(), spare_early_, spare_early_.begin());
     return Verdict::drop;
 }
 
@@ -363,7 +374,14 @@ void Rpc::give_early(Out& out) {
     for (auto it = early_.begin(); it != early_.end();) {
         if (it->given && it->point.leases_held == 0) {
             early_bytes_ -= it->data.size();
-            it = early_.erase(it);
+            const bool keep = it->data.capacity() <= kSpareBytesMax && spare_early_.size() < kSparesMax;
+            const auto next = std::next(it);
+            if (keep) {
+                spare_early_.splice(spare_early_.end(), early_, it);
+            } else {
+                early_.erase(it);
+            }
+            it = next;
             continue;
         }
         Call* call = it->ready && !it->given ? calls_.find(it->call) : nullptr;
