@@ -19,11 +19,12 @@ struct MailColumns {
     static constexpr size_t ring = 4096;
 };
 
+// Small numbers that differ by one, as incarnations and channels may, must not meet: no xor of the two before mixing.
 uint64_t mix(uint64_t a, uint64_t b) {
-    uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15ull)) * 0xbf58476d1ce4e5b9ull;
-    x ^= x >> 29;
-    x *= 0x94d049bb133111ebull;
-    return x ^ (x >> 32);
+    uint64_t x = a * 0x9e3779b97f4a7c15ull + b + 0x632be59bd9b4e019ull;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
 }
 
 // Both ends can tell the name of a region from who they are in these lives. View regions have the top bit clear.
