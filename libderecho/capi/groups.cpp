@@ -54,8 +54,9 @@ void* add_group(std::unique_ptr<OpenGroup> group) {
         if (slot.in_use) continue;
         slot.in_use = true;
         slot.owner = group.release();
-        slot.open.store(slot.owner, std::memory_order_release);
-        return to_handle({HandleKind::group, 0, index, slot.generation.load(std::memory_order_relaxed)});
+        void* handle = to_handle({HandleKind::group, 0, index, slot.generation.load(std::memory_order_relaxed)});
+        slot.handle.store(reinterpret_cast<uint64_t>(handle), std::memory_order_release);
+        return handle;
     }
     return nullptr;
 }

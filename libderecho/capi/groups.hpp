@@ -26,15 +26,16 @@ struct OpenGroup {
 
 struct alignas(64) GroupSlot {
     std::atomic<uint64_t> handle{0};  // of the group that is open here; 0: none is
-    OpenGroup* open = nullptr;        // valid with the handle, and for who is inside
     std::atomic<uint32_t> generation{1};
-    std::mutex mutex;  // of what follows
-    std::unique_ptr<OpenGroup> owner;
+    std::mutex mutex;                // of what follows
+    OpenGroup* owner = nullptr;      // for who is inside; lives on after closing while something of it is held
     uint32_t leased_generation = 0;  // of the handle whose node lives on because something of it is still held
     bool in_use = false;
 };
 
 inline constexpr uint32_t kGroupsMax = 1024;
+// Never destroyed: when the process ends, reactors and other threads may still be inside.
+static_assert(std::is_trivially_destructible_v<GroupSlot>);
 extern std::array<GroupSlot, kGroupsMax> group_slots;
 
 // Inside a group, or a shard of it, for as long as this lives. On the path of every message: mark, kind, index and
@@ -51,7 +52,7 @@ public:
             status_ = refuse(kind);
             return;
         }
-        open_ = slot.open;
+        open_ = slot.owner;
     }
     ~Inside() { leave(); }
     Inside(const Inside&) = delete;
