@@ -4,22 +4,27 @@
 
 namespace libderecho::sim {
 
-Application::Application(Life self, Group& group, Ledger& ledger, Coverage& coverage, Manners manners, Random random)
+Application::Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Coverage& coverage, Manners manners,
+                         Random random)
     : self_(self),
       group_(group),
+      rpc_(rpc),
       ledger_(ledger),
       coverage_(coverage),
       manners_(manners),
       random_(random),
       replica_(ledger.joining(self)),
-      bytes_sent_in_view_(group.options().services.size()) {}
+      bytes_sent_in_view_(group.options().services.size()) {
+    if (rpc) caller_ = std::make_unique<Caller>(self, *rpc, coverage, manners.calls, random_.fork());
+}
 
 Instant Application::next_wish() const {
     Instant next = kNever;
     if (!calm_ && manners_.send_pause_ns != 0 && group_.phase() == Group::Phase::member) next = next_send_;
     for (const OpenClaim& claim : claims_) next = std::min(next, claim.until);
     for (const Lease& lease : leases_) next = std::min(next, lease.until);
-    if (group_.has_events()) next = std::min(next, awake_at_);
+    if (has_events()) next = std::min(next, awake_at_);
+    if (caller_) next = std::min(next, caller_->next_wish());
     return next;
 }
 
@@ -27,6 +32,7 @@ bool Application::act(Instant now) {
     bool acted = finish_claims(now);
     acted |= take(now);
     acted |= release(now);
+    if (caller_) acted |= caller_->act(now, replica_);
     if (!calm_ && manners_.send_pause_ns != 0 && group_.phase() == Group::Phase::member && now >= next_send_) {
         send_burst(now);
         acted = true;
@@ -40,12 +46,22 @@ void Application::calm_down(Instant now) {
     manners_.sleepy = manners_.hold_lease = 0;
     for (OpenClaim& claim : claims_) claim.until = now;
     for (Lease& lease : leases_) lease.until = now;
+    if (caller_) caller_->calm_down(now);
+}
+
+const char* Application::busy() const {
+    if (!calm_) return "it was not told to be calm";
+    if (!claims_.empty()) return "a claim could not be finished";
+    if (!leases_.empty()) return "a lease is held";
+    if (has_events()) return "events are there to be taken";
+    return caller_ ? caller_->busy() : nullptr;
 }
 
 void Application::drop() {
     for (const OpenClaim& claim : claims_) ledger_.aborted(self_, claim.shard, claim.number);
     claims_.clear();
     leases_.clear();
+    if (caller_) caller_->drop();
 }
 
 // ------------------------------------------------------------------------------------------------- sending
@@ -69,10 +85,18 @@ void Application::send_burst(Instant now) {
 // False if there was no room, or the view is changing.
 bool Application::send_one(Instant now) {
     const auto shard = static_cast<uint32_t>(random_.below(group_.options().services.size()));
-    const uint64_t size = draw_size();
+    uint64_t size = draw_size();
     OpenClaim open;
     open.shard = shard;
-    const derecho_status status = group_.claim(ShardIndex{shard}, size, open.claim);
+    open.through_rpc = rpc_ && random_.chance(0.5);
+    derecho_status status = DERECHO_OK;
+    if (open.through_rpc) {
+        size = std::min(size, group_.options().message_max_bytes - kLetterHeaderBytes);
+        open.flags = caller_->draw_flags();
+        status = rpc_->claim_call(ShardIndex{shard}, 5, open.flags, size, open.claim, open.call);
+    } else {
+        status = group_.claim(ShardIndex{shard}, size, open.claim);
+    }
     if (status == DERECHO_AGAIN) coverage_.hit("ring was full");
     if (status == DERECHO_WEDGED) coverage_.hit("claim refused while the view changed");
     if (status != DERECHO_OK) return false;
@@ -88,31 +112,60 @@ bool Application::send_one(Instant now) {
     return true;
 }
 
+void Application::abort_claim(OpenClaim& open) {
+    ledger_.aborted(self_, open.shard, open.number);
+    if (!open.through_rpc) return group_.abort(ShardIndex{open.shard}, open.claim);
+    rpc_->abort_call(ShardIndex{open.shard}, open.claim, open.flags, open.call, true);
+    caller_->gave_up(open.call);
+}
+
+derecho_status Application::commit_claim(OpenClaim& open, Ledger::Content& content) {
+    const uint64_t header = open.through_rpc ? kLetterHeaderBytes : 0;
+    const uint64_t room = open.claim.size_bytes - header;
+    content.size = random_.chance(0.2) ? random_.below(room + 1) : room;
+    Ledger::fill(Ledger::seed_of(self_, open.shard, open.number), open.claim.payload + header, content.size);
+    derecho_status status = DERECHO_OK;
+    if (open.through_rpc) {
+        content.kind = FrameKind::call;
+        content.flags = open.flags ? DERECHO_FLAG_REPLY : 0;
+        status = rpc_->commit_call(ShardIndex{open.shard}, open.claim, content.size);
+    } else {
+        content.kind = !rpc_ && random_.chance(0.3) ? FrameKind::call : FrameKind::message;
+        content.flags = !rpc_ && random_.chance(0.2) ? DERECHO_FLAG_REPLY : 0;
+        const auto flags = static_cast<uint8_t>(content.flags);
+        status = group_.commit(ShardIndex{open.shard}, open.claim, content.kind, flags, content.size);
+    }
+    content.id = open.through_rpc ? open.call : open.claim.ticket;
+    return status;
+}
+
 // Commit or abort. False if it has to be tried again.
 bool Application::finish_claim(OpenClaim& open) {
     const bool late = group_.view() && raw(group_.view()->id) != open.view;
     if (late) coverage_.hit("claim was open across a view change");
     if (random_.chance(manners_.abort)) {
-        ledger_.aborted(self_, open.shard, open.number);
-        group_.abort(ShardIndex{open.shard}, open.claim);
+        abort_claim(open);
         coverage_.hit(late ? "claim of an earlier view aborted" : "claim aborted");
         return true;
     }
-    const uint64_t used = random_.chance(0.2) ? random_.below(open.claim.size_bytes + 1) : open.claim.size_bytes;
-    const auto kind = random_.chance(0.3) ? FrameKind::call : FrameKind::message;
-    const auto flags = static_cast<uint8_t>(random_.chance(0.2) ? DERECHO_FLAG_REPLY : 0);
-    Ledger::fill(self_, open.shard, open.number, open.claim.payload, used);
     const uint64_t ticket = open.claim.ticket;
-    const derecho_status status = group_.commit(ShardIndex{open.shard}, open.claim, kind, flags, used);
+    Ledger::Content content;
+    const derecho_status status = commit_claim(open, content);
     if (status == DERECHO_AGAIN) {
         coverage_.hit("commit had to wait for room in the next view");
         return false;
     }
-    if (status == DERECHO_OK && !late && open.claim.ticket != ticket) coverage_.hit("open claim was set aside");
-    if (status == DERECHO_OK)
-        ledger_.committed(self_, open.shard, open.number, open.claim.ticket, kind, flags, used);
-    else
-        ledger_.aborted(self_, open.shard, open.number);
+    if (status == DERECHO_OK) {
+        if (!late && open.claim.ticket != ticket) coverage_.hit("open claim was set aside");
+        ledger_.committed(self_, open.shard, open.number, open.claim.ticket, content);
+        if (open.through_rpc && open.flags) caller_->called(open.call);
+        return true;
+    }
+    ledger_.aborted(self_, open.shard, open.number);
+    if (open.through_rpc) {
+        rpc_->abort_call(ShardIndex{open.shard}, open.claim, open.flags, open.call, false);
+        caller_->gave_up(open.call);
+    }
     return true;
 }
 
@@ -143,10 +196,11 @@ bool Application::take(Instant now) {
     }
     events_.resize(random_.between(1, manners_.batch_max));
     batch_.marks.clear();
-    const size_t count = group_.take(events_, batch_);
     Lease lease;
-    for (size_t n = 0; n < count; ++n) handle(events_[n], lease);
-    lease.id = group_.leases().open(batch_);
+    if (caller_ && group_.phase() == Group::Phase::ended) caller_->group_ended();
+    const size_t count = rpc_ ? rpc_->take(events_, lease.id) : group_.take(events_, batch_);
+    for (size_t n = 0; n < count; ++n) handle(events_[n], lease, now);
+    if (!rpc_) lease.id = group_.leases().open(batch_);
     if (lease.id == 0) {
         if (!lease.messages.empty() && lease.messages.front().size != 0)
             throw Violation("data comes with a lease: node " + self_.name());
@@ -158,44 +212,65 @@ bool Application::take(Instant now) {
     return true;
 }
 
-void Application::handle(const derecho_event& event, Lease& lease) {
+void Application::handle(const derecho_event& event, Lease& lease, Instant now) {
     switch (event.kind) {
         case DERECHO_EVENT_VIEW: {
             const View* view = group_.taken_view();
             if (!view || raw(view->id) != event.id)
                 throw Violation("taken_view() is the view of the events: node " + self_.name());
             std::fill(bytes_sent_in_view_.begin(), bytes_sent_in_view_.end(), 0);
-            ledger_.view(replica_, *view);
-            if (on_view) on_view(*view);
-            return;
+            return ledger_.view(replica_, *view);
         }
         case DERECHO_EVENT_STATE_REQUEST:
             if (!replica_.has_state[event.shard])
                 throw Violation("only who has the state is asked for it: node " + self_.name());
-            if (on_state_request)
-                on_state_request(NodeId{event.node}, event.shard, ViewId{event.id}, replica_.states[event.shard]);
-            return;
-        case DERECHO_EVENT_MESSAGE:
-        case DERECHO_EVENT_CALL: {
-            const uint64_t number = ledger_.delivered(replica_, event);
-            for (const Member& member : replica_.view.members)
-                if (raw(member.node) == event.node)
-                    lease.messages.push_back(
-                        {event.shard, {event.node, member.incarnation}, number, event.data, event.size_bytes});
+            if (caller_) caller_->on_state_request(event, replica_.states[event.shard], now);
+            return on_state_request(NodeId{event.node}, event.shard, ViewId{event.id}, replica_.states[event.shard]);
+        case DERECHO_EVENT_STATE: {
+            State state;
+            if (caller_->on_state(event, state)) take_state(event.shard, state);
             return;
         }
+        case DERECHO_EVENT_MESSAGE:
+            return handle_message(event, lease);
+        case DERECHO_EVENT_CALL:
+            handle_message(event, lease);
+            if (caller_) caller_->on_call(event, replica_, now);
+            return;
+        case DERECHO_EVENT_ORDERED:
+            return caller_->on_ordered(event);
+        case DERECHO_EVENT_REPLY:
+            return caller_->on_reply(event, replica_);
+        case DERECHO_EVENT_QUERY:
+            return caller_->on_query(event, now);
         case DERECHO_EVENT_CLOSED:
             end_status_ = event.status;
-            ledger_.closed(replica_, event.status);
-            return;
+            if (caller_) caller_->on_closed();
+            return ledger_.closed(replica_, event.status);
         default:
             throw Violation("node " + self_.name() + " was given an event of kind " + std::to_string(event.kind));
     }
 }
 
+void Application::handle_message(const derecho_event& event, Lease& lease) {
+    const uint64_t number = ledger_.delivered(replica_, event);
+    for (const Member& member : replica_.view.members) {
+        if (raw(member.node) != event.node) continue;
+        const Life sender{event.node, member.incarnation};
+        const uint64_t seed = Ledger::seed_of(sender, event.shard, number);
+        lease.messages.push_back({seed, event.data, event.size_bytes, sender, number});
+    }
+}
+
+void Application::take_state(uint32_t shard, const State& state) {
+    if (replica_.has_state[shard]) throw Violation("a state is wanted once: node " + self_.name());
+    if (replica_.states[shard].messages > 0) coverage_.hit("the state was given again");
+    ledger_.state_received(replica_, shard, state);
+}
+
 void Application::verify(const Lease& lease, const char* when) const {
     for (const Held& held : lease.messages)
-        if (!Ledger::filled(held.sender, held.shard, held.number, held.data, held.size))
+        if (!Ledger::filled(held.seed, held.data, held.size))
             throw Violation(std::string("data stays intact until released: node ") + self_.name() + ", number " +
                             std::to_string(held.number) + " of node " + held.sender.name() + " changed " + when);
 }
@@ -224,9 +299,7 @@ bool Application::state_arrived(uint32_t shard, ViewId request, NodeId donor, co
         coverage_.hit("a stale state arrived");
         return true;
     }
-    if (replica_.has_state[shard]) throw Violation("a state is wanted once: node " + self_.name());
-    if (replica_.states[shard].messages > 0) coverage_.hit("the state was given again");
-    ledger_.state_received(replica_, shard, state);
+    take_state(shard, state);
     group_.state_complete(ShardIndex{shard});
     return true;
 }

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "group/group.hpp"
+#include "rpc/rpc.hpp"
+#include "sim/caller.hpp"
 #include "sim/coverage.hpp"
 #include "sim/ledger.hpp"
 #include "sim/random.hpp"
@@ -28,11 +31,13 @@ struct Manners {
     uint64_t sleep_ns = 1'000'000;
     double hold_lease = 0.2;
     uint64_t hold_lease_ns = 300'000;
+    CallManners calls;
 };
 
 class Application {
 public:
-    Application(Life self, Group& group, Ledger& ledger, Coverage& coverage, Manners manners, Random random);
+    // Without `rpc` it uses the group alone, and the world carries states.
+    Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Coverage& coverage, Manners manners, Random random);
 
     // Do something or nothing. True if the group should be stepped again soon.
     bool act(Instant now);
@@ -40,7 +45,8 @@ public:
     Instant next_wish() const;
     // No more sending; finish what is open, as soon as possible.
     void calm_down(Instant now);
-    bool calm() const { return calm_ && claims_.empty() && leases_.empty(); }
+    // Why not, if it has still something to do.
+    const char* busy() const;
     // The process is gone: nothing of its is given back any more.
     void drop();
 
@@ -51,7 +57,6 @@ public:
 
     // A joiner needs a state; given the snapshot at this very event.
     std::function<void(NodeId joiner, uint32_t shard, ViewId request, const State& state)> on_state_request;
-    std::function<void(const View& view)> on_view;
 
 private:
     struct OpenClaim {
@@ -60,13 +65,16 @@ private:
         uint64_t number = 0;
         Instant until;
         uint64_t view = 0;  // in which it was made
+        bool through_rpc = false;
+        uint32_t flags = 0;  // of a call
+        uint64_t call = 0;
     };
     struct Held {
-        uint32_t shard;
-        Life sender;
-        uint64_t number;
+        uint64_t seed;
         const void* data;
         uint64_t size;
+        Life sender;
+        uint64_t number;
     };
     struct Lease {
         uint64_t id = 0;
@@ -78,14 +86,21 @@ private:
     bool send_one(Instant now);
     uint64_t draw_size();
     bool finish_claim(OpenClaim& claim);
+    void abort_claim(OpenClaim& claim);
+    derecho_status commit_claim(OpenClaim& claim, Ledger::Content& content);
     bool finish_claims(Instant now);
     bool take(Instant now);
-    void handle(const derecho_event& event, Lease& lease);
+    void handle(const derecho_event& event, Lease& lease, Instant now);
+    void take_state(uint32_t shard, const State& state);
+    void handle_message(const derecho_event& event, Lease& lease);
+    bool has_events() const { return rpc_ ? rpc_->has_events() : group_.has_events(); }
     bool release(Instant now);
     void verify(const Lease& lease, const char* when) const;
 
     const Life self_;
     Group& group_;
+    Rpc* rpc_;
+    std::unique_ptr<Caller> caller_;  // with rpc
     Ledger& ledger_;
     Coverage& coverage_;
     Manners manners_;

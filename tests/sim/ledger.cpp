@@ -10,10 +10,6 @@ namespace {
 
 uint64_t mix(uint64_t a, uint64_t b) { return Random(a ^ (b * 0x9e3779b97f4a7c15ull + 0x632be59bd9b4e019ull)).next(); }
 
-uint64_t seed_of(const Life& sender, uint32_t shard, uint64_t number) {
-    return mix(mix(sender.node, sender.incarnation), mix(shard, number));
-}
-
 uint64_t word(uint64_t seed, uint64_t index) { return (seed + index) * 0xd6e8feb86659fd93ull ^ seed >> 17; }
 
 std::string text(uint64_t n) { return std::to_string(n); }
@@ -29,6 +25,10 @@ std::string members(const View& view) {
 
 // ------------------------------------------------------------------------------------------------- senders
 
+uint64_t Ledger::seed_of(const Life& sender, uint32_t shard, uint64_t number) {
+    return mix(mix(sender.node, sender.incarnation), mix(shard, number));
+}
+
 uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket) {
     Sent& sent = sent_[{sender, shard}];
     if (!sent.in_order.empty() && ticket <= sent.in_order.back().ticket)
@@ -36,28 +36,25 @@ uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket) {
                         text(sent.in_order.back().ticket));
     const uint64_t number = sent.place_of.size();
     sent.place_of.push_back(sent.in_order.size());
-    sent.in_order.push_back({.number = number, .ticket = ticket, .kind = {}});
+    sent.in_order.push_back(Message{number, ticket, Fate::open, {}});
     return number;
 }
 
-void Ledger::committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, FrameKind kind,
-                       uint8_t flags, uint64_t size) {
+void Ledger::committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, const Content& content) {
     Sent& sent = sent_[{sender, shard}];
     if (sent.in_order[sent.place_of[number]].ticket != ticket) {
         sent.in_order[sent.place_of[number]].fate = Fate::aborted;
         if (ticket <= sent.in_order.back().ticket)
             throw Violation("tickets grow: node " + sender.name() + " committed with ticket " + text(ticket));
         sent.place_of[number] = sent.in_order.size();
-        sent.in_order.push_back({.number = number, .ticket = ticket, .kind = {}});
+        sent.in_order.push_back(Message{number, ticket, Fate::open, {}});
     }
     Message& message = sent.in_order[sent.place_of[number]];
     if (sent.place_of[number] < sent.reached)
         throw Violation("a claim that lost its turn gets a later ticket: number " + text(number) + " of node " +
                         sender.name() + " was committed with ticket " + text(ticket));
     message.fate = Fate::committed;
-    message.kind = kind;
-    message.flags = flags;
-    message.size = size;
+    message.content = content;
 }
 
 void Ledger::aborted(const Life& sender, uint32_t shard, uint64_t number) {
@@ -65,16 +62,14 @@ void Ledger::aborted(const Life& sender, uint32_t shard, uint64_t number) {
     sent.in_order[sent.place_of[number]].fate = Fate::aborted;
 }
 
-void Ledger::fill(const Life& sender, uint32_t shard, uint64_t number, std::byte* to, uint64_t size) {
-    const uint64_t seed = seed_of(sender, shard, number);
+void Ledger::fill(uint64_t seed, std::byte* to, uint64_t size) {
     for (uint64_t at = 0; at < size; at += 8) {
         const uint64_t value = word(seed, at);
         std::memcpy(to + at, &value, std::min<uint64_t>(8, size - at));
     }
 }
 
-bool Ledger::filled(const Life& sender, uint32_t shard, uint64_t number, const void* at, uint64_t size) {
-    const uint64_t seed = seed_of(sender, shard, number);
+bool Ledger::filled(uint64_t seed, const void* at, uint64_t size) {
     const auto* bytes = static_cast<const std::byte*>(at);
     for (uint64_t n = 0; n < size; n += 8) {
         const uint64_t value = word(seed, n);
@@ -194,18 +189,20 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
     const Message& message = next_of(at, sender, shard, place_sent);
     const uint64_t number = message.number;
     const std::string what = where(at, shard) + ", number " + text(number) + " of node " + sender.name();
-    if (message.size != event.size_bytes || !filled(sender, shard, number, event.data, event.size_bytes))
+    if (message.content.size != event.size_bytes ||
+        !filled(seed_of(sender, shard, number), event.data, event.size_bytes))
         throw Violation("no gaps, no duplicates, nothing corrupted, in the order sent: " + what + " has " +
-                        text(event.size_bytes) + " bytes, sent were " + text(message.size));
+                        text(event.size_bytes) + " bytes, sent were " + text(message.content.size));
     const uint32_t kind =
-        message.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+        message.content.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
     if (event.kind != kind) throw Violation("a message keeps its kind: " + what);
     const bool own = sender == at.self;
     if (own != ((event.flags & DERECHO_FLAG_OWN) != 0)) throw Violation("own messages are marked: " + what);
-    if ((event.flags & ~DERECHO_FLAG_OWN) != message.flags) throw Violation("a message keeps its flags: " + what);
-    if (own && event.id != message.ticket)
-        throw Violation("own messages bear their ticket: " + what + " bears " + text(event.id) + ", not " +
-                        text(message.ticket));
+    if ((event.flags & ~DERECHO_FLAG_OWN) != message.content.flags)
+        throw Violation("a message keeps its flags: " + what);
+    if (own && event.id != message.content.id)
+        throw Violation("own messages bear the id they were given: " + what + " bears " + text(event.id) + ", not " +
+                        text(message.content.id));
     if (event.version <= at.last_version[shard]) throw Violation("versions grow: " + what);
     if (event.version >> limits::sequence_bits != raw(at.view.id))
         throw Violation("versions begin with their view: " + what);

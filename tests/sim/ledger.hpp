@@ -46,12 +46,18 @@ public:
     uint64_t claimed(const Life& sender, uint32_t shard, uint64_t ticket);
     // It was committed. Tickets give the order in which a sender's messages arrive; a claim that was open for long may
     // have lost its turn and got a later one.
-    void committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, FrameKind kind, uint8_t flags,
-                   uint64_t size);
+    struct Content {
+        FrameKind kind{};
+        uint32_t flags = 0;  // of its events
+        uint64_t size = 0;
+        uint64_t id = 0;  // of its event at the sender
+    };
+    void committed(const Life& sender, uint32_t shard, uint64_t number, uint64_t ticket, const Content& content);
     void aborted(const Life& sender, uint32_t shard, uint64_t number);
     // The bytes of a message follow from who sent it.
-    static void fill(const Life& sender, uint32_t shard, uint64_t number, std::byte* to, uint64_t size);
-    static bool filled(const Life& sender, uint32_t shard, uint64_t number, const void* at, uint64_t size);
+    static uint64_t seed_of(const Life& sender, uint32_t shard, uint64_t number);
+    static void fill(uint64_t seed, std::byte* to, uint64_t size);
+    static bool filled(uint64_t seed, const void* at, uint64_t size);
 
     // ---- receivers
     // What one application knows.
@@ -90,9 +96,7 @@ private:
         uint64_t number = 0;
         uint64_t ticket = 0;
         Fate fate = Fate::open;
-        FrameKind kind{};
-        uint8_t flags = 0;
-        uint64_t size = 0;
+        Content content;
     };
     struct Entry {
         Life sender;

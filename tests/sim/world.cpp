@@ -8,6 +8,7 @@ namespace libderecho::sim {
 namespace {
 
 constexpr uint64_t kRingBytes = limits::ring_bytes_min;
+constexpr uint64_t kMailBytes = 16 << 10;
 constexpr Duration kHeartbeat = microseconds(500);
 constexpr Duration kSuspectAfter = milliseconds(6);
 constexpr Duration kRetryContact = microseconds(400);
@@ -44,6 +45,7 @@ World::World(uint64_t seed, const Scenario& scenario)
       hosts_(random_.chance(0.25)  ? 1
              : random_.chance(0.5) ? nodes_ + 8
                                    : 2),
+      with_rpc_(random_.chance(0.5)),
       traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
     network_.on_wake = [this](SimFabric& fabric) {
         for (const auto& process : processes_)
@@ -110,7 +112,7 @@ void World::step(Process& process) {
         return;
     }
     const Now clocks{now(), static_cast<uint64_t>(static_cast<int64_t>(now().ns) + process.clock_skew_ns)};
-    const bool moved = process.group->step(clocks);
+    const bool moved = process.rpc ? process.rpc->step(clocks) : process.group->step(clocks);
     if (!process.fabric->alive()) return bury(process, "crashed in the middle of a step");
     const bool acted = process.application->act(now());
     if (!process.fabric->alive()) return bury(process, "crashed while its application acted");
@@ -172,6 +174,7 @@ void World::bury(Process& process, const char* how) {
     if (process.group->stats().null_messages > 0) coverage_.hit("rounds were skipped");
     process.alive = false;
     process.application->drop();
+    process.rpc.reset();
     process.group.reset();
     if (restarts && !calming_) maybe_restart(process.life.node);
 }
@@ -195,6 +198,9 @@ Manners World::draw_manners() {
     manners.burst_max = static_cast<uint32_t>(random_.magnitude(1, 32));
     manners.batch_max = static_cast<uint32_t>(random_.magnitude(1, 128));
     if (random_.chance(0.2)) manners.send_pause_ns = 0;
+    manners.calls.removed_is_wrong = !scenario_.plan;
+    if (random_.chance(0.3)) manners.calls.query_pause_ns = random_.chance(0.5) ? 0 : 20'000;
+    if (theme_ == 1) manners.calls.reply_bytes_max = 4'000;
     if (theme_ == 1) {  // large messages: rings wrap
         manners.size_max = 8'000;
         manners.huge = 0.03;
@@ -248,8 +254,9 @@ Process* World::start(uint32_t node) {
     options.retry_contact = kRetryContact;
     const Now clocks{now(), now().ns};
     process.group = std::make_unique<Group>(options, *process.fabric, clocks);
-    process.application =
-        std::make_unique<Application>(life, *process.group, ledger_, coverage_, draw_manners(), random_.fork());
+    if (with_rpc_) process.rpc = std::make_unique<Rpc>(*process.group, kMailBytes);
+    process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, coverage_,
+                                                        draw_manners(), random_.fork());
     if (calming_) process.application->calm_down(now());
     process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
                                                              const State& state) {
@@ -340,6 +347,7 @@ void World::send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId req
     trace("node " + donor.life.name() + " sends its state of shard " + std::to_string(shard) + " to node " +
           std::to_string(raw(joiner)));
     if (on_transfer) on_transfer(donor, joiner);
+    if (with_rpc_) return;
     auto copy = std::make_shared<State>(state);
     at(now() + Duration{random_.magnitude(5'000, 3'000'000)},
        [this, from = donor.life, joiner, shard, request, copy] { state_arrives(from, joiner, shard, request, copy); });
@@ -406,7 +414,7 @@ std::optional<std::string> World::unsettled() {
         if (process->group->phase() == Group::Phase::ended) return who + " ended, but its application was not told";
         if (process->group->phase() == Group::Phase::joining && !knows_a_member()) continue;
         if (!process->member()) return who + " has not joined: " + process->group->end().detail;
-        if (process->group->has_events() || !process->application->calm()) return who + " has not done all its work";
+        if (const char* busy = process->application->busy()) return who + " has not done all its work: " + busy;
         left.push_back(process.get());
     }
     if (lost || installed_.empty()) return std::nullopt;

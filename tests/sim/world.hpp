@@ -33,6 +33,7 @@ struct Process {
     Life life;
     SimFabric* fabric = nullptr;
     std::unique_ptr<Group> group;
+    std::unique_ptr<Rpc> rpc;  // in half of the runs
     std::unique_ptr<Application> application;
     Instant next_step{};
     Instant paused_until{};
@@ -121,6 +122,7 @@ private:
     Instant faults_end_;
     uint64_t theme_;
     uint32_t hosts_;
+    bool with_rpc_;
     bool calming_ = false;
     uint64_t actions_made_ = 0;
     std::priority_queue<Action> actions_;
