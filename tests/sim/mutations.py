@@ -3,9 +3,9 @@
 
     tests/sim/mutations.py [--seeds N] [NAME...]
 
-Works in a temporary directory; the checkout is left alone. Each mutation replaces one piece of text of the core; a piece
-that is not found any more is an error, so that the list stays true. Prints one line a mutation: the scenario and seed
-that caught it and the promise that was broken, or SURVIVED. The table of README.md is this output.
+Works in a temporary directory; the checkout is left alone. Each mutation (mutations.txt) replaces one piece of text of
+the core; a piece that is not found any more is an error, so that the list stays true. Prints one line a mutation: the
+scenario and seed that caught it and the promise that was broken, or SURVIVED. The table of README.md is this output.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+COMPILER = (["ccache"] if shutil.which("ccache") else []) + [os.environ.get("CXX", "g++")]
 FLAGS = ["-std=c++20", "-O1", "-w", "-Ilibderecho", "-Iinclude", "-Itests"]
 
 
@@ -32,72 +33,14 @@ class Mutation:
     after: str
 
 
-SHARD = "libderecho/group/shard_epoch.cpp"
-EPOCH = "libderecho/group/epoch.cpp"
-CHANGE = "libderecho/view/view_change.cpp"
-GROUP = "libderecho/group/group.cpp"
-WRITER = "libderecho/smc/ring_writer.cpp"
-
-MUTATIONS: list[Mutation] = []  # filled below
-
-
-def mutation(name: str, file: str, before: str, after: str) -> None:
-    MUTATIONS.append(Mutation(name, file, before, after))
-
-
-mutation(
-    "deliver what this member has, stable or not",
-    SHARD,
-    "for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));\n        if (least > cursors_",
-    "if (least > cursors_",
-)
-mutation(
-    "acknowledge what others have received",
-    SHARD,
-    "const uint64_t sent = load(row + columns_.sent / 8);",
-    "uint64_t sent = load(row + columns_.sent / 8);\n"
-    "        if (table_.arrived(s))\n"
-    "            for (size_t m = 0; m < senders_; ++m)\n"
-    "                sent = std::max(sent, load(counters(m) + columns_.received / 8 + s));",
-)
-mutation(
-    "trim at the greatest received instead of the least",
-    SHARD,
-    "trims.push_back(least(table_, survivors, column));",
-    "trims.push_back(greatest(table_, survivors, column));",
-)
-mutation(
-    "trim computed by the leader from its own counters",
-    SHARD,
-    "trims.push_back(least(table_, survivors, column));",
-    "trims.push_back(*(counters(self_) + column / 8));",
-)
-mutation("trim read before all rows are here", GROUP, "!current().shard_rows_arrived(change.alive())", "false")
-mutation("counters move on after the wedge", SHARD, "if (wedged_) return false;", "")
-mutation("accept from a leader given up on", CHANGE, "const size_t leader = lowest(alive());\n    const uint64_t ballot", "const size_t leader = 0;\n    const uint64_t ballot")
-mutation("accept a lower ballot after a higher one", CHANGE, " || *table_.own_word(columns_.accepted) >= ballot) return;", ") return;")
-mutation("new leader proposes its own, whatever was accepted", CHANGE, "if (highest == 0) return Want::proposal;", "return Want::proposal;")
-mutation("new leader waits for nobody's promise", CHANGE, "const RankSet ready = promised & at_least", "const RankSet ready = at_least")
-mutation("new leader adopts the lowest accepted proposal", CHANGE, "adopt(lowest(equal_to(table_, alive(), columns_.accepted, highest)), highest - 1);", "adopt(lowest(at_least(table_, alive(), columns_.accepted, 1)), table_.value(lowest(at_least(table_, alive(), columns_.accepted, 1)), columns_.accepted) - 1);")
-mutation("leader decides alone", CHANGE, "if (!proposed_ || accepted != alive() || !enough(accepted)) return Want::nothing;", "if (!proposed_) return Want::nothing;")
-mutation("leader proposes before all have wedged", CHANGE, "promised & at_least(table_, alive(), columns_.wedged, 1);", "promised;")
-mutation("no majority needed", CHANGE, "return !options_.require_majority || 2 * count(ranks) > view_.members.size();", "return count(ranks) > 0;")
-mutation("a half is a majority", CHANGE, "2 * count(ranks) > view_.members.size()", "2 * count(ranks) >= view_.members.size()")
-mutation("suspicions are not shared", CHANGE, "for_each(theirs & ~suspected_,\n             [&](size_t r) { suspect(r, \"node \" + std::to_string(raw(view_.members[rank].node)) + \" suspects it\"); });", "")
-mutation("a suspect's word on the decision is ignored", CHANGE, "for (RankSet left = first_ranks(table_.size()); left != 0;", "for (RankSet left = alive(); left != 0;")
-mutation("no heartbeats", CHANGE, "table_.push_quietly(columns_.heartbeat, sizeof(uint64_t));", "")
-mutation("heartbeats are not watched", CHANGE, "} else if (now - pulse.seen > options_.suspect_after) {", "} else if (false) {")
-mutation("space released when taken, not when the application lets go", SHARD, "uint64_t now = cursors_[s].released.position;", "uint64_t now = cursors_[s].at;")
-mutation("space reused when this member released it", SHARD, "for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));\n    writer", "least = load(counters(self_) + column);\n    writer")
-mutation("counter pushed before the data", SHARD, "    push_published(before, sent);\n    publish(table_.own_word(columns_.sent_rounds)", "    table_.push_counters(0, columns_.counter_bytes);\n    publish(table_.own_word(columns_.sent_rounds)")
-mutation("what lies beyond the trim is not sent again", GROUP, "current().shard(k).start(*senders_[k], before[k],", "current().shard(k).start(*senders_[k], {senders_[k]->published_bytes(), before[k].ticket},")
-mutation("everything is sent again", GROUP, "current().shard(k).start(*senders_[k], before[k],", "current().shard(k).start(*senders_[k], {0, before[k].ticket},")
-mutation("a joiner delivers before it has its state", EPOCH, "if (!wanted_[turn_]) taken +=", "taken +=")
-mutation("a joiner delivers what its next state contains", EPOCH, "if (wanted_[k]) shards_[k]->skip();", "")
-mutation("nobody is asked for the state", EPOCH, "if (is_donor) requests_.push_back({view_.members[r].node, k});", "")
-mutation("lives of a node are not told apart", GROUP, "return std::ranges::find(up_, std::pair{member.node, member.incarnation}) != up_.end();", "return std::ranges::any_of(up_, [&](const auto& up) { return up.first == member.node; });")
-mutation("a claim carried over keeps no timestamp", WRITER, "move_to(std::span<std::byte> ring, uint64_t position, uint64_t timestamp_ns) {", "move_to(std::span<std::byte> ring, uint64_t position, uint64_t timestamp_ns) {\n    timestamp_ns = 0;")
-
+def read_mutations() -> list[Mutation]:
+    text = Path(__file__).with_suffix(".txt").read_text()
+    mutations = []
+    for block in text.split("\n==== ")[1:]:
+        head, before, after = re.split(r"\n---- (?:before|after)(?:\n|$)", block.rstrip("\n"))
+        name, file = head.split("\n")
+        mutations.append(Mutation(name, file, before, after))
+    return mutations
 
 
 def run(command: list[str], cwd: Path, **more) -> subprocess.CompletedProcess:
@@ -114,9 +57,6 @@ def compile_all(work: Path, sources: list[Path]) -> None:
         jobs = [job for job in jobs if job.poll() is None]
     if any(job.wait() for job in jobs):
         sys.exit("the core does not compile")
-
-
-COMPILER = (["ccache"] if shutil.which("ccache") else []) + [os.environ.get("CXX", "g++")]
 
 
 def object_of(source: Path) -> Path:
@@ -156,7 +96,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=1400)
     arguments = parser.parse_args()
-    chosen = [m for m in MUTATIONS if not arguments.names or any(name in m.name for name in arguments.names)]
+    chosen = [m for m in read_mutations() if not arguments.names or any(name in m.name for name in arguments.names)]
 
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
