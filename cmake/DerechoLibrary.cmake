@@ -7,6 +7,8 @@ target_link_libraries(derecho PRIVATE derecho_core)
 target_include_directories(derecho INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
                                              $<INSTALL_INTERFACE:${derecho_includedir}>)
 target_link_options(derecho PRIVATE "LINKER:--version-script=${export_map}" LINKER:-z,now)
+# The library's own allocations are counted (libderecho/node/allocations.cpp).
+target_link_options(derecho PRIVATE LINKER:--wrap=_Znwm LINKER:--wrap=_Znam LINKER:--wrap=_ZnwmSt11align_val_t)
 if(NOT DERECHO_SANITIZE)
     target_link_options(derecho PRIVATE LINKER:--no-undefined)
 endif()

@@ -19,7 +19,8 @@ derecho_status derecho_poll(derecho_group* group, derecho_event* events, size_t 
         const derecho_status status = inside.node().poll({events, capacity}, timeout_ns, *count_out, *lease_out);
         if (status == DERECHO_OK) [[likely]]
             return status;
-        return status == DERECHO_AGAIN ? fail(status, "too many leases are held: release some") : fail(status);
+        if (status == DERECHO_AGAIN) return fail(status, "too many leases are held: release some");
+        return fail(Status{status, inside.node().why_closed()});
     });
 }
 

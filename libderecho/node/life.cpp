@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "node/allocations.hpp"
 #include "node/drive.hpp"
 
 namespace libderecho {
@@ -41,6 +42,7 @@ Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>
 Node::Node(NodeOptions options, std::unique_ptr<Fabric> fabric)
     : options_(std::move(options)),
       cores_(cores_of_this_process()),
+      allocations_before_(allocations()),
       fabric_(std::move(fabric)),
       group_(std::make_unique<Group>(options_.group, *fabric_, read_clocks())),
       rpc_(std::make_unique<Rpc>(*group_, options_.mail_bytes)) {}
@@ -89,6 +91,11 @@ Status Node::leave(int64_t timeout_ms) {
                                             std::to_string(timeout_ms) + " ms");
     const Status end = group_->end();
     return end.code == DERECHO_CLOSED ? Status{} : end;
+}
+
+std::string Node::why_closed() const {
+    if (closing_.load(std::memory_order_relaxed)) return "the group was closed by another thread";
+    return group_->phase() == Group::Phase::ended ? group_->end().detail : "the group has ended";
 }
 
 // Somebody wants the right for a moment, in the middle of a wait. False if it did not come back in time.
@@ -161,6 +168,7 @@ bool Node::stats(derecho_stats& out) {
         out.wakes = fabric.wakes;
         out.sleeps = sleeps_;
         out.memory_bytes = fabric.memory_bytes;
+        out.allocations = allocations() - allocations_before_;
     });
 }
 

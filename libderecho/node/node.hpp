@@ -45,6 +45,8 @@ public:
     // Make one poll that waits, or the next that would, return.
     void wake();
     Status leave(int64_t timeout_ms);
+    // After a poll that answered DERECHO_CLOSED.
+    std::string why_closed() const;
     // The descriptor to wait on; -1 if there is none (without reactor).
     int event_fd();
     void view(derecho_view& out);
@@ -109,6 +111,7 @@ private:
 
     const NodeOptions options_;
     const uint32_t cores_;
+    const uint64_t allocations_before_;
     std::unique_ptr<Fabric> fabric_;
     std::unique_ptr<Group> group_;
     std::unique_ptr<Rpc> rpc_;
