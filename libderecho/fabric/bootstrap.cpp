@@ -315,6 +315,11 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
     shake.theirs = decode_hello(body);
     if (!shake.theirs) return refuse(shake, failure(DERECHO_INCOMPATIBLE, "malformed HELLO message"));
     Hello& theirs = *shake.theirs;
+    // This very node would have refused itself instead.
+    if (shake.dialer && theirs.node == options_.hello.node && theirs.incarnation == options_.hello.incarnation)
+        return fail(
+            shake, failure(DERECHO_INCOMPATIBLE,
+                           shake.address + ": it does not speak Derecho's protocol, but " + "echoes what it receives"));
     theirs.address = reachable(theirs.address, shake.dialer ? shake.address : peer_text(shake.socket.get()));
     Wire wire = Wire::tcp;
     Status why = compare(options_.hello, theirs);

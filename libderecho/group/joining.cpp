@@ -120,11 +120,28 @@ void Joining::letter(const Mail::Letter& letter) {
 std::optional<View> Joining::take_view() { return std::exchange(view_, std::nullopt); }
 
 std::string Joining::waiting_for() const {
-    if (!peers_.empty()) return "a view that holds node " + std::to_string(raw(options_.self));
+    if (!peers_.empty()) return waiting_for_view();
     if (contacts_.empty()) return "contacts: none was given but this node itself, which is not the first of them";
     std::string text = "a contact to answer:";
-    for (const Contact& contact : contacts_) text += " " + contact.address + " (" + contact.why + ")";
-    return text;
+    for (const Contact& contact : contacts_) {
+        text += (&contact == contacts_.data() ? " " : ", ") + contact.address + " (" + contact.why + ")";
+    }
+    return text + founder_hint();
+}
+
+std::string Joining::waiting_for_view() const {
+    const std::string view = "a view that holds node " + std::to_string(raw(options_.self));
+    std::string groupless;
+    for (const Peer& peer : peers_) {
+        if (!peer.no_group) return view;
+        groupless += (groupless.empty() ? "" : ", ") + peer.address;
+    }
+    return view + "; only nodes answered that are in no group, or no more: " + groupless + founder_hint();
+}
+
+std::string Joining::founder_hint() const {
+    if (options_.client || is_first_contact_) return "";
+    return "; " + options_.contacts.front() + ", the first contact, founds the group: start that node first";
 }
 
 }  // namespace libderecho

@@ -43,6 +43,8 @@ private:
         std::string address;
         bool no_group = false;  // as it said itself
     };
+    std::string waiting_for_view() const;
+    std::string founder_hint() const;
     void own_address(const std::string& contact);
     bool may_found() const;
     void found();

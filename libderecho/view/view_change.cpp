@@ -125,7 +125,7 @@ ViewChange::Want ViewChange::step(Instant now) {
                 : libderecho::failure(DERECHO_NO_MAJORITY, "only " + std::to_string(count(alive())) + " of " +
                                                                std::to_string(view_.members.size()) +
                                                                " members of view " + std::to_string(raw(view_.id)) +
-                                                               " are left");
+                                                               (count(alive()) == 1 ? " is left" : " are left"));
         return Want::stop;
     }
     if (!change_called_for()) return Want::nothing;
