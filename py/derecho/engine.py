@@ -36,10 +36,22 @@ SPILL_AFTER_S = 0.01
 
 _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Closed.status: (Closed, "this node left the group"),
-    Ejected.status: (Ejected, "the others removed this node from the group: join again"),
-    NoMajority.status: (NoMajority, "half or more of the view was lost, so this node stopped"),
-    StateLost.status: (StateLost, "every member that had the state is gone"),
+    Ejected.status: (Ejected, "close this group and join again"),
+    NoMajority.status: (
+        NoMajority,
+        "so this node stopped, lest two halves go separate ways: close this group, and join again, or start afresh",
+    ),
+    StateLost.status: (StateLost, "close this group, and start afresh"),
 }
+
+
+def _waited_in_vain(error: DerechoError, seconds: float) -> str:
+    if isinstance(error, ViewChanging):
+        return f"members were still being added or removed after {seconds:g} s; try again"
+    return (
+        f"no room within {seconds:g} s: a member, perhaps this one, is slow to take messages, or keeps them; try "
+        "again, or raise option ring_bytes (for queries mail_bytes)"
+    )
 
 
 class Engine:
@@ -103,18 +115,18 @@ class Engine:
             if self.pump.in_handler:  # room comes by dispatching, which the handler holds up
                 raise
         started = time.monotonic()
-        deadline = started + (self.timeout if timeout is None else timeout)
+        seconds = self.timeout if timeout is None else timeout
         while True:
             self.pump.turn(_RETRY_S)
             if self.end is not None:
                 raise self.end
             try:
                 return attempt()
-            except (RingFull, ViewChanging):
-                now = time.monotonic()
-                if now >= deadline:
-                    raise
-                if now - started > SPILL_AFTER_S:
+            except (RingFull, ViewChanging) as error:
+                waited = time.monotonic() - started
+                if waited >= seconds:
+                    raise type(error)(_waited_in_vain(error, seconds)) from None
+                if waited > SPILL_AFTER_S:
                     self.spill()
 
     def spill(self) -> None:
@@ -220,6 +232,10 @@ class Engine:
     def _closed(self, shard: int, events: Iterator[Message]) -> None:
         for event in events:
             kind, text = _ENDS.get(event.status, (Closed, f"the group ended with status {event.status}"))
+            try:
+                self.native.leave(0)  # does nothing any more but tell the details
+            except DerechoError as error:
+                text = f"{error}; {text}" if error.status == event.status else text
             self._ended(kind(text))
 
     def _ended(self, error: DerechoError) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import atexit
 import dataclasses
 import logging
+import math
+import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast, overload
@@ -26,6 +28,7 @@ __all__ = ["Group", "join"]
 S = TypeVar("S")
 _log = logging.getLogger("derecho")
 _DEFAULT_TIMEOUT_S = 10.0
+_LONGEST_S = 366 * 86400  # any longer wait is a mistake
 
 Option = str | int | float | bool | Sequence[str]
 
@@ -75,7 +78,7 @@ class Group:
         contacts: Sequence[str] | None = None,
         group: str | None = None,
         wire: str | None = None,
-        config: str | Mapping[str, Option] | None = None,
+        config: str | os.PathLike[str] | Mapping[str, Option] | None = None,
         timeout: float = _DEFAULT_TIMEOUT_S,
         on_view: Callable[[View], object] | None = None,
     ) -> Group:
@@ -114,6 +117,8 @@ class Group:
         InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout, StateError
             With a sentence that names the cause.
         """
+        _check_names("raw", raw)
+        timeout_ms = _milliseconds(timeout)
         hosted = _named(services)
         for _, instance in hosted:
             check_service(instance)
@@ -126,7 +131,7 @@ class Group:
         }
         settings = _configure(config, explicit, hosted, raw)
         try:
-            native = NativeGroup(settings, int(timeout * 1000))
+            native = NativeGroup(settings, timeout_ms)
             own, name = int(settings.get("node")), settings.get("group")
             piece_bytes = int(settings.get("mail_bytes")) // 8  # room for frames, and for others' mail
         finally:
@@ -164,7 +169,7 @@ class Group:
         seconds = self._engine.timeout if timeout is None else timeout
         try:
             if self._engine.end is None:
-                self._engine.native.leave(int(seconds * 1000))
+                self._engine.native.leave(_milliseconds(seconds))
         finally:
             self.close()
 
@@ -328,6 +333,10 @@ join = Group.join
 
 
 def _named(services: Iterable[object] | Mapping[str, object]) -> list[tuple[ServiceSchema, object]]:
+    if not isinstance(services, Iterable):
+        raise TypeError(
+            f"services is a list of instances: [{type(services).__name__}()], or a mapping of name to instance"
+        )
     if isinstance(services, Mapping):
         found = [(dataclasses.replace(schema(s), name=name), s) for name, s in services.items()]
     else:
@@ -339,15 +348,15 @@ def _named(services: Iterable[object] | Mapping[str, object]) -> list[tuple[Serv
 
 
 def _configure(
-    config: str | Mapping[str, Option] | None,
+    config: str | os.PathLike[str] | Mapping[str, Option] | None,
     explicit: dict[str, Option | None],
     hosted: list[tuple[ServiceSchema, object]],
     raw: Sequence[str],
 ) -> Config:
     settings = Config()
     try:
-        if isinstance(config, str):
-            settings.load(config)
+        if isinstance(config, (str, os.PathLike)):
+            settings.load(os.fspath(config))
         elif config is not None:
             for key, value in config.items():
                 settings.set(key, _text(value))
@@ -362,6 +371,20 @@ def _configure(
         settings.close()
         raise
     return settings
+
+
+def _check_names(parameter: str, names: object) -> None:
+    """Refuse a lone string, which would be taken for a list of its letters."""
+    if isinstance(names, str):
+        raise TypeError(f"{parameter} is a list of names: [{names!r}], not {names!r}")
+
+
+def _milliseconds(timeout: float) -> int:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+    if not 0 <= timeout <= _LONGEST_S:
+        raise InvalidArgument(f"timeout: {timeout} is not a number of seconds from 0 to {_LONGEST_S}")
+    return math.ceil(timeout * 1000)
 
 
 def _text(value: Option) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import InvalidArgument
 from ._load import check, ffi, lib, text
 
 __all__ = ["Config"]
@@ -19,6 +20,9 @@ class Config:
 
     def set(self, key: str, value: str) -> None:
         """Set one option; `InvalidArgument` for an unknown key or a bad value, naming what is accepted."""
+        for part in (key, value):
+            if "\0" in part:
+                raise InvalidArgument(f"option {key!r}: {value!r} contains a NUL character")
         check(lib.derecho_config_set(self.handle, key.encode(), value.encode()))
 
     def get(self, key: str) -> str:
