@@ -246,17 +246,16 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
             // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
             if (!finished_ || drained()) break;
             pass_turn();
+        } else if (const uint64_t quiet = quiet_rounds(); quiet == 0) {
+            const size_t turns = take_turns(events.data() + taken, events.size() - taken, latest);
+            taken += turns;
+            if (turns == 0 && !take_silent(cursor)) break;  // malformed
         } else {
-            const uint64_t quiet = quiet_rounds();
             const size_t most = static_cast<size_t>(std::min<uint64_t>(events.size() - taken, quiet + 1));
             const size_t run = take_run(cursor, events.data() + taken, most, latest);
             taken += run;
-            if (run == 1 && quiet == 0) {
-                pass_turn();
-            } else {
-                pass_rounds(run, quiet);
-                if (run == 0 && cursor.nulls == 0 && cursor.at != cursor.stable) break;  // malformed
-            }
+            pass_rounds(run, quiet);
+            if (run == 0 && !take_silent(cursor)) break;  // malformed
         }
     }
     delivered_messages_ += taken;
@@ -289,47 +288,106 @@ void ShardEpoch::pass_rounds(size_t run, uint64_t quiet) {
     if (run > rounds) pass_turn();
 }
 
-// Messages of the sender at turn: one, or as many as stand in a row while the others have only nulls. This loop is the
-// receiving half of the message path: it works on locals, as the events it writes might be anything.
+// A frame is believed only as far as it lies within what was received, and within the ring.
+const FrameHeader* ShardEpoch::message_at(const std::byte* ring, uint64_t at, uint64_t stable, uint64_t& whole) const {
+    const auto* frame = reinterpret_cast<const FrameHeader*>(ring + (at & (ring_bytes_ - 1)));
+    whole = frame_bytes(frame->size_bytes);
+    const uint64_t room = std::min(stable - at, ring_bytes_ - (at & (ring_bytes_ - 1)));
+    return frame->kind >= FrameKind::message && whole <= room ? frame : nullptr;
+}
+
+// What the sender at turn has, if it is no message: pads, or nulls. False if it is neither.
+bool ShardEpoch::take_silent(Cursor& cursor) {
+    const FrameHeader& frame = *frame_at(cursor);
+    const uint64_t whole = whole_frame_bytes(frame);
+    const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
+    const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
+    if (!silent || whole < 8 || whole % 8 != 0 || whole > room) {
+        offenders_ |= just(turn_);
+        return false;
+    }
+    if (turn_ == self_) note_ticket(cursor, frame);
+    cursor.at += whole;
+    if (frame.kind == FrameKind::nulls) cursor.nulls = frame.size_bytes;
+    return true;
+}
+
+namespace {
+
+struct Origin {
+    uint32_t node;
+    uint32_t shard;
+    bool own;
+};
+
+inline void fill(derecho_event& event, const FrameHeader& frame, const Origin& origin, uint64_t version,
+                 uint64_t ticket) {
+    event.kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+    event.node = origin.node;
+    event.version = version;
+    event.timestamp_ns = frame.timestamp_ns;
+    event.data = &frame + 1;
+    event.size_bytes = frame.size_bytes;
+    event.id = origin.own ? ticket : 0;
+    event.method = 0;
+    event.shard = origin.shard;
+    event.status = DERECHO_OK;
+    event.flags = origin.own ? frame.flags | DERECHO_FLAG_OWN : frame.flags;
+}
+
+}  // namespace
+
+// These two loops are the receiving half of the message path. They work on locals, as the events they write might be
+// anything, and stop at whatever is not a message.
+
+// A message a turn, as long as each sender has one: the usual case when several send.
+size_t ShardEpoch::take_turns(derecho_event* event, size_t most, uint64_t& latest) {
+    Cursor* const cursors = cursors_.data();
+    const NodeId* const nodes = identity_.members.data();
+    const size_t senders = senders_, self = self_;
+    const uint32_t shard = raw(identity_.shard);
+    const uint64_t mask = ring_bytes_ - 1;
+    uint64_t version = raw(identity_.view) << limits::sequence_bits | sequence_, newest = latest, bytes = 0, whole = 0;
+    size_t turn = turn_, taken = 0;
+    for (; taken < most; ++taken) {
+        Cursor& cursor = cursors[turn];
+        const uint64_t at = cursor.at;
+        if (cursor.nulls != 0 || at == cursor.stable) break;
+        const FrameHeader* frame = message_at(cursor.ring, at, cursor.stable, whole);
+        if (!frame) break;
+        __builtin_prefetch(cursor.ring + ((at + kFramesAhead * whole) & mask));
+        if (turn == self) note_ticket(cursor, *frame);
+        fill(event[taken], *frame, {raw(nodes[turn]), shard, turn == self}, version++, cursor.ticket);
+        cursor.at = at + whole;
+        newest = std::max(newest, frame->timestamp_ns);
+        bytes += frame->size_bytes;
+        turn = turn + 1 == senders ? 0 : turn + 1;
+    }
+    turn_ = turn;
+    sequence_ += taken;
+    latest = newest;
+    delivered_bytes_ += bytes;
+    return taken;
+}
+
+// Messages of the sender at turn, as many as stand in a row while the others have only nulls.
 size_t ShardEpoch::take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest) {
     const std::byte* const ring = cursor.ring;
     const uint64_t mask = ring_bytes_ - 1, stable = cursor.stable, step = senders_;
-    const bool own = turn_ == self_;
-    const uint32_t node = raw(identity_.members[turn_]), shard = raw(identity_.shard);
+    const Origin origin{raw(identity_.members[turn_]), raw(identity_.shard), turn_ == self_};
     uint64_t at = cursor.at, version = raw(identity_.view) << limits::sequence_bits | sequence_, newest = latest;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, whole = 0;
     size_t taken = 0;
-    while (taken < most && at != stable) {
-        const auto& frame = *reinterpret_cast<const FrameHeader*>(ring + (at & mask));
-        const uint64_t whole = whole_frame_bytes(frame);
-        if (whole < 8 || whole % 8 != 0 || whole > std::min(stable - at, ring_bytes_ - (at & mask))) {
-            offenders_ |= just(turn_);
-            break;
-        }
+    for (; taken < most && at != stable; ++taken) {
+        const FrameHeader* frame = message_at(ring, at, stable, whole);
+        if (!frame) break;
         __builtin_prefetch(ring + ((at + kFramesAhead * whole) & mask));
+        if (origin.own) note_ticket(cursor, *frame);
+        fill(event[taken], *frame, origin, version, cursor.ticket);
         at += whole;
-        if (own) note_ticket(cursor, frame);
-        if (frame.kind == FrameKind::nulls) {
-            cursor.nulls = frame.size_bytes;
-            break;
-        }
-        if (frame.kind == FrameKind::pad) continue;
-        event->kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
-        event->node = node;
-        event->version = version;
-        event->timestamp_ns = frame.timestamp_ns;
-        event->data = &frame + 1;
-        event->size_bytes = frame.size_bytes;
-        event->id = own ? cursor.ticket : 0;
-        event->method = 0;
-        event->shard = shard;
-        event->status = DERECHO_OK;
-        event->flags = own ? frame.flags | DERECHO_FLAG_OWN : frame.flags;
-        newest = std::max(newest, frame.timestamp_ns);
-        bytes += frame.size_bytes;
         version += step;
-        ++event;
-        ++taken;
+        newest = std::max(newest, frame->timestamp_ns);
+        bytes += frame->size_bytes;
     }
     cursor.at = at;
     latest = newest;

@@ -111,6 +111,9 @@ private:
     void pass_turn();
     uint64_t quiet_rounds() const;
     void pass_rounds(size_t run, uint64_t quiet);
+    const FrameHeader* message_at(const std::byte* ring, uint64_t at, uint64_t stable, uint64_t& whole) const;
+    bool take_silent(Cursor& cursor);
+    size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);
     size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
     void mark(bool any_events, Leases& leases, Leases::Batch& batch);
     const uint64_t* counters(size_t rank) const { return table_.word(rank, 0); }
