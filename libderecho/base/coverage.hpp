@@ -21,6 +21,7 @@ enum class Branch : uint8_t {
     decision_from_suspect,         // who may be gone already
     removed_before_wedged,         // the others decided without this node
     joins_and_removals_together,
+    state_kept,              // the view was made before all knew that this node has its state
     departure_put_off,       // the last to hold a state that others need stays for now
     trim_ragged,             // survivors had received different amounts
     trim_cut_own_messages,   // published messages have to be sent again
@@ -37,6 +38,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "decision learned from a suspect",
     "removed before it wedged",
     "joins and removals in one proposal",
+    "state kept though the view does not know",
     "departure put off",
     "trim was ragged",
     "trim cut own messages",

@@ -18,7 +18,7 @@ size_t trim_count(const GroupOptions& options, const View& view) {
 
 }  // namespace
 
-Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now)
+Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now)
     : view_(std::move(view)),
       self_(self),
       rows_(fabric, row_region(view_.id), view_.nodes(), self,
@@ -33,10 +33,14 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
             std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
     }
     if (!ok()) return;
-    plan_state_transfer();
+    plan_state_transfer(held);
+    change_.state_held(shards_held());
+}
+
+uint64_t Epoch::shards_held() const {
     uint64_t held = 0;
     for (size_t k = 0; k < shards_.size(); ++k) held |= wanted_[k] ? 0 : 1ull << k;
-    change_.state_held(held);
+    return held;
 }
 
 bool Epoch::ok() const {
@@ -44,7 +48,7 @@ bool Epoch::ok() const {
 }
 
 // The lowest-ranked member that holds a shard's state gives it to all that do not.
-void Epoch::plan_state_transfer() {
+void Epoch::plan_state_transfer(uint64_t held) {
     for (size_t k = 0; k < shards_.size(); ++k) {
         const auto holds = [&](const Member& m) { return (m.shards_with_state >> k & 1) != 0; };
         const auto donor = std::ranges::find_if(view_.members, holds);
@@ -53,7 +57,8 @@ void Epoch::plan_state_transfer() {
         for (size_t r = 0; r < view_.members.size(); ++r) {
             if (holds(view_.members[r])) continue;
             if (is_donor) requests_.push_back({view_.members[r].node, k});
-            if (r == raw(self_)) wanted_[k] = StateWanted{view_.id, donor->node};
+            if (r == raw(self_) && (held >> k & 1)) coverage::hit(coverage::Branch::state_kept);
+            if (r == raw(self_) && !(held >> k & 1)) wanted_[k] = StateWanted{view_.id, donor->node};
         }
     }
 }

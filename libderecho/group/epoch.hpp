@@ -21,7 +21,8 @@ struct StateWanted {
 
 class Epoch {
 public:
-    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, Instant now);
+    // `held`: shards whose state this node has, whatever the view says: it may have got it too late to be counted.
+    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now);
 
     bool ok() const;  // false: no memory
     const View& view() const { return view_; }
@@ -36,6 +37,7 @@ public:
     bool state_lost() const;
     const StateWanted* state_wanted(size_t shard) const { return wanted_[shard] ? &*wanted_[shard] : nullptr; }
     void state_complete(size_t shard);
+    uint64_t shards_held() const;
 
     void wedge();
     // A member's wedge may be seen before its shards' rows are, which come by another way.
@@ -57,7 +59,7 @@ private:
         NodeId joiner{};
         size_t shard = 0;
     };
-    void plan_state_transfer();
+    void plan_state_transfer(uint64_t held);
 
     const View view_;
     const Rank self_;

@@ -160,16 +160,21 @@ void Group::step_joining(Now now) {
 }
 
 void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now) {
+    const uint64_t held = epochs_.empty() ? 0 : current().shards_held();
     const Rank self = *view.rank_of(options_.self);
     log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
               std::to_string(view.members.size()) + " members");
-    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, now.monotonic);
+    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic);
     if (!epoch->ok()) return finish_with(failure(DERECHO_NO_MEMORY, "no memory for the rows of a new view"));
     if (epoch->state_lost()) {
         return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
     }
     epochs_.push_back(std::move(epoch));
     ++stats_.views;
+    // Whoever has no state yet sends nothing: if the view changed before it came, the node would never see its own
+    // messages delivered, for the next state contains them.
+    stateless_.store(~current().shards_held(), std::memory_order_release);
+    sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
     for (size_t k = 0; k < senders_.size(); ++k)
         current().shard(k).start(*senders_[k], before[k], clock_.tick(now.wall_ns));
     greet_members();
@@ -411,6 +416,7 @@ const StateWanted* Group::state_wanted(ShardIndex shard) const {
 void Group::state_complete(ShardIndex shard) {
     DERECHO_ASSERT(state_wanted(shard));
     current().state_complete(raw(shard));
+    stateless_.store(~current().shards_held(), std::memory_order_release);
 }
 
 Status Group::end() const {
@@ -424,6 +430,7 @@ Status Group::end() const {
 
 derecho_status Group::claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim) {
     if (payload_bytes > options_.message_max_bytes) return DERECHO_TOO_LARGE;
+    if (stateless_.load(std::memory_order_acquire) >> raw(shard) & 1) return sealed_status_.load(std::memory_order_acquire);
     switch (senders_[raw(shard)]->claim(payload_bytes, claim)) {
         case RingWriter::Result::ok:
             return DERECHO_OK;

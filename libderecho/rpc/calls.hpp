@@ -27,6 +27,8 @@ struct Roll {
     uint32_t count = 0;
     std::array<uint32_t, limits::members_max> nodes{};
     std::array<uint64_t, limits::members_max> incarnations{};
+    // By shard: ranks that went into the next view without its state. They skipped this view's calls and never answer.
+    std::array<uint64_t, limits::shards_max> skipped{};
     ReleasePoint point;  // held while an event shows `nodes`
     uint32_t calls = 0;  // that still refer to it
 };
@@ -41,6 +43,7 @@ struct Call {
     Kind kind;
     bool announced;  // ordered: its event was given out
     bool lost;       // query: the target is gone
+    uint32_t shard;  // ordered
     uint32_t next;   // in the list of those to be announced
 };
 

@@ -124,7 +124,8 @@ private:
     void start_sweep() { sweep_slot_ = 0; }
     bool sweeping() const { return sweep_slot_ < calls_.capacity(); }
     void enter_view();
-    bool is_gone(const Roll& roll, uint32_t rank) const;
+    void note_skipped(Roll& before, const View& view) const;
+    bool is_gone(const Call& call, uint32_t rank) const;
 
     derecho_status sending_status() const;
     uint64_t request_id(ViewId view, uint32_t shard) const { return raw(view) << 8 | shard; }

@@ -116,6 +116,7 @@ bool Rpc::strip_call(derecho_event& event) {
     if (!call || call->roll) return true;
     DERECHO_ASSERT(roll_ != nullptr);
     call->roll = roll_;
+    call->shard = event.shard;
     call->pending = roll_->everybody();
     ++roll_->calls;
     call->next = kNone;
@@ -147,6 +148,16 @@ void Rpc::announce(Out& out) {
     }
 }
 
+// Who starts a view without a shard's state is given it as of this start: whatever came before, it never takes.
+void Rpc::note_skipped(Roll& before, const View& view) const {
+    for (const Member& member : view.members) {
+        const int rank = before.rank_of(member.node);
+        if (rank < 0 || member.node == self_) continue;
+        for (uint32_t shard = 0; shard < group_.options().services.size(); ++shard)
+            if (!(member.shards_with_state >> shard & 1)) before.skipped[shard] |= 1ull << rank;
+    }
+}
+
 void Rpc::enter_view() {
     const View* view = group_.taken_view();
     DERECHO_ASSERT(view != nullptr);
@@ -157,6 +168,7 @@ void Rpc::enter_view() {
         const std::lock_guard lock(mutex_);
         std::erase_if(transfers_, [&](const Transfer& t) { return !view->rank_of(t.node); });
     }
+    if (roll_ && !rolls_.empty() && rolls_.back().get() == roll_) note_skipped(*roll_, *view);
     rolls_.push_back(std::make_unique<Roll>(*view));
     roll_ = rolls_.back().get();
     start_sweep();
@@ -165,7 +177,9 @@ void Rpc::enter_view() {
 // ---------------------------------------------------------------------------------------------------- members that are
 // gone
 
-bool Rpc::is_gone(const Roll& roll, uint32_t rank) const { return closed_ || !roll_->holds(roll, rank); }
+bool Rpc::is_gone(const Call& call, uint32_t rank) const {
+    return closed_ || (call.roll->skipped[call.shard] >> rank & 1) || !roll_->holds(*call.roll, rank);
+}
 
 void Rpc::sweep(Out& out) {
     if (!calls_.any_open()) {
@@ -204,7 +218,7 @@ bool Rpc::sweep_call(Call& call, Out& out) {
     }
     if (!call.announced) return true;
     for (uint32_t rank = 0; rank < call.roll->count; ++rank) {
-        if (!(call.pending >> rank & 1) || !is_gone(*call.roll, rank)) continue;
+        if (!(call.pending >> rank & 1) || !is_gone(call, rank)) continue;
         if (std::any_of(early_.begin(), early_.end(), [&](const EarlyReply& e) {
                 return e.call == call.id && raw(e.node) == call.roll->nodes[rank];
             }))

@@ -119,6 +119,14 @@ bool Caller::query_somebody(Instant now, const Ledger::Replica& replica) {
     return true;
 }
 
+void Caller::on_view(const View& view) {
+    for (auto& [id, call] : calls_) {
+        if (!call.delivered || raw(call.view.id) + 1 != raw(view.id)) continue;
+        for (const Member& member : view.members)
+            if (!(member.shards_with_state >> call.shard & 1)) call.skipped.insert(raw(member.node));
+    }
+}
+
 void Caller::on_ordered(const derecho_event& event) {
     const auto found = calls_.find(event.id);
     if (found == calls_.end() || found->second.ordered) throw Violation("a call is announced once: " + of_call(event));
@@ -132,11 +140,11 @@ void Caller::on_ordered(const derecho_event& event) {
 }
 
 void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica) {
-    if (manners_.removed_is_wrong && event.status == DERECHO_REMOVED)
-        throw Violation("who is there answers: " + of_call(event));
     if (const auto query = queries_.find(event.id); query != queries_.end()) {
         if (query->second.node != event.node) throw Violation("who was asked answers: " + of_call(event));
         if (event.status == DERECHO_REMOVED) coverage_.hit("query to a node that went away");
+        if (event.status == DERECHO_REMOVED && manners_.removed_is_wrong)
+            throw Violation("who is there answers: " + of_call(event));
         check_answer(event);
         queries_.erase(query);
         return;
@@ -150,7 +158,9 @@ void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica
         coverage_.hit("call to a member that was removed");
         const auto member = std::find_if(call.view.members.begin(), call.view.members.end(),
                                          [&](const Member& m) { return raw(m.node) == event.node; });
-        if (!ended_ && replica.view.holds(member->node, member->incarnation))
+        if (call.skipped.contains(event.node))
+            coverage_.hit("call to a member that skipped it");
+        else if (!ended_ && replica.view.holds(member->node, member->incarnation))
             throw Violation("only who was removed is reported as removed: " + of_call(event));
     }
     check_answer(event);
@@ -185,6 +195,7 @@ void Caller::on_call(const derecho_event& event, const Ledger::Replica& replica,
         OwnCall& own = calls_[event.id];
         own.delivered = true;
         own.view = replica.view;
+        own.shard = event.shard;
     }
     if (!wants_reply) return;
     const bool late = !calm_ && random_.chance(0.3);

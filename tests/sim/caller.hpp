@@ -43,6 +43,7 @@ public:
     void gave_up(uint64_t call) { calls_.erase(call); }
 
     // ---- events
+    void on_view(const View& view);
     void on_call(const derecho_event& event, const Ledger::Replica& replica, Instant now);
     void on_ordered(const derecho_event& event);
     void on_reply(const derecho_event& event, const Ledger::Replica& replica);
@@ -56,8 +57,10 @@ public:
 private:
     struct OwnCall {
         bool committed = false, delivered = false, ordered = false;
-        View view;               // in which it was delivered
-        std::set<uint32_t> owe;  // nodes
+        View view;  // in which it was delivered
+        uint32_t shard = 0;
+        std::set<uint32_t> owe;      // nodes
+        std::set<uint32_t> skipped;  // who went on without the state: the call is part of what it is given
     };
     struct Query {
         uint32_t node;

@@ -120,7 +120,6 @@ void Ledger::view(Replica& at, const View& view) {
         if (first) at.has_state[shard] = holds;
         if (holds && !at.has_state[shard])
             throw Violation("who is said to hold the state holds it: node " + at.self.name() + " in " + members(view));
-        at.has_state[shard] = holds;  // if the others had not heard yet that it has it, it is given it again
         at.taken[shard] = 0;
         if (at.has_state[shard]) start_view(at, shard);
     }

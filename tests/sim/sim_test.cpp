@@ -80,6 +80,7 @@ constexpr const char* kSituations[] = {
     "a reply had to wait",
     "a stale state arrived",
     "a state was begun anew",
+    "call to a member that skipped it",
     "call to a member that was removed",
     "connection of two live members broke",
     "died during a view change",
@@ -104,7 +105,6 @@ constexpr const char* kSituations[] = {
     "several joined in one view",
     "stopped without majority",
     "the group was lost",
-    "the state was given again",
     "the whole group left",
     "view changed because its sequence numbers ran out",
 };
