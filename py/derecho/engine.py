@@ -36,12 +36,13 @@ SPILL_AFTER_S = 0.01
 
 _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Closed.status: (Closed, "this node left the group"),
-    Ejected.status: (Ejected, "close this group and join again"),
+    Ejected.status: (Ejected, "the others removed this node from the group: close it and join again"),
     NoMajority.status: (
         NoMajority,
-        "so this node stopped, lest two halves go separate ways: close this group, and join again, or start afresh",
+        "half or more of the view was lost, so this node stopped, lest two halves go separate ways: "
+        "close the group, then join again or start afresh",
     ),
-    StateLost.status: (StateLost, "close this group, and start afresh"),
+    StateLost.status: (StateLost, "every member that had the state is gone: close the group and start afresh"),
 }
 
 
@@ -235,7 +236,7 @@ class Engine:
             try:
                 self.native.leave(0)  # does nothing any more but tell the details
             except DerechoError as error:
-                text = f"{error}; {text}" if error.status == event.status else text
+                text = f"{text} ({error})" if error.status == event.status else text
             self._ended(kind(text))
 
     def _ended(self, error: DerechoError) -> None:
