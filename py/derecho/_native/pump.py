@@ -8,6 +8,7 @@ dispatched, even when a handler is interrupted (Ctrl-C): the next driver begins 
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import deque
@@ -213,6 +214,8 @@ class Pump:
         return found
 
     def _background(self) -> None:
+        # Signals are for the application's threads: one that came here would not end a sleep of the main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         seen, pause = -1, _BACKGROUND_PAUSE_S[0]
         while not self._stopping.is_set():
             if self._waiters or self._entries != seen:
