@@ -112,6 +112,8 @@ private:
     void give_early(Out& out);
     void take_letters(Out& out);
     bool next_letter(Incoming& letter);
+    void park(const Incoming& letter);
+    void unpark();
     Verdict give(const Incoming& letter, Out& out);
     Verdict give_query(const Incoming& letter, Out& out);
     Verdict give_reply(const Incoming& letter, Out& out);

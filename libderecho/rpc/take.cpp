@@ -250,7 +250,7 @@ void Rpc::take_letters(Out& out) {
     Incoming letter;
     while (!out.full() && next_letter(letter)) {
         if (has_to_wait(letter)) {
-            parked_ = letter;
+            park(letter);
             return;
         }
         const size_t before = out.count;
@@ -286,10 +286,21 @@ bool Rpc::has_to_wait(const Incoming& letter) {
     return plausible && header.view > raw(group_.taken_view()->id);
 }
 
+// Its bytes must outlive the loss of its sender, after which the mail drops boxes in which nothing is unread or held.
+void Rpc::park(const Incoming& letter) {
+    parked_ = letter;
+    ++parked_->mark.point->leases_held;
+}
+
+void Rpc::unpark() {
+    if (parked_) --parked_->mark.point->leases_held;
+    parked_.reset();
+}
+
 bool Rpc::next_letter(Incoming& letter) {
     if (parked_) {
         letter = *parked_;
-        parked_.reset();
+        unpark();
         return true;
     }
     if (Loopback::Letter own; loopback_.read(own)) {
