@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kWaitNs = 10'000'000;
 constexpr int64_t kSoonNs = 100'000;
+constexpr size_t kClaimFrom = 4096;         // bytes
 constexpr uint64_t kSlackNs = 100'000'000;  // after the window, for members whose own began later
 
 }  // namespace
@@ -27,7 +28,10 @@ Workload workload(Settings& settings) {
     work.window_s = settings.real("seconds", work.window_s);
     work.write = settings.flag("write", work.write);
     work.read = settings.flag("read", work.read);
-    work.copy = settings.flag("copy", work.copy);
+    // A copy of few bytes costs less than a second call; what is large is written in place.
+    const std::string send = settings.text("send", work.payload_bytes < kClaimFrom ? "copy" : "claim");
+    if (send != "copy" && send != "claim") throw UsageError("send must be copy or claim");
+    work.copy = send == "copy";
     // About half of the first-level cache between two polls, and no more claims than the library takes.
     const uint64_t burst = std::clamp<uint64_t>((32 << 10) / (work.payload_bytes + 16), 1, 256);
     work.burst = settings.number("burst", burst);

@@ -20,7 +20,7 @@ SessionOptions session_options(Settings& settings) {
     options.node = static_cast<uint32_t>(settings.number("node", 0));
     options.listen = settings.text("listen", "");
     options.contact = settings.text("contact", options.listen);
-    options.batch = settings.number("batch", 256);
+    options.batch = settings.number("batch", options.batch);
     options.library = settings.with_prefix("opt.");
     const std::string wire = settings.text("wire", "");
     if (!wire.empty()) options.library["wire"] = wire;

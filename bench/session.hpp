@@ -19,7 +19,7 @@ struct SessionOptions {
     std::string listen;
     std::string contact;
     std::map<std::string, std::string> library;  // options of libderecho, as they are
-    size_t batch = 256;                          // most events a poll
+    size_t batch = 512;                          // most events a poll
     uint64_t deadline_ns = 0;                    // of everything
 };
 
