@@ -430,7 +430,8 @@ Status Group::end() const {
 
 derecho_status Group::claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim) {
     if (payload_bytes > options_.message_max_bytes) return DERECHO_TOO_LARGE;
-    if (stateless_.load(std::memory_order_acquire) >> raw(shard) & 1) return sealed_status_.load(std::memory_order_acquire);
+    if (stateless_.load(std::memory_order_acquire) >> raw(shard) & 1)
+        return sealed_status_.load(std::memory_order_acquire);
     switch (senders_[raw(shard)]->claim(payload_bytes, claim)) {
         case RingWriter::Result::ok:
             return DERECHO_OK;

@@ -130,7 +130,7 @@ private:
     std::vector<PeerEvent> peer_events_;
     std::vector<PeerEvent> peer_events_for_rpc_;
     std::atomic<Phase> phase_{Phase::joining};
-    std::atomic<uint64_t> stateless_{~0ull};  // shards, as bits: no claims yet
+    std::atomic<uint64_t> stateless_{~0ull};                         // shards, as bits: no claims yet
     std::atomic<derecho_status> sealed_status_{DERECHO_NOT_MEMBER};  // what claims get while the senders are sealed
     bool leave_wanted_ = false;
     bool closed_taken_ = false;
