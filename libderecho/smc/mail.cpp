@@ -170,6 +170,7 @@ void Mail::peer_up(NodeId peer, uint64_t incarnation) {
 void Mail::peer_lost(NodeId peer) {
     if (MailBox* box = find(peer)) {
         box->step(0);  // what is visible by now was sent before the loss
+        maybe_unread_ = true;
         box->lost();
     }
 }
@@ -182,15 +183,17 @@ bool Mail::send(NodeId peer, uint8_t kind, std::span<const std::span<const std::
 }
 
 bool Mail::step(uint64_t timestamp_ns) {
-    bool moved = false;
+    bool moved = false, dead = false;
     for (const auto& box : boxes_) {
         moved |= box->step(timestamp_ns);
         if (box->offended() && box->alive()) {
             offenders_.push_back(box->peer());
             box->lost();
         }
+        dead |= !box->alive();
     }
-    collect_dead();
+    if (dead) collect_dead();
+    if (moved) maybe_unread_ = true;
     return moved;
 }
 
@@ -201,15 +204,17 @@ void Mail::collect_dead() {
 std::vector<NodeId> Mail::take_offenders() { return std::exchange(offenders_, {}); }
 
 bool Mail::read(Letter& letter) {
+    if (!maybe_unread_) return false;
     for (size_t i = 0; i < boxes_.size(); ++i) {
         turn_ = (turn_ + 1) % boxes_.size();
         if (boxes_[turn_]->read(letter)) return true;
     }
+    maybe_unread_ = false;
     return false;
 }
 
 bool Mail::has_letters() const {
-    return std::ranges::any_of(boxes_, [](const auto& box) { return box->unread(); });
+    return maybe_unread_ && std::ranges::any_of(boxes_, [](const auto& box) { return box->unread(); });
 }
 
 void Mail::done(const Letter& letter) {

@@ -55,6 +55,7 @@ private:
     uint64_t ring_bytes_;
     std::vector<std::unique_ptr<MailBox>> boxes_;
     size_t turn_ = 0;
+    bool maybe_unread_ = false;  // something moved since nothing was found to read
     std::vector<NodeId> offenders_;
     void collect_dead();
     MailBox* find(NodeId peer) const;

@@ -229,10 +229,4 @@ void RingWriter::move_to(std::span<std::byte> ring, uint64_t position, uint64_t 
     reserve_.store(kSealed | units << kTicketBits | (reserved.ticket & kTicketMask), std::memory_order_release);
 }
 
-bool RingWriter::anything_claimed() const {
-    const Base totals = base();
-    const uint64_t reserve = reserve_.load(std::memory_order_acquire) & ~kSealed;
-    return unpack(reserve, totals).ticket != totals.tickets;
-}
-
 }  // namespace libderecho

@@ -66,7 +66,11 @@ public:
     // Rounds with nothing to say, as one frame. False if the ring is full.
     bool claim_nulls(uint32_t rounds);
 
-    bool anything_claimed() const;  // and not yet published
+    // And not yet published. Never more than there are slots, so the low bits of the tickets tell.
+    bool anything_claimed() const {
+        const uint64_t published = published_tickets_.load(std::memory_order_acquire);
+        return ((reserve_.load(std::memory_order_acquire) ^ published) & kTicketMask) != 0;
+    }
     uint64_t published_bytes() const { return published_.load(std::memory_order_relaxed) - base_; }
     uint64_t published_rounds() const { return rounds_; }      // in this ring: messages and nulls
     uint64_t published_messages() const { return messages_; }  // ever
