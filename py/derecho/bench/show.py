@@ -8,11 +8,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["show"]
+__all__ = ["API_NAMES", "LIMIT_ROWS", "bandwidth", "duration", "quantity", "rate", "show", "size"]
 
 Result = Mapping[str, Any]
 
-_API_NAMES = {"c": "C", "python": "Python", "service": "Python handlers"}
+API_NAMES = {"c": "C", "python": "Python", "service": "Python handlers"}
+
+#: Limits in the order in which they are shown: what it is, its name in the JSON.
+LIMIT_ROWS = (
+    ("cache line there and back, two cores", "cache_line_ns"),
+    ("the same in bulk, mean", "cache_line_mean_ns"),
+    ("a turn of a ring of 3 that yield", "ring_of_3_turn_ns"),
+    ("memcpy, streaming over 256 MB", "memcpy_streaming_bytes_per_s"),
+    ("memcpy, 10 KB in cache", "memcpy_10kb_cached_bytes_per_s"),
+    ("TCP loopback, 100 B there and back, spinning", "tcp_spin_100b_ns"),
+    ("TCP loopback, 100 B there and back, blocking", "tcp_blocking_100b_ns"),
+    ("TCP loopback, one stream", "tcp_stream_bytes_per_s"),
+    ("wake a sleeper and back, futex, other core", "futex_other_core_ns"),
+    ("wake a sleeper and back, futex, same core", "futex_same_core_ns"),
+    ("wake a sleeper and back, eventfd, other core", "eventfd_other_core_ns"),
+    ("read the clock", "clock_read_ns"),
+)
 
 
 def show(console: Console, report: Mapping[str, Any]) -> None:
@@ -48,21 +64,7 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 def _limits(machine: Mapping[str, Any], limits: Mapping[str, Any]) -> Table:
     table = _table(f"Limits of this machine: {machine['cpu']}, {machine['processors']} cores", ("what", "figure"))
-    rows = (
-        ("cache line there and back, two cores", "cache_line_ns"),
-        ("the same in bulk, mean", "cache_line_mean_ns"),
-        ("a turn of a ring of 3 that yield", "ring_of_3_turn_ns"),
-        ("memcpy, streaming over 256 MB", "memcpy_streaming_bytes_per_s"),
-        ("memcpy, 10 KB in cache", "memcpy_10kb_cached_bytes_per_s"),
-        ("TCP loopback, 100 B there and back, spinning", "tcp_spin_100b_ns"),
-        ("TCP loopback, 100 B there and back, blocking", "tcp_blocking_100b_ns"),
-        ("TCP loopback, one stream", "tcp_stream_bytes_per_s"),
-        ("wake a sleeper and back, futex, other core", "futex_other_core_ns"),
-        ("wake a sleeper and back, futex, same core", "futex_same_core_ns"),
-        ("wake a sleeper and back, eventfd, other core", "eventfd_other_core_ns"),
-        ("read the clock", "clock_read_ns"),
-    )
-    for text, name in rows:
+    for text, name in LIMIT_ROWS:
         limit = limits.get(name)
         if limit is None:
             continue
@@ -76,7 +78,7 @@ def _limits(machine: Mapping[str, Any], limits: Mapping[str, Any]) -> Table:
 def _who(result: Result) -> list[str]:
     senders = "one" if result["senders"] == 1 else "all"
     return [
-        f"{result['wire']}, {result['members']} members, {senders} sending, {_API_NAMES[result['api']]}",
+        f"{result['wire']}, {result['members']} members, {senders} sending, {API_NAMES[result['api']]}",
         size(result["payload_bytes"]) + (" read" if result["read"] else ""),
     ]
 
