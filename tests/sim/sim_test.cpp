@@ -3,6 +3,7 @@
 // DERECHO_SIM_SEEDS   runs in all, shared by the scenarios (default 1,400)
 // DERECHO_SIM_FIRST   the first seed (default 1)
 // DERECHO_SIM_ONE     set: so many seeds for each scenario that runs, and none is left out after failures
+// DERECHO_SIM_COVERAGE  set: which situations a scenario came into, and how often
 // DERECHO_SIM_TRACE   set: tell what happens, with virtual time; DERECHO_LOG=info adds the core's own log
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -74,6 +75,8 @@ TEST_P(simulated_group, keeps_its_promises) {
     int failed = 0;  // the first few say enough, unless all are asked for
     for (uint64_t seed = first; seed < first + count && (failed < 3 || whole_share); ++seed)
         failed += run_seed(story, seed, coverage) ? 0 : 1;
+    if (!std::getenv("DERECHO_SIM_COVERAGE")) return;
+    for (const auto& [situation, times] : coverage.counts()) std::printf("%10lu  %s\n", times, situation.c_str());
 }
 
 // What the runs are there to reach. A name that nothing reaches means that a promise is no longer tried.
