@@ -287,6 +287,40 @@ TEST(Waiting, a_message_of_a_thread_that_does_not_poll_is_sent_promptly) {
     }
 }
 
+TEST(Waiting, who_polls_without_waiting_drives_again_after_the_reactor_did) {
+    TestNode a(1);
+    ASSERT_NO_FATAL_FAILURE(form(Nodes{&a}));
+    const auto steps = [&] {
+        derecho_stats stats{};
+        stats.struct_bytes = sizeof stats;
+        EXPECT_DERECHO_OK(derecho_group_stats(a.group, &stats));
+        return stats.steps;
+    };
+    for (int i = 0; i < 3; ++i) {
+        std::this_thread::sleep_for(20ms);  // nobody polls: the reactor drives, and sleeps
+        const uint64_t before = steps();
+        const auto begin = Clock::now();
+        uint64_t polls = 0;
+        for (; Clock::now() - begin < 200ms && polls < 100'000; ++polls) a.poll();
+        EXPECT_GT(steps() - before, polls / 10);
+    }
+}
+
+TEST(Waiting, a_member_that_is_alone_leaves_at_once) {
+    TestNode a(1);
+    ASSERT_NO_FATAL_FAILURE(form(Nodes{&a}));
+    const auto begin = Clock::now();
+    ASSERT_DERECHO_OK(derecho_group_leave(a.group, 5000));
+    EXPECT_LT(Clock::now() - begin, 2s);
+    ASSERT_TRUE(pump({&a}, [&] { return a.count(DERECHO_EVENT_CLOSED) == 1; }));
+    EXPECT_EQ(derecho_group_leave(a.group, 5000), DERECHO_CLOSED);
+    derecho_event event{};
+    size_t count = 0;
+    uint64_t lease = 0;
+    EXPECT_EQ(derecho_poll(a.group, &event, 1, -1, &count, &lease), DERECHO_CLOSED);
+    EXPECT_NE(std::string(derecho_last_error()).find("left"), std::string::npos) << derecho_last_error();
+}
+
 TEST(Waiting, the_descriptor_becomes_readable_when_events_come_and_not_before) {
     TestNode a(1), b(2);
     ASSERT_NO_FATAL_FAILURE(form({&a, &b}));
