@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,6 +154,10 @@ def test_many_joins_and_leaves_leave_nothing_behind(trio: Trio, start: StartMemb
     come_and_go(12, "close")
     for was, member in zip(before, (*members, guest), strict=True):
         now = member.ask("footprint")
+        settled = time.monotonic() + 10.0  # the last connections may still be closing
+        while now["descriptors"] > was["descriptors"] + 1 and time.monotonic() < settled:
+            time.sleep(0.05)
+            now = member.ask("footprint")
         assert now["descriptors"] <= was["descriptors"] + 1, (was, now)
         assert now["threads"] == was["threads"], (was, now)
         assert now["mappings"] <= was["mappings"] + 8, (was, now)

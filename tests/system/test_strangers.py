@@ -88,7 +88,7 @@ def serving(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         (ssh, "does not speak Derecho's protocol"),
         (random_bytes, "does not speak Derecho's protocol"),
         (silence, "did not introduce itself"),
-        (hang_up, "closed the connection"),
+        (hang_up, "closed the connection|Connection reset"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

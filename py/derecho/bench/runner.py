@@ -13,7 +13,7 @@ from .processes import BenchError, native, python_group
 
 __all__ = ["Effort", "Run", "measure_limits"]
 
-_CASE_DEADLINE_S = 30.0
+_CASE_DEADLINE_S = 90.0
 
 
 @dataclass(frozen=True)
