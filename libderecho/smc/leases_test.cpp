@@ -10,7 +10,7 @@ TEST(Leases, a_ring_moves_on_only_when_all_earlier_leases_are_released) {
     Leases leases;
     ReleasePoint point;
     std::vector<uint64_t> ids;
-    for (uint64_t end : {100, 200, 300}) {
+    for (const uint64_t end : {100u, 200u, 300u}) {
         Leases::Batch batch;
         batch.marks.push_back({&point, end});
         ids.push_back(leases.open(batch));

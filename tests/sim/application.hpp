@@ -115,7 +115,6 @@ private:
     std::vector<uint64_t> bytes_sent_in_view_;
     derecho_status end_status_ = DERECHO_OK;
     bool calm_ = false;
-    bool was_full_ = false;
 };
 
 }  // namespace libderecho::sim

@@ -129,7 +129,6 @@ private:
     std::vector<std::unique_ptr<Process>> processes_;
     std::map<uint32_t, uint64_t> incarnations_;
     std::map<uint64_t, View> installed_;
-    bool founded_ = false;
     const bool traced_;
 };
 
