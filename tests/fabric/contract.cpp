@@ -190,10 +190,8 @@ TEST_P(FabricContract, counters_keep_their_order_among_each_other_however_slow_t
     EXPECT_TRUE(end);
 }
 
-TEST_P(FabricContract, push_counters_takes_its_values_at_the_call) {
-    // With a later push of other data between, so that only the pushed values may count. On shared memory what is
-    // written may be seen without being pushed, so that there is nothing to tell apart.
-    if (world_->shared_memory()) GTEST_SKIP() << "mirrors are the owner's own pages";
+TEST_P(FabricContractOfCopies, push_counters_takes_its_values_at_the_call) {
+    // With a later write between, so that only the pushed values may count.
     Region* region = start_with_region(2);
     push_word(kA, *region, 0, 1);
     set_word(*region, 0, 2);
@@ -255,8 +253,7 @@ TEST_P(FabricContract, a_reader_that_does_not_poll_gets_the_newest_values_when_i
     EXPECT_EQ(world_->count(kA, PeerEvent::Kind::lost), 0u);
 }
 
-TEST_P(FabricContract, an_aligned_word_is_never_torn) {
-    if (!world_->real()) GTEST_SKIP() << "one thread";
+TEST_P(FabricContractInTime, an_aligned_word_is_never_torn) {
     Region* region = start_with_region(2);
     const auto seen = mirror(kB, kA, 7);
     std::atomic<bool> stop{false};
@@ -449,8 +446,7 @@ TEST_P(FabricContract, a_new_incarnation_is_not_confused_with_the_dead_one) {
 
 // ------------------------------------------------------------------------------------------------- sleeping
 
-TEST_P(FabricContract, a_push_wakes_a_sleeper_at_once_and_only_a_sleeper) {
-    if (!world_->real()) GTEST_SKIP() << "no threads";
+TEST_P(FabricContractInTime, a_push_wakes_a_sleeper_at_once_and_only_a_sleeper) {
     Region* region = start_with_region(2);
     push_word(kA, *region, 0, 1);
     at(kA).flush();
@@ -471,17 +467,14 @@ TEST_P(FabricContract, a_push_wakes_a_sleeper_at_once_and_only_a_sleeper) {
     sleeper.join();
     EXPECT_LT(monotonic_now() - pushed, milliseconds(1000));
     EXPECT_TRUE(shows(kB, kA, 7, 0, 10));
-    if (world_->shared_memory()) {
-        EXPECT_EQ(at(kA).stats().wakes, 1u) << "once for one sleep";
-    }
+    EXPECT_LE(at(kA).stats().wakes, 1u) << "once for one sleep; a socket's data wake without more";
     const uint64_t wakes = at(kA).stats().wakes;
     push_word(kA, *region, 0, 11);
     at(kA).flush();
     EXPECT_EQ(at(kA).stats().wakes, wakes) << "it is awake again";
 }
 
-TEST_P(FabricContract, a_push_between_arm_and_wait_ends_the_wait) {
-    if (!world_->real()) GTEST_SKIP() << "no real time";
+TEST_P(FabricContractInTime, a_push_between_arm_and_wait_ends_the_wait) {
     Region* region = start_with_region(2);
     at(kB).arm();
     push_word(kA, *region, 0, 1);
@@ -494,17 +487,16 @@ TEST_P(FabricContract, a_push_between_arm_and_wait_ends_the_wait) {
 
 TEST_P(FabricContract, a_quiet_push_arrives_and_needs_no_wake) {
     Region* region = start_with_region(2);
-    if (world_->real()) at(kB).arm();
+    at(kB).arm();
     set_word(*region, 0, 5);
     at(kA).push_quietly(*region, 0, 8);
     at(kA).flush();
     EXPECT_EQ(at(kA).stats().wakes, 0u);
-    if (world_->real()) at(kB).disarm();
+    at(kB).disarm();
     EXPECT_TRUE(shows(kB, kA, 7, 0, 5));
 }
 
-TEST_P(FabricContract, a_wait_ends_at_its_deadline_neither_early_nor_late) {
-    if (!world_->real()) GTEST_SKIP() << "no real time";
+TEST_P(FabricContractInTime, a_wait_ends_at_its_deadline_neither_early_nor_late) {
     world_->start_connected(2);
     world_->settle();
     for (const Duration wanted : {microseconds(300), milliseconds(5), milliseconds(60)}) {
@@ -517,8 +509,7 @@ TEST_P(FabricContract, a_wait_ends_at_its_deadline_neither_early_nor_late) {
     }
 }
 
-TEST_P(FabricContract, wake_ends_a_wait_that_runs_and_one_that_has_not_begun) {
-    if (!world_->real()) GTEST_SKIP() << "no threads";
+TEST_P(FabricContractInTime, wake_ends_a_wait_that_runs_and_one_that_has_not_begun) {
     world_->start(kA);
     const Instant start = monotonic_now();
     at(kA).wake();
@@ -538,8 +529,7 @@ TEST_P(FabricContract, wake_ends_a_wait_that_runs_and_one_that_has_not_begun) {
     EXPECT_GE(monotonic_now() - again, milliseconds(10)) << "a wake counts once";
 }
 
-TEST_P(FabricContract, the_death_of_a_peer_ends_a_wait) {
-    if (!world_->real()) GTEST_SKIP() << "no threads";
+TEST_P(FabricContractInTime, the_death_of_a_peer_ends_a_wait) {
     world_->start_connected(2);
     world_->settle();
     std::atomic<bool> asleep{false};

@@ -1,5 +1,10 @@
-// What the tests in contract.cpp stand on. To run them over another wire, instantiate FabricContract with a factory of
-// its worlds:  INSTANTIATE_TEST_SUITE_P(Sim, FabricContract, ::testing::Values(WorldFactory{"sim", ...}));
+// What the tests in contract.cpp stand on. To run them over another wire, instantiate the suites that it can run with a
+// factory of its worlds:  INSTANTIATE_TEST_SUITE_P(Sim, FabricContract, ::testing::Values(WorldFactory{"sim", ...}));
+//
+//   FabricContract          every wire, the simulated one too
+//   FabricContractInTime    those with real threads and sleeps
+//   FabricContractOfCopies  those whose mirrors are copies, so that only what was pushed is seen; where mirrors are the
+//                           owner's pages, what is written shows without a push, and there is nothing to tell apart
 //
 // Each test makes its own world, so that a failing one leaves nothing behind for the next.
 #pragma once
@@ -57,5 +62,7 @@ protected:
 
     std::unique_ptr<World> world_;
 };
+class FabricContractInTime : public FabricContract {};
+class FabricContractOfCopies : public FabricContract {};
 
 }  // namespace libderecho::test

@@ -9,8 +9,12 @@ WorldFactory net(const char* name, Wire wire) {
     return {name, [wire] { return std::make_unique<NetWorld>(wire); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, FabricContract, ::testing::Values(net("shm", Wire::shm), net("tcp", Wire::tcp)),
-                         [](const auto& tested) { return tested.param.name; });
+const auto shm = net("shm", Wire::shm), tcp = net("tcp", Wire::tcp);
+std::string name(const ::testing::TestParamInfo<WorldFactory>& tested) { return tested.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Wires, FabricContract, ::testing::Values(shm, tcp), name);
+INSTANTIATE_TEST_SUITE_P(Wires, FabricContractInTime, ::testing::Values(shm, tcp), name);
+INSTANTIATE_TEST_SUITE_P(Wires, FabricContractOfCopies, ::testing::Values(tcp), name);
 
 }  // namespace
 }  // namespace libderecho::test

@@ -46,7 +46,6 @@ public:
     }
     Instant now() override { return monotonic_now(); }
     void advance() override {}
-    bool shared_memory() const override { return wire_ == Wire::shm; }
 
 private:
     Wire wire_;

@@ -1,7 +1,7 @@
 // A handful of nodes in one process, so that the same contract tests run over every wire and over the simulator.
 //
 // An implementation makes fabrics, moves time and the network on, and kills nodes. Tests do the rest through Fabric
-// itself. Everything happens on the test's thread unless real() says that the fabrics stand real threads and sleeps.
+// itself. Everything happens on the test's thread, but for the tests of waiting (FabricContractInTime).
 #pragma once
 
 #include <deque>
@@ -32,10 +32,6 @@ public:
     virtual Instant now() = 0;
     // Let a little time pass in the network (the simulator: up to its next event; real ones: nothing to do).
     virtual void advance() = 0;
-
-    // What the tests may expect beyond the contract.
-    virtual bool real() const { return true; }            // real sleeps and threads work
-    virtual bool shared_memory() const { return false; }  // mirrors are the owner's pages, read-only
 
     // --- for tests ---
 

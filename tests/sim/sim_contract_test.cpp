@@ -29,8 +29,6 @@ public:
     }
     Instant now() override { return network_.now(); }
     void advance() override { network_.advance_to(std::min(network_.next(), now() + microseconds(100))); }
-    bool real() const override { return false; }
-    bool shared_memory() const override { return one_host_; }
 
 private:
     sim::Network network_;
@@ -38,17 +36,19 @@ private:
     std::map<NodeId, sim::SimFabric*> nodes_;
 };
 
-std::vector<WorldFactory> worlds() {
+std::vector<WorldFactory> worlds(std::initializer_list<bool> one_host_or_far_apart) {
     std::vector<WorldFactory> all;
     for (uint64_t seed = 1; seed <= 10; ++seed)
-        for (const bool one_host : {false, true})
+        for (const bool one_host : one_host_or_far_apart)
             all.push_back({std::string(one_host ? "one_host_" : "far_apart_") + std::to_string(seed),
                            [=] { return std::make_unique<SimWorld>(seed, one_host); }});
     return all;
 }
+std::string name(const ::testing::TestParamInfo<WorldFactory>& tested) { return tested.param.name; }
 
-INSTANTIATE_TEST_SUITE_P(Sim, FabricContract, ::testing::ValuesIn(worlds()),
-                         [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Sim, FabricContract, ::testing::ValuesIn(worlds({false, true})), name);
+INSTANTIATE_TEST_SUITE_P(Sim, FabricContractOfCopies, ::testing::ValuesIn(worlds({false})), name);
+// FabricContractInTime is not for the simulator: there is one thread, and nothing sleeps.
 
 }  // namespace
 }  // namespace libderecho::test
