@@ -149,8 +149,9 @@ typedef struct derecho_group derecho_group;
 DERECHO_API derecho_status derecho_group_join(derecho_config *config, int64_t timeout_ms, derecho_group **group_out);
 
 /**
- * Leave in good order: the others install a view without this node, and nobody suspects anyone. Poll goes on giving
- * what was delivered, then a DERECHO_EVENT_CLOSED. Returns when the others installed that view.
+ * Leave in good order: what was sent before is delivered, the others install a view without this node, and nobody
+ * suspects anyone. From the call on sending answers DERECHO_CLOSED. Poll goes on giving what was delivered, then a
+ * DERECHO_EVENT_CLOSED. Returns when the others installed that view.
  * @return DERECHO_OK, DERECHO_TIMEOUT, DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
  * Threads: any.
  */
@@ -279,9 +280,9 @@ DERECHO_API derecho_status derecho_shard_claim(derecho_shard *shard, uint32_t me
 /**
  * Send a claimed message. The view may have changed since the claim: it is then sent in the new one.
  * @param used_bytes   at most the claimed size.
- * @return DERECHO_OK, DERECHO_AGAIN (view changed and the new ring is full: poll, retry), DERECHO_INVALID (not an open
- *         claim of this shard, or used_bytes too large), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED,
- *         DERECHO_BAD_HANDLE.
+ * @return DERECHO_OK, DERECHO_AGAIN (it has lost its place and there is no room for it now; it is still open, its bytes
+ *         may have moved with `data`: poll, retry), DERECHO_INVALID (not an open claim of this shard, or used_bytes too
+ *         large), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
  */
 DERECHO_API derecho_status derecho_claim_commit(derecho_shard *shard, derecho_claim *claim, size_t used_bytes);
 

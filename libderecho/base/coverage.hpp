@@ -22,10 +22,13 @@ enum class Branch : uint8_t {
     removed_before_wedged,         // the others decided without this node
     joins_and_removals_together,
     state_kept,              // the view was made before all knew that this node has its state
+    earlier_life_dropped,    // still connected when a view had the next life of a node
     departure_put_off,       // the last to hold a state that others need stays for now
     trim_ragged,             // survivors had received different amounts
     trim_cut_own_messages,   // published messages have to be sent again
     trim_released_messages,  // delivered only because the trim says that all survivors have them
+    early_reply,             // it came before this node had taken its own call
+    letter_parked,           // state of a view that this node has not taken yet
     count
 };
 
@@ -39,10 +42,13 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "removed before it wedged",
     "joins and removals in one proposal",
     "state kept though the view does not know",
+    "earlier life dropped",
     "departure put off",
     "trim was ragged",
     "trim cut own messages",
     "trim released messages",
+    "a reply before its call was ordered",
+    "a letter that had to wait",
 };
 
 inline std::array<std::atomic<uint64_t>, static_cast<size_t>(Branch::count)> hits{};

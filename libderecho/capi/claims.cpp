@@ -34,15 +34,24 @@ void Claims::open(const OpenClaim& claim, ShardIndex shard, derecho_claim& out) 
     out.internal[kEnd] = claim.claim.end;
     out.internal[kTicket] = claim.claim.ticket;
     out.internal[kFlags] = claim.flags;
+    if (claim.claim.moved_out()) [[unlikely]] {
+        const std::lock_guard lock(moved_out_mutex_);
+        moved_out_.push_back(word(out));
+        return;
+    }
     word_of(shard, claim.claim.ticket).store(word(out), std::memory_order_release);
 }
 
 bool Claims::take(const derecho_claim& in, ShardIndex shard, OpenClaim& claim) {
     if (raw(shard) >= words_.size()) return false;
     uint64_t expected = word(in);
-    auto& kept = word_of(shard, in.internal[kTicket]);
-    if (kept.load(std::memory_order_relaxed) != expected) return false;
-    if (!kept.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) return false;
+    if (in.internal[kEnd] == Claim::kMovedOut) [[unlikely]] {
+        if (!take_moved_out(expected)) return false;
+    } else {
+        auto& kept = word_of(shard, in.internal[kTicket]);
+        if (kept.load(std::memory_order_relaxed) != expected) return false;
+        if (!kept.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) return false;
+    }
     claim.flags = static_cast<uint32_t>(in.internal[kFlags]);
     claim.size_bytes = in.size_bytes;
     claim.call = claim.flags & DERECHO_CLAIM_MESSAGE ? 0 : in.id;
@@ -52,13 +61,16 @@ bool Claims::take(const derecho_claim& in, ShardIndex shard, OpenClaim& claim) {
     return true;
 }
 
-void Claims::put_back(const derecho_claim& claim, ShardIndex shard) {
-    word_of(shard, claim.internal[kTicket]).store(word(claim), std::memory_order_release);
+bool Claims::take_moved_out(uint64_t word) {
+    const std::lock_guard lock(moved_out_mutex_);
+    return std::erase(moved_out_, word) != 0;
 }
 
 bool Claims::any_open() const {
     const auto open = [](const std::atomic<uint64_t>& each) { return each.load(std::memory_order_acquire) != 0; };
-    return std::ranges::any_of(words_, [&](const auto& words) { return std::ranges::any_of(*words, open); });
+    const std::lock_guard lock(moved_out_mutex_);
+    return !moved_out_.empty() ||
+           std::ranges::any_of(words_, [&](const auto& words) { return std::ranges::any_of(*words, open); });
 }
 
 }  // namespace libderecho::capi

@@ -11,11 +11,13 @@ using namespace libderecho::capi;
 
 namespace {
 
-// Differs between two lives of a node; the only random number there is.
+// Differs between two lives of a node, and grows from one to the next unless the clock is set back. Its low bits are
+// the only random number there is.
 uint64_t new_incarnation() {
-    uint64_t value = 0;
-    if (::getrandom(&value, sizeof value, GRND_NONBLOCK) != sizeof value) value = 0;
-    return (value ^ read_clocks().wall_ns) | 1;
+    constexpr uint64_t kRandomBits = 0xffff;  // 65 us
+    uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) random = 0;
+    return (read_clocks().wall_ns & ~kRandomBits) | (random & kRandomBits) | 1;
 }
 
 std::string names(const std::vector<std::string>& services) {

@@ -225,6 +225,66 @@ TEST_P(GroupOfThree, a_node_that_leaves_hears_of_its_end_and_the_others_go_on) {
     EXPECT_EQ(messages(c), (std::vector<std::string>{"last words", "on"}));
 }
 
+TEST_P(GroupOfThree, what_was_sent_before_leaving_is_delivered) {
+    const std::string text(1000, 'x');
+    for (int i = 0; i < 300; ++i) send(b, text);
+    derecho_claim forgotten{};
+    ASSERT_DERECHO_OK(derecho_shard_claim(b.shard, 0, DERECHO_CLAIM_MESSAGE, 10, &forgotten));
+    send(b, "last words");
+    ASSERT_DERECHO_OK(derecho_group_leave(b.group, 10'000));
+    ASSERT_TRUE(pump(Nodes{&a, &c}, [&] { return a.view().member_count == 2 && c.view().member_count == 2; }));
+    pump(all, [&] { return b.count(DERECHO_EVENT_CLOSED) == 1; });
+    for (TestNode* node : all) {
+        EXPECT_EQ(node->count(DERECHO_EVENT_MESSAGE), 301u) << "node " << node->id();
+        EXPECT_EQ(messages(*node).back(), "last words");
+    }
+    EXPECT_EQ(derecho_claim_commit(b.shard, &forgotten, 10), DERECHO_CLOSED);
+}
+
+// The ring's space comes back only behind the open claim's bytes, so that there is none for it when it is its turn.
+TEST_P(GroupOfThree, a_claim_that_was_open_while_the_ring_filled_up_is_committed_all_the_same) {
+    for (const uint32_t flags : {DERECHO_CLAIM_MESSAGE, DERECHO_CALL_REPLY}) {
+        const size_t before = c.count(DERECHO_EVENT_MESSAGE);
+        derecho_claim claim{};
+        ASSERT_DERECHO_OK(derecho_shard_claim(a.shard, 0, flags, 5, &claim));
+        std::memcpy(claim.data, "early", 5);
+        send(b, "b waits for a");
+        ASSERT_TRUE(pump(all, [&] { return c.count(DERECHO_EVENT_MESSAGE) == before + 1; }));
+        size_t sent = 0;
+        for (const size_t size : {100'000, 1000, 1}) {
+            const std::string text(size, 'x');
+            for (auto blocked = Clock::now(); Clock::now() - blocked < std::chrono::milliseconds(20);) {
+                if (derecho_shard_send(a.shard, text.data(), text.size(), nullptr) == DERECHO_OK) {
+                    ++sent;
+                    blocked = Clock::now();
+                }
+                for (TestNode* node : all) node->poll();
+            }
+        }
+        ASSERT_GT(sent, 10u);
+        derecho_status status = DERECHO_AGAIN;
+        const bool committed = pump(all, [&] {
+            status = derecho_claim_commit(a.shard, &claim, 5);
+            return status != DERECHO_AGAIN;
+        });
+        ASSERT_TRUE(committed);
+        ASSERT_DERECHO_OK(status);
+        EXPECT_EQ(derecho_claim_commit(a.shard, &claim, 5), DERECHO_INVALID) << "once only";
+        const bool message = flags == DERECHO_CLAIM_MESSAGE;
+        ASSERT_TRUE(pump(all, [&] {
+            return c.count(DERECHO_EVENT_MESSAGE) == before + 1 + sent + message &&
+                   a.count(DERECHO_EVENT_MESSAGE) == c.count(DERECHO_EVENT_MESSAGE) &&
+                   (message || a.count(DERECHO_EVENT_REPLY) == 3);
+        }));
+        if (message) {
+            EXPECT_TRUE(messages(c).back() == "early");
+            EXPECT_EQ(a.all(DERECHO_EVENT_MESSAGE).back()->event.id, claim.id) << "the ticket it was sent with";
+        } else {
+            EXPECT_EQ(a.reply(claim.id, 3)->data, "got early");
+        }
+    }
+}
+
 TEST_P(GroupOfThree, what_is_larger_than_the_limit_is_refused_with_both_sizes) {
     const std::string huge((1 << 20) + 1, 'x');
     EXPECT_EQ(derecho_shard_send(a.shard, huge.data(), huge.size(), nullptr), DERECHO_TOO_LARGE);

@@ -8,9 +8,9 @@
 #include <mutex>
 #include <vector>
 
+#include "base/fences.hpp"
 #include "capi/errors.hpp"
 #include "capi/threads.hpp"
-#include "node/fences.hpp"
 
 namespace libderecho::capi {
 

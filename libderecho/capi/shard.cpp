@@ -68,7 +68,7 @@ derecho_status commit(const Inside& inside, OpenClaim& open, derecho_claim& clai
     const derecho_status status = message ? inside.node().group().commit(shard, open.claim, FrameKind::message, 0, used)
                                           : inside.node().rpc().commit_call(shard, open.claim, used);
     if (status == DERECHO_AGAIN) {
-        inside->claims.put_back(claim, shard);
+        inside->claims.open(open, shard, claim);
         return fail(status);
     }
     if (status != DERECHO_OK && !message)
@@ -139,7 +139,7 @@ derecho_status derecho_claim_commit(derecho_shard* shard, derecho_claim* claim, 
         OpenClaim open;
         if (!inside->claims.take(*claim, inside.shard(), open)) return fail(DERECHO_INVALID, kNotOpen);
         if (used_bytes > open.size_bytes) {
-            inside->claims.put_back(*claim, inside.shard());
+            inside->claims.open(open, inside.shard(), *claim);
             return fail(DERECHO_INVALID, "used_bytes is more than the claim has");
         }
         return commit(inside, open, *claim, used_bytes);

@@ -1,5 +1,5 @@
 // One record a thread: what it is inside of, and its last error. Entering a handle is two plain stores; whoever closes
-// the handle makes all threads fence (node/fences.hpp) and waits until nobody is inside any more.
+// the handle makes all threads fence (base/fences.hpp) and waits until nobody is inside any more.
 #pragma once
 
 #include <atomic>

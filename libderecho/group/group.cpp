@@ -107,7 +107,8 @@ void Group::read_letters() {
                 client_view_ = std::move(view);
                 client_view_new_ = true;
                 for (const Member& member : client_view_->members) {
-                    if (!fabric_.connected(member.node)) fabric_.connect(member.address);
+                    drop_earlier_life(member);
+                    if (!is_up(member)) fabric_.connect(member.address);
                 }
             }
         } else if (joining_) {
@@ -180,10 +181,19 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
     std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
-    if (leave_wanted_) current().change().want_leave();
+    if (leave_wanted_) take_leave();
     phase_.store(Phase::member, std::memory_order_release);
     steps_to_look_ = 0;
     moved_ = true;
+}
+
+// A connection to an earlier life of a member, which died unnoticed, would be in the way of one to the member.
+void Group::drop_earlier_life(const Member& member) {
+    const auto earlier = std::ranges::find_if(
+        up_, [&](const auto& up) { return up.first == member.node && up.second < member.incarnation; });
+    if (earlier == up_.end() || is_up(member)) return;
+    coverage::hit(coverage::Branch::earlier_life_dropped);
+    cut_off(member.node, earlier->second, "a later life of it is in the view");
 }
 
 // A newcomer connects to those of lower rank; who knows one tells it that it is in.
@@ -193,6 +203,7 @@ void Group::greet_members() {
     for (size_t r = 0; r < view.members.size(); ++r) {
         const Member& member = view.members[r];
         if (member.node == options_.self) continue;
+        drop_earlier_life(member);
         if (is_lost(member)) {
             current().change().suspect(r, "it was lost before the view began");
         } else if (!before && r < raw(current().self()) && !is_up(member)) {
@@ -211,6 +222,7 @@ void Group::step_member(Now now) {
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
+    if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
     if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
     for (int round = 0; round < 4; ++round) {
@@ -219,7 +231,7 @@ void Group::step_member(Now now) {
                 if (change.is_wedged()) steps_to_look_ = 0;
                 return;
             case ViewChange::Want::wedge:
-                sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
+                if (!leave_wanted_) sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
                 for (const Sender& sender : senders_) sender->seal();
                 step_shards(now);  // what is there by now is received
                 current().wedge();
@@ -286,10 +298,11 @@ void Group::install(const Decision& decision, Now now) {
     const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
     fence_removed(old.view(), suspects);
     if (!stays) {
-        return finish_with(leave_wanted_ ? failure(DERECHO_CLOSED, "this node left the group")
-                                         : failure(DERECHO_EJECTED, "the other members of view " +
-                                                                        std::to_string(raw(old.view().id)) +
-                                                                        " went on without this node; join again"));
+        return finish_with(old.change().wants_leave()
+                               ? failure(DERECHO_CLOSED, "this node left the group")
+                               : failure(DERECHO_EJECTED, "the other members of view " +
+                                                              std::to_string(raw(old.view().id)) +
+                                                              " went on without this node; join again"));
     }
     std::vector<ShardEpoch::SenderEnd> ends;
     for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
@@ -346,11 +359,24 @@ void Group::finish_with(Status status) {
 void Group::leave() {
     leave_wanted_ = true;
     if (phase() == Phase::member) {
-        current().change().want_leave();
-        steps_to_look_ = 0;
+        take_leave();
     } else if (phase() != Phase::ended) {
         finish_with(failure(DERECHO_CLOSED, "this node left"));
     }
+}
+
+// Nothing new is sent. The others are told when they all have what was: messages that some lack would go with their
+// sender.
+void Group::take_leave() {
+    sealed_status_.store(DERECHO_CLOSED, std::memory_order_release);
+    for (const Sender& sender : senders_) sender->seal();
+    steps_to_look_ = 0;
+}
+
+bool Group::all_sent() const {
+    for (size_t k = 0; k < senders_.size(); ++k)
+        if (!epochs_.back()->shard(k).all_sent(*senders_[k])) return false;
+    return true;
 }
 
 void Group::bury_epochs() {
@@ -455,7 +481,10 @@ derecho_status Group::resend(RingWriter& writer, Claim& claim, FrameKind kind, u
         return sealed_status_.load(std::memory_order_acquire);
     }
     Claim fresh;
-    if (writer.claim(used_bytes, fresh) != RingWriter::Result::ok) return DERECHO_AGAIN;
+    if (writer.claim(used_bytes, fresh) != RingWriter::Result::ok) {
+        writer.move_out(claim);
+        return DERECHO_AGAIN;
+    }
     std::memcpy(fresh.payload, claim.payload, used_bytes);
     if (!writer.commit(fresh, kind, flags, used_bytes)) {  // and once more
         writer.forget_orphan(fresh);

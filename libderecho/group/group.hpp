@@ -93,6 +93,8 @@ private:
     void step_joining(Now now);
     void step_member(Now now);
     void step_shards(Now now);
+    void take_leave();
+    bool all_sent() const;
     std::vector<Member> admissible_joins() const;
     bool sequence_ends() const;
     bool change_due() const;
@@ -101,6 +103,7 @@ private:
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
     static void add(Stats& stats, const Epoch& epoch);
     void fence_removed(const View& old_view, RankSet suspects);
+    void drop_earlier_life(const Member& member);
     void greet_members();
     void note_lost(NodeId node, uint64_t incarnation);
     bool is_up(const Member& member) const;

@@ -17,7 +17,7 @@ struct ServiceInfo {
 
 struct GroupOptions {
     NodeId self{};
-    uint64_t incarnation = 0;              // differs between two lives of one node id
+    uint64_t incarnation = 0;              // grows from one life of a node id to the next
     std::string address;                   // where others reach this node: "host:port"
     std::vector<std::string> contacts;     // tried in turn; the node whose address is the first may found the group
     std::vector<ServiceInfo> services;     // shard k of the view replicates services[k]

@@ -105,13 +105,13 @@ bool ShardEpoch::fill_rounds(RingWriter& writer) {
     return true;
 }
 
-// Others must not wait for long for a claim that an application leaves open.
+// Others must not wait for long for a claim that an application leaves open, and neither must the node's own leaving.
 bool ShardEpoch::publish_claims(RingWriter& writer, uint64_t timestamp_ns, Instant now) {
     if (writer.publish(timestamp_ns)) {
         blocked_since_ = kNever;
         return true;
     }
-    if (most_rounds_ <= writer.published_rounds()) return false;
+    if (most_rounds_ <= writer.published_rounds() && !writer.sealed()) return false;
     blocked_since_ = std::min(blocked_since_, now);
     if (now - blocked_since_ < kPatienceWithOpenClaims) return false;
     blocked_since_ = kNever;

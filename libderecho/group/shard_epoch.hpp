@@ -57,6 +57,10 @@ public:
 
     // Publish, receive, acknowledge, free ring space. True if anything moved.
     bool step(RingWriter& writer, HybridClock& clock, Now now);
+    // Every member has everything that was claimed here.
+    bool all_sent(const RingWriter& writer) const {
+        return !writer.anything_claimed() && cursors_[self_].stable == writer.published_bytes();
+    }
     // Rounds of this view so far.
     uint64_t sequence() const { return sequence_; }
     // Members whose counters cannot be true.

@@ -11,10 +11,10 @@
 #include <span>
 
 #include "base/clock.hpp"
+#include "base/fences.hpp"
 #include "base/status.hpp"
 #include "fabric/net_fabric.hpp"
 #include "group/group.hpp"
-#include "node/fences.hpp"
 #include "node/patience.hpp"
 #include "node/reactor.hpp"
 #include "node/right.hpp"

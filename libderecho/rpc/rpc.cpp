@@ -149,8 +149,10 @@ derecho_status Rpc::query(ShardIndex shard, NodeId node, uint32_t method, std::s
     const std::lock_guard lock(mutex_);
     if (node != self_) {
         const auto peer = peers_.find(node);
-        const bool in_view = group_.phase() != Group::Phase::member || (peer != peers_.end() && peer->second.member);
-        if (peer == peers_.end() || peer->second.client || !in_view) return DERECHO_NOT_MEMBER;
+        if (peer == peers_.end() || peer->second.client) return DERECHO_NOT_MEMBER;
+        // The fate of whoever is in no view is not watched: it might be dead, and nobody would say so.
+        const bool knows_a_view = newest_request_ != 0;
+        if (knows_a_view && !peer->second.member) return DERECHO_NOT_MEMBER;
     }
     const uint64_t id = calls_.open(Call::Kind::query, node);
     if (id == 0) return DERECHO_AGAIN;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/coverage.hpp"
 #include "base/log.hpp"
 #include "rpc/rpc.hpp"
 
@@ -288,6 +289,7 @@ bool Rpc::has_to_wait(const Incoming& letter) {
 
 // Its bytes must outlive the loss of its sender, after which the mail drops boxes in which nothing is unread or held.
 void Rpc::park(const Incoming& letter) {
+    coverage::hit(coverage::Branch::letter_parked);
     parked_ = letter;
     ++parked_->mark.point->leases_held;
 }
@@ -381,6 +383,7 @@ Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
 Rpc::Verdict Rpc::keep_early(const Incoming& letter, const ReplyHeader& header) {
     for (const EarlyReply& early : early_)
         if (early.call == header.call && early.node == letter.from) return Verdict::drop;
+    coverage::hit(coverage::Branch::early_reply);
     const auto data = letter.bytes.subspan(sizeof header);
     early_bytes_ += data.size();
     if (spare_early_.empty()) spare_early_.emplace_back();

@@ -2,8 +2,10 @@
 
 #include <bit>
 #include <cstring>
+#include <thread>
 
 #include "base/assert.hpp"
+#include "base/fences.hpp"
 
 namespace libderecho {
 namespace {
@@ -57,7 +59,7 @@ RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
         const uint64_t end = begin + need;
         if (end > limit_.load(std::memory_order_acquire)) return Result::full;
         if (at.ticket - totals.tickets >= kSlots) return Result::full;
-        if (slot_of(at.ticket).place.load(std::memory_order_relaxed) == kOrphan) return Result::full;
+        if (slot_of(at.ticket).fate.load(std::memory_order_acquire) % kFates == kOrphan) return Result::full;
         const uint64_t next = ((end / 8) & kUnitMask) << kTicketBits | ((at.ticket + 1) & kTicketMask);
         if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed))
             continue;
@@ -83,19 +85,46 @@ bool RingWriter::abort(const Claim& claim) {
 
 // Only the slot is written here, not the frame: the driver may have given the frame's place up already.
 bool RingWriter::finish(const Claim& claim, const FrameTag& tag) {
+    if (claim.moved_out()) [[unlikely]]
+        return false;
     const uint64_t units = frame_bytes(claim.size_bytes) / 8;
     Slot& slot = slot_of(claim.ticket);
     slot.tag = tag;
     const uint64_t place = units << kEndBits | ((claim.end / 8) & kEndMask);
-    const uint64_t before = slot.place.exchange(place, std::memory_order_acq_rel);
-    if (before == 0) return true;
-    DERECHO_ASSERT(before == kOrphan);
-    slot.place.store(kOrphan, std::memory_order_release);
+    slot.place.store(place, std::memory_order_release);
+    Fences::light();
+    const uint64_t fate = slot.fate.load(std::memory_order_acquire);
+    const bool asked_for = fate / kFates == claim.ticket && fate % kFates != kNothing;
+    return !asked_for || settle(claim.ticket, slot);
+}
+
+// The driver has asked for this claim; whether the commit was in time, it knows. (Once it was, the slot may be
+// another's.)
+bool RingWriter::settle(uint64_t ticket, Slot& slot) {
+    while (slot.fate.load(std::memory_order_acquire) == fate_word(ticket, kAsked)) std::this_thread::yield();
+    if (slot.fate.load(std::memory_order_acquire) != fate_word(ticket, kOrphan)) return true;
+    slot.place.store(0, std::memory_order_relaxed);
     return false;
 }
 
+void RingWriter::move_out(Claim& claim) {
+    if (claim.moved_out()) return;
+    auto bytes = std::make_unique<std::byte[]>(std::max<uint64_t>(claim.size_bytes, 1));
+    std::memcpy(bytes.get(), claim.payload, claim.size_bytes);
+    forget_orphan(claim);
+    claim.payload = bytes.get();
+    claim.end = Claim::kMovedOut;
+    const std::lock_guard lock(moved_out_mutex_);
+    moved_out_.push_back(std::move(bytes));
+}
+
 void RingWriter::forget_orphan(const Claim& claim) {
-    slot_of(claim.ticket).place.store(0, std::memory_order_release);
+    if (claim.moved_out()) {
+        const std::lock_guard lock(moved_out_mutex_);
+        std::erase_if(moved_out_, [&](const auto& bytes) { return bytes.get() == claim.payload; });
+        return;
+    }
+    slot_of(claim.ticket).fate.store(fate_word(claim.ticket, kNothing), std::memory_order_release);
     orphans_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
@@ -119,10 +148,12 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
     std::byte* const ring = ring_.load(std::memory_order_relaxed);
     const uint64_t first = published_tickets_.load(std::memory_order_relaxed);
     uint64_t position = published_.load(std::memory_order_relaxed), ticket = first;
-    for (;; ++ticket) {
+    // No further than what is claimed: the next slot may be that of an orphan, which is being refused just now.
+    const uint64_t claimed = unpack(reserve_.load(std::memory_order_acquire) & ~kSealed, base()).ticket;
+    for (; ticket < claimed; ++ticket) {
         Slot& slot = slot_of(ticket);
         const uint64_t place = slot.place.load(std::memory_order_acquire);
-        if (place == 0 || place == kOrphan) break;
+        if (place == 0) break;
         const FrameTag tag = slot.tag;
         slot.place.store(0, std::memory_order_relaxed);
         const Extent frame = extent(place, position);
@@ -149,11 +180,17 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
     return true;
 }
 
+// Whether the claim was still open, and is an orphan now.
 bool RingWriter::orphan(uint64_t ticket) {
-    uint64_t open = 0;
-    if (!slot_of(ticket).place.compare_exchange_strong(open, kOrphan, std::memory_order_acq_rel)) return false;
-    orphans_.fetch_add(1, std::memory_order_acq_rel);
-    return true;
+    Slot& slot = slot_of(ticket);
+    const auto open = [&] { return slot.place.load(std::memory_order_acquire) == 0; };
+    if (!open()) return false;
+    slot.fate.store(fate_word(ticket, kAsked), std::memory_order_relaxed);
+    Fences::heavy();
+    const bool orphaned = open();
+    if (orphaned) orphans_.fetch_add(1, std::memory_order_acq_rel);
+    slot.fate.store(fate_word(ticket, orphaned ? kOrphan : kNothing), std::memory_order_release);
+    return orphaned;
 }
 
 // A stretch of open claims ends where the next committed frame, or the unclaimed rest, begins.

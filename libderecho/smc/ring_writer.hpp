@@ -11,6 +11,11 @@
 // be sent again, and unseals it. Internal positions go on growing, so that a claim caught in between cannot mistake one
 // ring for the other. A claim that is still open then is an *orphan*: its commit is refused, and the caller sends the
 // bytes again in the new ring. The same is done to a claim that stays open while others wait.
+//
+// A commit is a plain store: a locked instruction would wait until the payload's lines have come from their readers. So
+// committer and driver may meet: the driver asks for a claim (`fate`), fences, and looks whether it was committed; who
+// commits stores, and looks whether it was asked for. Whoever is second sees the other, and if both do, the driver
+// decides.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +23,9 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "smc/frame.hpp"
@@ -31,6 +38,9 @@ struct Claim {
     uint64_t size_bytes = 0;  // of the payload
     uint64_t ticket = 0;
     uint64_t end = 0;  // for the writer
+
+    bool moved_out() const { return end == kMovedOut; }  // see RingWriter::move_out()
+    static constexpr uint64_t kMovedOut = ~0ull;
 };
 
 class RingWriter {
@@ -46,6 +56,9 @@ public:
     bool commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
     bool abort(const Claim& claim);
     void forget_orphan(const Claim& claim);
+    // There is no room for an orphan's bytes now, nor will be as long as those behind it are kept for it: give it
+    // memory of its own. It stays an orphan, and its payload is elsewhere.
+    void move_out(Claim& claim);
 
     // ---- the driver. Positions seen from outside start at 0 with each ring.
     // Make committed frames public up to the first open claim; stamps them. True if there were any.
@@ -57,6 +70,7 @@ public:
     // Go on in another ring, zeroed, with all messages from `position` of the old one on.
     // Stamps those that were not published yet. Seals; the caller unseals.
     void move_to(std::span<std::byte> ring, uint64_t position, uint64_t timestamp_ns);
+    bool sealed() const { return (reserve_.load(std::memory_order_relaxed) & kSealed) != 0; }
     void unseal() { reserve_.fetch_and(~kSealed, std::memory_order_acq_rel); }
     // Make orphans of the open claims and publish what was committed behind them. The bytes that the orphans are still
     // writing to must not be used again: see reusable().
@@ -78,7 +92,6 @@ public:
 
 private:
     static constexpr uint32_t kSlots = limits::open_claims_max;
-    static constexpr uint64_t kOrphan = ~0ull;  // of a slot: its claim was open when the ring changed
     static constexpr uint64_t kSealed = 1ull << 63;
     static constexpr unsigned kTicketBits = 16;
     static constexpr uint64_t kTicketMask = (1ull << kTicketBits) - 1;
@@ -102,13 +115,17 @@ private:
         uint64_t begin;
         uint64_t end;
     };
+    enum Fate : uint64_t { kNothing, kAsked, kOrphan, kFates = 4 };
+    static uint64_t fate_word(uint64_t ticket, Fate fate) { return ticket * kFates + fate; }
     struct Slot {
-        std::atomic<uint64_t> place{0};  // 0: open or unused; kOrphan; or end and length of a committed frame
+        std::atomic<uint64_t> place{0};  // 0: open or unused; or end and length of a committed frame
+        std::atomic<uint64_t> fate{0};   // a fate_word(); that of another ticket means nothing unless it is an orphan's
         FrameTag tag{};
     };
     Slot& slot_of(uint64_t ticket) { return (*slots_)[ticket % kSlots]; }
     static Extent extent(uint64_t place, uint64_t position);
     bool finish(const Claim& claim, const FrameTag& tag);
+    static bool settle(uint64_t ticket, Slot& slot);
     bool orphan(uint64_t ticket);
     void write_pads(std::byte* ring, uint64_t from, uint64_t to) const;
     void carry(const FrameHeader& header, const std::byte* payload, std::span<std::byte> ring, uint64_t& end);
@@ -126,6 +143,8 @@ private:
     uint64_t messages_ = 0;
     uint64_t kept_from_ = ~0ull;  // position of the first orphan's bytes in this ring; driver only
     std::atomic<uint64_t> orphans_{0};
+    std::mutex moved_out_mutex_;
+    std::vector<std::unique_ptr<std::byte[]>> moved_out_;
 };
 
 }  // namespace libderecho

@@ -69,6 +69,7 @@ public:
     void suspect(size_t rank, const std::string& why);
     void want_change();  // as leader: joins are waiting
     void want_leave();
+    bool wants_leave() const { return table_.value(self_, columns_.leave_wanted) != 0; }
     void state_held(uint64_t shards);
 
     void wedged();

@@ -38,6 +38,16 @@ def join(api: Any, contact: str) -> Any:
     return group
 
 
+def send(api: Any, group: Any, shard: Any, data: Any, nbytes: int) -> None:
+    """A newcomer may send when the state has come: with an event, so poll meanwhile. Nobody else sends yet."""
+    events = (api.derecho_event * 8)()
+    count, lease = c_size_t(), c_uint64()
+    while (status := api.derecho_shard_send(shard, data, nbytes, None)) == api.DERECHO_WEDGED:
+        check(api, api.derecho_poll(group, events, 8, 10**8, byref(count), byref(lease)))
+        check(api, api.derecho_release(group, lease))
+    check(api, status)
+
+
 def serve(api: Any, group: Any) -> int:
     """Answer calls until "stop"; return how many messages came."""
     events = (api.derecho_event * 64)()
@@ -71,8 +81,8 @@ def main() -> None:
     print("members:", [m.node for m in view.members[: view.member_count]], flush=True)
     shard = api.POINTER(api.derecho_shard)()
     check(api, api.derecho_shard_open(group, b"echo", byref(shard)))
-    check(api, api.derecho_shard_send(shard, c_void_p(), 0, None))
-    check(api, api.derecho_shard_send(shard, b"from ctypes", 11, None))
+    send(api, group, shard, c_void_p(), 0)
+    send(api, group, shard, b"from ctypes", 11)
     print("messages:", serve(api, group), flush=True)
     check(api, api.derecho_group_leave(group, 10_000))
     check(api, api.derecho_group_close(group))

@@ -220,6 +220,7 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
                 throw Violation("taken_view() is the view of the events: node " + self_.name());
             std::fill(bytes_sent_in_view_.begin(), bytes_sent_in_view_.end(), 0);
             if (caller_) caller_->on_view(*view);
+            if (group_.options().client) return ledger_.client_view(replica_, *view);
             return ledger_.view(replica_, *view);
         }
         case DERECHO_EVENT_STATE_REQUEST:

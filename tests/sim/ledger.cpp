@@ -95,6 +95,25 @@ std::string Ledger::where(const Replica& at, uint32_t shard) const {
            text(at.taken[shard]);
 }
 
+// There is one view of each number.
+void Ledger::check_view(const Replica& at, const View& view) {
+    const uint64_t id = raw(view.id);
+    const auto [known, fresh] = views_.try_emplace(id, view);
+    if (fresh) first_seen_by_[id] = at.self;
+    if (!(known->second == view))
+        throw Violation("primary partition: node " + at.self.name() + " was given " + members(view) + " where node " +
+                        first_seen_by_[id].name() + " was given " + members(known->second));
+}
+
+// A client may miss views, and is in none.
+void Ledger::client_view(Replica& at, const View& view) {
+    if (raw(view.id) <= raw(at.view.id)) throw Violation("views come in order: client " + at.self.name());
+    if (view.holds(NodeId{at.self.node}, at.self.incarnation))
+        throw Violation("a client is in no view: " + at.self.name() + " was given " + members(view));
+    check_view(at, view);
+    at.view = view;
+}
+
 void Ledger::view(Replica& at, const View& view) {
     const uint64_t id = raw(view.id);
     if (at.closed) throw Violation("CLOSED is the last event: node " + at.self.name() + " was given " + members(view));
@@ -103,11 +122,7 @@ void Ledger::view(Replica& at, const View& view) {
                         members(view));
     if (!view.holds(NodeId{at.self.node}, at.self.incarnation))
         throw Violation("a node is in its views: node " + at.self.name() + " was given " + members(view));
-    const auto [known, fresh] = views_.try_emplace(id, view);
-    if (fresh) first_seen_by_[id] = at.self;
-    if (!(known->second == view))
-        throw Violation("primary partition: node " + at.self.name() + " was given " + members(view) + " where node " +
-                        first_seen_by_[id].name() + " was given " + members(known->second));
+    check_view(at, view);
     const bool first = raw(at.view.id) == 0;
     if (!first) end_view(at);
     at.view = view;
@@ -242,6 +257,7 @@ void Ledger::closed(Replica& at, derecho_status status) {
     if (at.closed) throw Violation("CLOSED comes once: node " + at.self.name());
     if (status == DERECHO_CLOSED && !leavers_.contains(at.self))
         throw Violation("only who asked to leave has left: node " + at.self.name());
+    if (status == DERECHO_CLOSED) departed_.insert(at.self);
     at.closed = true;
 }
 

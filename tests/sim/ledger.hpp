@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -72,13 +73,16 @@ public:
     };
     Replica joining(const Life& self) const;
     void view(Replica& at, const View& view);
+    void client_view(Replica& at, const View& view);
     // Which message it was: the sender's number.
     uint64_t delivered(Replica& at, const derecho_event& event);
     // The state a joiner was given as of the start of its view.
     void state_received(Replica& at, uint32_t shard, const State& state);
     void closed(Replica& at, derecho_status status);
 
-    void left(const Life& life) { leavers_[life] = true; }
+    void leaves(const Life& life) { leavers_.insert(life); }
+    // Who was told that it left.
+    const std::set<Life>& departed() const { return departed_; }
 
     // ---- at the end
     // Views are one chain, each with more than half of the one before.
@@ -117,6 +121,7 @@ private:
     using Place = std::pair<uint64_t, uint32_t>;  // view, shard
 
     const Message& next_of(const Replica& at, const Life& sender, uint32_t shard, uint64_t& place) const;
+    void check_view(const Replica& at, const View& view);
     void end_view(Replica& at);
     void start_view(Replica& at, uint32_t shard);
     Life sender_of(const Replica& at, const derecho_event& event) const;
@@ -128,7 +133,7 @@ private:
     std::map<uint64_t, Life> first_seen_by_;
     std::map<Place, Log> logs_;
     std::map<std::pair<Life, uint32_t>, uint64_t> last_timestamp_;
-    std::map<Life, bool> leavers_;
+    std::set<Life> leavers_, departed_;
     uint64_t messages_ = 0;
 };
 

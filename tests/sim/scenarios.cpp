@@ -189,6 +189,24 @@ void comes_and_goes(World& world) {
     world.at(world.some_time(true), [beat] { (*beat)(); });
 }
 
+// Clients come, ask members and die, while members come and go as well.
+void clients(World& world) {
+    for (uint32_t n = 0; n < 2; ++n) {
+        const uint32_t node = world.nodes() + 20 + n;
+        world.at(world.some_time(true), [&world, node] {
+            Process* client = world.start(node, true);
+            if (!client || !world.random().chance(0.3)) return;
+            then(
+                world, after(world, 100'000, 10'000'000), [&world, node] { return world.alive(node); },
+                [&world](Process& process) { world.crash(process, world.some_death()); });
+        });
+    }
+    const uint64_t kind = world.random().below(4);
+    if (kind == 0) crash_one(world);
+    if (kind == 1) joins(world);
+    if (kind == 2) comes_and_goes(world);
+}
+
 void chaos(World& world) {
     world.restarts = world.random().chance(0.7);
     const std::vector<std::function<void(World&)>> faults{
@@ -214,6 +232,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "donor_crashes", .nodes_min = 3, .plan = donor_crashes},
         {.name = "leaves", .plan = leaves},
         {.name = "comes_and_goes", .nodes_min = 3, .plan = comes_and_goes},
+        {.name = "clients", .nodes_min = 3, .plan = clients},
         {.name = "chaos", .survives = false, .rough_weather = true, .plan = chaos},
     };
     return all;

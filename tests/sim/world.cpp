@@ -126,7 +126,7 @@ void World::step(Process& process) {
 
 void World::note_view(Process& process) {
     const View* view = process.group->view();
-    if (!view || raw(view->id) == process.view) return;
+    if (process.client || !view || raw(view->id) == process.view) return;
     process.view = raw(view->id);
     trace("node " + process.life.name() + " installs view " + std::to_string(process.view));
     const auto [known, fresh] = installed_.try_emplace(process.view, *view);
@@ -176,7 +176,7 @@ void World::bury(Process& process, const char* how) {
     process.application->drop();
     process.rpc.reset();
     process.group.reset();
-    if (restarts && !calming_) maybe_restart(process.life.node);
+    if (restarts && !calming_ && !process.client) maybe_restart(process.life.node);
 }
 
 bool World::was_leader(const Process& process) const {
@@ -227,17 +227,19 @@ Process* World::alive(uint32_t node) {
     return nullptr;
 }
 
-Process* World::start(uint32_t node) {
+Process* World::start(uint32_t node, bool client) {
     if (alive(node)) return nullptr;
     const Life life{node, ++incarnations_[node]};
     auto made = std::make_unique<Process>();
     Process& process = *made;
     process.life = life;
-    process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), node % hosts_});
+    process.client = client;
+    process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), node % hosts_, client});
     process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2'000'000)) - 1'000'000;
     GroupOptions options;
     options.self = NodeId{node};
     options.incarnation = life.incarnation;
+    options.client = client;
     options.address = address_of(node);
     // Only the first life of node 0 may found the group.
     if (node == 0 && life.incarnation == 1) options.contacts.push_back(address_of(0));
@@ -293,7 +295,7 @@ void World::leave(Process& process) {
     if (!process.member() || process.leaving) return;
     trace("node " + process.life.name() + " leaves");
     process.leaving = true;
-    ledger_.left(process.life);
+    ledger_.leaves(process.life);
     process.group->leave();
     process.next_step = now();
 }
@@ -333,7 +335,8 @@ bool World::healthy() {
     const auto all = members();
     if (changing() || all.size() < 3 || all.size() != installed_.rbegin()->second.members.size()) return false;
     for (const auto& process : processes_)
-        if (process->alive && std::find(all.begin(), all.end(), process.get()) == all.end()) return false;
+        if (process->alive && !process->client && std::find(all.begin(), all.end(), process.get()) == all.end())
+            return false;
     return std::all_of(all.begin(), all.end(), [&](Process* process) {
         const auto& replica = process->application->replica();
         return raw(replica.view.id) == process->view &&
@@ -406,7 +409,15 @@ std::optional<std::string> World::unsettled() {
     std::vector<Process*> left;
     for (const auto& process : processes_) {
         if (!process->alive) continue;
-        const std::string who = "node " + process->life.name();
+        const std::string who = (process->client ? "client " : "node ") + process->life.name();
+        if (process->client) {
+            if (lost || !knows_a_member()) continue;
+            if (process->group->phase() != Group::Phase::client) return who + " has found nobody";
+            if (const char* busy = process->application->busy()) return who + " has not done all its work: " + busy;
+            if (!(process->application->replica().view == installed_.rbegin()->second))
+                return who + " was not told of the last view";
+            continue;
+        }
         if (lost) {
             if (process->group->phase() == Group::Phase::joining) continue;
             return who + " goes on though the group is lost";
@@ -430,6 +441,7 @@ std::optional<std::string> World::unsettled() {
             if (!replica.has_state[shard]) return "node " + process->life.name() + " has no state";
         try {
             for (Process* sender : left) ledger_.check_all_delivered(sender->life, replica);
+            for (const Life& sender : ledger_.departed()) ledger_.check_all_delivered(sender, replica);
         } catch (const Violation& missing) {
             return missing.what();
         }

@@ -41,6 +41,7 @@ struct Process {
     bool alive = true;
     bool was_paused = false;
     bool leaving = false;
+    bool client = false;
     uint64_t view = 0;  // installed
 
     bool member() const { return alive && group->phase() == Group::Phase::member; }
@@ -63,7 +64,7 @@ public:
     // Some time while messages flow; early in the run if asked so.
     Instant some_time(bool early = false);
     void at(Instant when, std::function<void()> act);
-    Process* start(uint32_t node);  // null if it lives already, or its address is still taken
+    Process* start(uint32_t node, bool client = false);  // null if it lives already
     void crash(Process& process, Death death);
     // Right after its count-th push from now on: of anything, or of the slow columns of a view.
     void crash_at_push(Process& process, uint64_t count, bool of_rows_only, Death death);

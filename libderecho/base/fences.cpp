@@ -1,4 +1,4 @@
-#include "node/fences.hpp"
+#include "base/fences.hpp"
 
 #include <linux/membarrier.h>
 #include <sys/syscall.h>

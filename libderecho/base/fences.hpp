@@ -1,5 +1,6 @@
-// A fence that costs the frequent side nothing. The sender of a message stores, light()s, and looks whether the driver
-// sleeps; a driver about to sleep says so, heavy()s, and looks for messages. Whoever is second sees the other.
+// A fence that costs the frequent side nothing: it stores, light()s, and looks at what the rare side stores, which
+// heavy()s in between likewise. Whoever is second sees the other. So the sender of a message learns that the driver
+// sleeps, who commits that its claim was given up, and who enters a handle that it is being closed.
 #pragma once
 
 #include <atomic>
