@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kWaitNs = 10'000'000;
 constexpr int64_t kSoonNs = 100'000;
 constexpr size_t kClaimFrom = 4096;         // bytes
+constexpr size_t kManyAtMost = 64;          // messages handed over by one call
 constexpr uint64_t kSlackNs = 100'000'000;  // after the window, for members whose own began later
 
 }  // namespace
@@ -29,9 +30,10 @@ Workload workload(Settings& settings) {
     work.write = settings.flag("write", work.write);
     work.read = settings.flag("read", work.read);
     // A copy of few bytes costs less than a second call; what is large is written in place.
-    const std::string send = settings.text("send", work.payload_bytes < kClaimFrom ? "copy" : "claim");
-    if (send != "copy" && send != "claim") throw UsageError("send must be copy or claim");
-    work.copy = send == "copy";
+    const bool small = work.payload_bytes < kClaimFrom;
+    const std::string send = settings.text("send", !small ? "claim" : work.one_at_a_time ? "copy" : "many");
+    if (send != "copy" && send != "claim" && send != "many") throw UsageError("send must be claim, copy or many");
+    work.send = send == "claim" ? Send::claim : send == "copy" ? Send::copy : Send::many;
     // About half of the first-level cache between two polls, and no more claims than the library takes.
     const uint64_t burst = std::clamp<uint64_t>((32 << 10) / (work.payload_bytes + 16), 1, 256);
     work.burst = settings.number("burst", burst);
@@ -44,8 +46,11 @@ Workload workload(Settings& settings) {
 }
 
 Member::Member(const SessionOptions& options, const Workload& work)
-    : work_(work), session_(options), source_(work.payload_bytes, 0x5a) {
-    source_[0] = kData;
+    : work_(work), session_(options), source_(work.payload_bytes * kManyAtMost, 0x5a), messages_(kManyAtMost) {
+    for (size_t i = 0; i < kManyAtMost; ++i) {
+        source_[i * work.payload_bytes] = kData;
+        messages_[i] = {source_.data() + i * work.payload_bytes, work.payload_bytes};
+    }
 }
 
 Json Member::run() {
@@ -115,12 +120,23 @@ void Member::pump() {
 
 void Member::send_burst() {
     full_ = false;
-    for (size_t i = 0; i < work_.burst && !full_; ++i) full_ = !(work_.copy ? send_copied() : send_claimed());
+    if (work_.send == Send::many) {
+        for (size_t left = work_.burst; left > 0 && !full_; left -= std::min(left, kManyAtMost))
+            full_ = !send_many(std::min(left, kManyAtMost));
+    } else {
+        for (size_t i = 0; i < work_.burst && !full_; ++i) full_ = !send_one();
+    }
+}
+
+// False: no room now.
+bool Member::send_one() {
+    if (work_.send == Send::claim) return send_claimed();
+    return work_.send == Send::copy ? send_copied() : send_many(1);
 }
 
 void Member::send_one_and_wait() {
     const uint64_t begin = now_ns();
-    if (!(work_.copy ? send_copied() : send_claimed())) {
+    if (!send_one()) {
         poll(0);
         return;
     }
@@ -139,7 +155,6 @@ void Member::fill(unsigned char* payload) {
     }
 }
 
-// False: no room now.
 bool Member::send_claimed() {
     derecho_claim claim;
     derecho_status status =
@@ -147,7 +162,9 @@ bool Member::send_claimed() {
     if (status == DERECHO_AGAIN) return false;
     require(status, "claim");
     fill(static_cast<unsigned char*>(claim.data));
-    require(derecho_claim_commit(session_.shard(), &claim, work_.payload_bytes), "commit");
+    while ((status = derecho_claim_commit(session_.shard(), &claim, work_.payload_bytes)) == DERECHO_AGAIN)
+        poll(kSoonNs);
+    require(status, "commit");
     ++sent_;
     return true;
 }
@@ -159,6 +176,20 @@ bool Member::send_copied() {
     require(status, "send");
     ++sent_;
     return true;
+}
+
+// False: there was no room for all.
+bool Member::send_many(size_t count) {
+    if (work_.write && work_.payload_bytes >= 16)
+        for (size_t i = 0; i < count; ++i) {
+            const uint64_t number = sent_ + i;
+            std::memcpy(source_.data() + i * work_.payload_bytes + 8, &number, sizeof number);
+        }
+    size_t sent = 0;
+    const derecho_status status = derecho_shard_send_many(session_.shard(), messages_.data(), count, &sent, nullptr);
+    if (status != DERECHO_AGAIN) require(status, "send");
+    sent_ += sent;
+    return sent == count;
 }
 
 Member::Reading Member::reading() const { return {now_ns(), delivered_, polls_, cpu_seconds(), session_.stats()}; }

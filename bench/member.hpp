@@ -14,6 +14,12 @@
 
 namespace bench {
 
+enum class Send {
+    claim,  // derecho_shard_claim, fill in place, commit
+    copy,   // derecho_shard_send from a buffer
+    many,   // derecho_shard_send_many from buffers, as many at a time as there are
+};
+
 struct Workload {
     uint32_t members = 2;
     uint32_t senders = 1;  // by rank, from 0
@@ -21,9 +27,9 @@ struct Workload {
     bool one_at_a_time = false;  // latency; otherwise as many as possible
     double warm_s = 0.3;
     double window_s = 1;
-    bool write = true;     // each payload afresh
-    bool read = false;     // every byte of each delivery
-    bool copy = false;     // derecho_shard_send from a buffer, instead of claim, fill, commit
+    bool write = true;  // each payload afresh
+    bool read = false;  // every byte of each delivery
+    Send send = Send::claim;
     size_t burst = 256;    // messages handed in between two polls
     uint64_t full_ns = 0;  // how long to wait in a poll when the ring is full
     int processor = -1;    // to run on; -1: any
@@ -52,6 +58,8 @@ private:
     void start_together();
     void pump();
     void send_burst();
+    bool send_one();
+    bool send_many(size_t count);
     void send_one_and_wait();
     bool send_claimed();
     bool send_copied();
@@ -65,6 +73,7 @@ private:
     const Workload work_;
     Session session_;
     std::vector<unsigned char> source_;
+    std::vector<derecho_bytes> messages_;  // of send_many
     bool sender_ = false;
     uint64_t sent_ = 0;
     uint64_t delivered_ = 0;

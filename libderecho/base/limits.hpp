@@ -17,7 +17,9 @@ inline constexpr size_t name_bytes = DERECHO_NAME_BYTES;
 
 inline constexpr uint64_t ring_bytes_min = 64 << 10;
 inline constexpr uint64_t ring_bytes_max = 1ull << 30;
-inline constexpr uint64_t ring_share = 4;               // one message takes at most ring / 4
+inline constexpr uint64_t ring_share = 4;         // one message takes at most ring / 4
+inline constexpr uint64_t batch_bytes = 8 << 10;  // of messages that are sent at once
+static_assert(batch_bytes < ring_bytes_min / ring_share);
 inline constexpr uint32_t open_claims_max = 1 << 12;    // messages claimed and not yet published, per sender
 inline constexpr uint32_t leases_max = 1 << 10;         // polls whose data is still held
 inline constexpr uint32_t calls_max = 1 << 16;          // calls that await replies

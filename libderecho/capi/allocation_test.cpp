@@ -45,13 +45,16 @@ protected:
         uint64_t id = 0;
         derecho_claim claim{};
         ok(derecho_shard_send(a.shard, text, sizeof text, nullptr));
+        const derecho_bytes both[] = {{text, sizeof text}, {text, 1}};
+        size_t sent = 0;
+        ok(derecho_shard_send_many(a.shard, both, 2, &sent, nullptr));
         ok(derecho_shard_call(b.shard, 1, DERECHO_CALL_REPLY, text, sizeof text, &id));
         ok(derecho_shard_query(a.shard, 2, 1, text, sizeof text, &id));
         ok(derecho_shard_query(b.shard, 2, 1, text, sizeof text, &id));
         ok(derecho_shard_claim(a.shard, 0, DERECHO_CLAIM_MESSAGE, 500, &claim));
         std::memset(claim.data, 1, 500);
         ok(derecho_claim_commit(a.shard, &claim, 400));
-        expected_events += 3 + 3 + 1 + 2 + 4;  // at a; at b; ORDERED; QUERY; REPLY
+        expected_events += 5 + 5 + 1 + 2 + 4;  // at a; at b; ORDERED; QUERY; REPLY
         while (events < expected_events) {
             poll(a.group);
             poll(b.group);

@@ -225,6 +225,56 @@ TEST_P(GroupOfThree, a_node_that_leaves_hears_of_its_end_and_the_others_go_on) {
     EXPECT_EQ(messages(c), (std::vector<std::string>{"last words", "on"}));
 }
 
+TEST_P(GroupOfThree, many_messages_sent_by_one_call_are_messages_like_others) {
+    std::vector<std::string> texts{""};
+    for (int i = 0; i < 500; ++i)
+        texts.push_back(std::string(static_cast<size_t>(i) * 7 % 300, 'x') + std::to_string(i));
+    texts.insert(texts.begin() + 100, std::string(300'000, 'L'));  // more than a batch holds
+    std::vector<derecho_bytes> all_bytes;
+    for (const std::string& text : texts) all_bytes.push_back({text.data(), text.size()});
+    size_t sent = 0;
+    uint64_t ticket = 0;
+    ASSERT_DERECHO_OK(derecho_shard_send_many(b.shard, all_bytes.data(), all_bytes.size(), &sent, &ticket));
+    ASSERT_EQ(sent, texts.size());
+    send(b, "last");
+    for (TestNode* node : all)
+        ASSERT_TRUE(pump(all, [&] { return node->count(DERECHO_EVENT_MESSAGE) == texts.size() + 1; }));
+    texts.push_back("last");
+    for (TestNode* node : all) EXPECT_TRUE(messages(*node) == texts) << "node " << node->id();
+    const auto own = b.all(DERECHO_EVENT_MESSAGE);
+    EXPECT_EQ(own[texts.size() - 2]->event.id, ticket);
+    EXPECT_GT(own.back()->event.id, ticket);
+    EXPECT_TRUE(std::ranges::is_sorted(own, {}, [](const Seen* one) { return one->event.id; }));
+    EXPECT_TRUE(std::ranges::is_sorted(own, std::less_equal<>{}, [](const Seen* one) { return one->event.version; }));
+}
+
+TEST_P(GroupOfThree, many_messages_stop_at_the_first_that_does_not_go) {
+    const std::string text(1000, 'x'), huge((1 << 20) + 1, 'x');
+    const std::vector<derecho_bytes> with_huge{{text.data(), 10}, {huge.data(), huge.size()}, {text.data(), 10}};
+    size_t sent = 7;
+    ASSERT_DERECHO_OK(derecho_shard_send_many(a.shard, with_huge.data(), 3, &sent, nullptr));
+    EXPECT_EQ(sent, 1u);
+    EXPECT_EQ(derecho_shard_send_many(a.shard, with_huge.data() + 1, 2, &sent, nullptr), DERECHO_TOO_LARGE);
+    EXPECT_EQ(sent, 0u);
+    EXPECT_DERECHO_OK(derecho_shard_send_many(a.shard, nullptr, 0, &sent, nullptr));
+    EXPECT_EQ(derecho_shard_send_many(a.shard, nullptr, 1, &sent, nullptr), DERECHO_INVALID);
+    const derecho_bytes nothing{nullptr, 1};
+    EXPECT_EQ(derecho_shard_send_many(a.shard, &nothing, 1, &sent, nullptr), DERECHO_INVALID);
+
+    const std::vector<derecho_bytes> more(10'000, derecho_bytes{text.data(), text.size()});  // than the ring holds
+    ASSERT_DERECHO_OK(derecho_shard_send_many(a.shard, more.data(), more.size(), &sent, nullptr));
+    EXPECT_GT(sent, 0u);
+    EXPECT_LT(sent, more.size());
+    size_t total = sent;
+    ASSERT_TRUE(pump(all, [&] {
+        const derecho_status status =
+            derecho_shard_send_many(a.shard, more.data() + total, more.size() - total, &sent, nullptr);
+        EXPECT_TRUE(status == DERECHO_OK || (status == DERECHO_AGAIN && sent == 0));
+        total += sent;
+        return total == more.size() && c.count(DERECHO_EVENT_MESSAGE) == total + 1;
+    }));
+}
+
 TEST_P(GroupOfThree, what_was_sent_before_leaving_is_delivered) {
     const std::string text(1000, 'x');
     for (int i = 0; i < 300; ++i) send(b, text);

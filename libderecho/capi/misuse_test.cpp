@@ -56,6 +56,12 @@ const std::vector<Function> group_functions{
 };
 
 const std::vector<Function> shard_functions{
+    {"send_many",
+     [](void* h) {
+         const derecho_bytes message{"x", 1};
+         size_t sent = 0;
+         return derecho_shard_send_many(as<derecho_shard>(h), &message, 1, &sent, nullptr);
+     }},
     {"send", [](void* h) { return derecho_shard_send(as<derecho_shard>(h), "x", 1, nullptr); }},
     {"call", [](void* h) { return derecho_shard_call(as<derecho_shard>(h), 1, 0, "x", 1, nullptr); }},
     {"query", [](void* h) { return derecho_shard_query(as<derecho_shard>(h), 1, 1, "x", 1, &number); }},

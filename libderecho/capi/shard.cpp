@@ -1,4 +1,5 @@
 // derecho_shard_* and derecho_claim_*: everything that sends to a shard.
+#include <algorithm>
 #include <cstring>
 
 #include "capi/groups.hpp"
@@ -29,6 +30,25 @@ derecho_status send(const Inside& inside, const void* data, size_t size, uint64_
     if (ticket_out) *ticket_out = claim.ticket;
     inside.node().nudge();
     return DERECHO_OK;
+}
+
+// One batch from the front of `messages`, or one message that is too large for one. Adds to `sent`.
+derecho_status send_some(const Inside& inside, Messages messages, size_t& sent, uint64_t& ticket) {
+    const BatchPlan batch = plan_batch(messages, std::min(limits::batch_bytes, inside->message_max_bytes));
+    if (batch.count > 1) {
+        const derecho_status status =
+            inside.node().group().send_batch(inside.shard(), messages.first(batch.count), batch.bytes, ticket);
+        if (status != DERECHO_OK) return fail(status);
+        inside.node().nudge();
+        sent += batch.count;
+        return DERECHO_OK;
+    }
+    const derecho_bytes& message = messages.front();
+    if (message.size_bytes > inside->message_max_bytes)
+        return too_large(message.size_bytes, inside->message_max_bytes, "message_max_bytes");
+    const derecho_status status = send(inside, message.data, message.size_bytes, &ticket);
+    sent += status == DERECHO_OK;
+    return status;
 }
 
 derecho_status call(const Inside& inside, uint32_t method, uint32_t flags, const void* args, size_t size,
@@ -100,6 +120,26 @@ derecho_status derecho_shard_send(derecho_shard* shard, const void* data, size_t
     if (size_bytes > inside->message_max_bytes) [[unlikely]]
         return too_large(size_bytes, inside->message_max_bytes, "message_max_bytes");
     return guarded([&] { return send(inside, data, size_bytes, ticket_out); });
+}
+
+derecho_status derecho_shard_send_many(derecho_shard* shard, const derecho_bytes* messages, size_t count,
+                                       size_t* sent_out, uint64_t* ticket_out) {
+    DERECHO_REQUIRE(sent_out);
+    *sent_out = 0;
+    if (count > 0) DERECHO_REQUIRE(messages);
+    for (size_t i = 0; i < count; ++i)
+        if (!messages[i].data && messages[i].size_bytes > 0) return fail(DERECHO_INVALID, "data of a message is NULL");
+    const Inside inside(shard, HandleKind::shard);
+    if (!inside.ok()) [[unlikely]]
+        return inside.status();
+    return guarded([&]() -> derecho_status {
+        derecho_status status = DERECHO_OK;
+        uint64_t ticket = 0;
+        while (status == DERECHO_OK && *sent_out < count)
+            status = send_some(inside, {messages + *sent_out, count - *sent_out}, *sent_out, ticket);
+        if (ticket_out && *sent_out > 0) *ticket_out = ticket;
+        return *sent_out > 0 ? DERECHO_OK : status;
+    });
 }
 
 derecho_status derecho_shard_call(derecho_shard* shard, uint32_t method, uint32_t flags, const void* args,

@@ -213,7 +213,10 @@ TEST(Closing, leased_data_and_open_claims_stay_readable_until_given_back) {
     }
     derecho_claim claim{};
     ASSERT_DERECHO_OK(derecho_shard_claim(a.shard, 0, DERECHO_CLAIM_MESSAGE, 1000, &claim));
+    const std::string address = a.address();
     ASSERT_DERECHO_OK(derecho_group_close(a.group));
+    TestNode successor(3);
+    ASSERT_NO_FATAL_FAILURE(successor.join(nullptr, {{"listen", address}}));
     EXPECT_EQ(std::string(static_cast<const char*>(event.data), event.size_bytes), "precious");
     std::memset(claim.data, 1, 1000);
     // To the others it is dead already.

@@ -107,6 +107,13 @@ Status Bootstrap::open_unix() {
     return sleeper_.watch(unix_listener_.get(), Sleeper::Interest::look, true, false);
 }
 
+void Bootstrap::shut() {
+    listener_.reset();
+    unix_listener_.reset();
+    shakes_.clear();
+    guests_.clear();
+}
+
 void Bootstrap::connect(std::string_view address) {
     Handshake& shake = shakes_.emplace_back();
     shake.dialer = true;

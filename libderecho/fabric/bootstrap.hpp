@@ -52,6 +52,8 @@ public:
     const std::string& address() const { return options_.hello.address; }
     const Hello& hello() const { return options_.hello; }
 
+    // Nobody is listened to any more, nor dialed.
+    void shut();
     void connect(std::string_view address);
     // Take every handshake as far as it goes.
     void look(Instant now, std::vector<PeerEvent>& events);

@@ -74,6 +74,7 @@ public:
 
     void connect(std::string_view address) override { bootstrap_->connect(address); }
     void disconnect(NodeId peer) override;
+    void shut() override;
     bool connected(NodeId peer) const override;
 
     Region* expose(RegionId id, size_t size_bytes, std::span<const NodeId> readers) override;
@@ -393,6 +394,11 @@ void NetFabricImpl::disconnect(NodeId node) {
     if (!peer) return;
     if (!peer->broken.ok()) --broken_;
     bury(peer->slot, true);
+}
+
+void NetFabricImpl::shut() {
+    bootstrap_->shut();
+    while (!linked_.empty()) disconnect(linked_.back()->node());
 }
 
 Directory::Verdict NetFabricImpl::judge(const Hello& hello, bool never_up, Status& why) {

@@ -34,6 +34,8 @@ class NetFabric : public Fabric {
 public:
     // Where this node listens, with the port that was bound; empty if it does not.
     virtual const std::string& listen_address() const = 0;
+    // As death would, stop listening and break all connections, without events here; what is mapped stays mapped.
+    virtual void shut() = 0;
     // The wire used with a connected peer.
     virtual Wire wire_to(NodeId peer) const = 0;
 };

@@ -122,6 +122,7 @@ void Group::answer_join(const Mail::Letter& letter) {
     ByteReader in(letter.bytes);
     Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
     if (!in.finished()) return fabric_.disconnect(letter.from);
+    if (is_lost(joiner)) return;  // its last letter is read after its death
     if (phase() != Phase::member) return write_letter(mail_, letter.from, Letter::no_group, {});
     const View& view = current().view();
     if (view.holds(joiner.node, joiner.incarnation)) return write_view(mail_, letter.from, view);
@@ -456,6 +457,10 @@ Status Group::end() const {
 
 derecho_status Group::claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim) {
     if (payload_bytes > options_.message_max_bytes) return DERECHO_TOO_LARGE;
+    return claim_room(shard, payload_bytes, claim);
+}
+
+derecho_status Group::claim_room(ShardIndex shard, uint64_t payload_bytes, Claim& claim) {
     if (stateless_.load(std::memory_order_acquire) >> raw(shard) & 1)
         return sealed_status_.load(std::memory_order_acquire);
     switch (senders_[raw(shard)]->claim(payload_bytes, claim)) {
@@ -466,6 +471,17 @@ derecho_status Group::claim(ShardIndex shard, uint64_t payload_bytes, Claim& cla
         default:
             return sealed_status_.load(std::memory_order_acquire);
     }
+}
+
+derecho_status Group::send_batch(ShardIndex shard, Messages messages, uint64_t bytes, uint64_t& ticket) {
+    Claim batch;
+    derecho_status status = claim_room(shard, bytes, batch);
+    if (status != DERECHO_OK) return status;
+    write_batch(messages, batch.payload);
+    status = commit(shard, batch, FrameKind::batch, 0, bytes);
+    if (status == DERECHO_AGAIN) abort(shard, batch);
+    ticket = batch.ticket;
+    return status;
 }
 
 derecho_status Group::commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {

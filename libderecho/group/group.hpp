@@ -18,6 +18,7 @@
 #include "group/epoch.hpp"
 #include "group/joining.hpp"
 #include "group/options.hpp"
+#include "smc/batch.hpp"
 #include "smc/leases.hpp"
 #include "view/view.hpp"
 
@@ -66,6 +67,8 @@ public:
     // ---- sending, any thread.
     // Status codes: OK, AGAIN, WEDGED, TOO_LARGE, NOT_MEMBER, CLOSED/EJECTED/NO_MAJORITY/STATE_LOST once ended.
     derecho_status claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
+    // All of these messages, at once; `bytes` as planned (smc/batch.hpp). Status codes as claim().
+    derecho_status send_batch(ShardIndex shard, Messages messages, uint64_t bytes, uint64_t& ticket);
     // OK or AGAIN (the view changed since; the new ring is full). `kind` is FrameKind::message or FrameKind::call.
     derecho_status commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
     void abort(ShardIndex shard, Claim& claim);
@@ -105,6 +108,7 @@ private:
     void fence_removed(const View& old_view, RankSet suspects);
     void drop_earlier_life(const Member& member);
     void greet_members();
+    derecho_status claim_room(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
     void note_lost(NodeId node, uint64_t incarnation);
     bool is_up(const Member& member) const;
     bool is_lost(const Member& member) const;

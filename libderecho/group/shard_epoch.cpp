@@ -9,7 +9,7 @@ namespace libderecho {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr uint64_t kFramesAhead = 6;  // frames are walked one by one: what comes soon is asked for in time
+constexpr uint64_t kFramesAhead = 24;  // frames are walked one by one: what comes soon is asked for in time
 constexpr Duration kPatienceWithOpenClaims = microseconds(200);
 
 }  // namespace

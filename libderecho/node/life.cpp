@@ -39,7 +39,7 @@ Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>
     return status;
 }
 
-Node::Node(NodeOptions options, std::unique_ptr<Fabric> fabric)
+Node::Node(NodeOptions options, std::unique_ptr<NetFabric> fabric)
     : options_(std::move(options)),
       cores_(cores_of_this_process()),
       allocations_before_(allocations()),
@@ -120,7 +120,7 @@ bool Node::stop() {
     return nothing_leased();
 }
 
-void Node::play_dead() { rpc_->disconnect_everybody(); }
+void Node::play_dead() { fabric_->shut(); }
 
 bool Node::nothing_leased() {
     group_->leases().retire();

@@ -78,7 +78,7 @@ private:
     // Of a wait. Dispossessed: it ended without the right.
     enum class Outcome { done, timed_out, woken, closed, dispossessed };
 
-    Node(NodeOptions options, std::unique_ptr<Fabric> fabric);
+    Node(NodeOptions options, std::unique_ptr<NetFabric> fabric);
     Status come_in(int64_t timeout_ms);
     WaitStages wait_stages() const;
 
@@ -112,7 +112,7 @@ private:
     const NodeOptions options_;
     const uint32_t cores_;
     const uint64_t allocations_before_;
-    std::unique_ptr<Fabric> fabric_;
+    std::unique_ptr<NetFabric> fabric_;
     std::unique_ptr<Group> group_;
     std::unique_ptr<Rpc> rpc_;
     Right right_;

@@ -102,12 +102,6 @@ void Rpc::drain_outbox() {
 // The group reports the loss back as a peer event.
 void Rpc::expel(NodeId node, const std::string& why) { group_.expel(node, why); }
 
-void Rpc::disconnect_everybody() {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [node, peer] : peers_) group_.fabric().disconnect(node);
-    peers_.clear();
-}
-
 // ---------------------------------------------------------------------------------------------------- ordered calls
 
 derecho_status Rpc::claim_call(ShardIndex shard, uint32_t method, uint32_t flags, uint64_t args_bytes, Claim& claim,

@@ -38,8 +38,6 @@ public:
     bool has_events();
     // The last event was taken.
     bool over() const { return over_; }
-    // Cut off all peers, as the end of the process would.
-    void disconnect_everybody();
 
     // ---- sending, any thread. Results as in derecho.h.
     derecho_status claim_call(ShardIndex shard, uint32_t method, uint32_t flags, uint64_t args_bytes, Claim& claim,

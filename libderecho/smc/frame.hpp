@@ -15,6 +15,7 @@ enum class FrameKind : uint8_t {
     message = 3,  // bytes of the application
     call = 4,     // a method call: a call header, then the arguments
     mail = 5,     // between two nodes; `flags` says which
+    batch = 6,    // of a claim only: several messages
 };
 
 // The first word of a frame, and all of a pad.

@@ -6,17 +6,21 @@
 
 #include "base/assert.hpp"
 #include "base/fences.hpp"
+#include "smc/batch.hpp"
+#include "smc/own_lines.hpp"
 
 namespace libderecho {
 namespace {
 
-constexpr uint64_t kOwnAhead = 1024;  // bytes between a claim and the lines asked for
 constexpr uint64_t kOwnAtMost = 256;  // bytes asked for by one claim
 
 }  // namespace
 
 RingWriter::RingWriter(uint64_t ring_bytes)
-    : size_(ring_bytes), mask_(ring_bytes - 1), slots_(std::make_unique<std::array<Slot, kSlots>>()) {
+    : size_(ring_bytes),
+      mask_(ring_bytes - 1),
+      slots_(std::make_unique<std::array<Slot, kSlots>>()),
+      fates_(std::make_unique<std::array<std::atomic<uint64_t>, kSlots>>()) {
     DERECHO_ASSERT(std::has_single_bit(ring_bytes) && ring_bytes <= limits::ring_bytes_max);
 }
 
@@ -29,20 +33,6 @@ RingWriter::Reserved RingWriter::unpack(uint64_t reserve, const Base& base) {
     const uint64_t units_ahead = ((reserve >> kTicketBits) - base.units) & kUnitMask;
     const uint64_t tickets_ahead = (reserve - base.tickets) & kTicketMask;
     return {(base.units + units_ahead) * 8, base.tickets + tickets_ahead};
-}
-
-// Take the lines that a later claim will be given away from the readers, who had them last. Otherwise the next atomic
-// operation waits until those that were just written have been handed over: with cores that are far apart that is twice
-// the time of everything else. (A prefetch for reading, which is what compilers make of one for writing, is no help.)
-void RingWriter::own_ahead(std::byte* ring, uint64_t end, uint64_t need) const {
-#if defined(__x86_64__)
-    const uint64_t from = end + kOwnAhead;
-    for (uint64_t at = from; at < from + std::min(need, kOwnAtMost); at += limits::cache_line_bytes)
-        asm volatile("prefetchw %0" ::"m"(ring[at & mask_]));
-#else
-    __builtin_prefetch(ring + ((end + kOwnAhead) & mask_), 1);
-    (void)need;
-#endif
 }
 
 RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
@@ -59,11 +49,12 @@ RingWriter::Result RingWriter::claim(uint64_t payload_bytes, Claim& claim) {
         const uint64_t end = begin + need;
         if (end > limit_.load(std::memory_order_acquire)) return Result::full;
         if (at.ticket - totals.tickets >= kSlots) return Result::full;
-        if (slot_of(at.ticket).fate.load(std::memory_order_acquire) % kFates == kOrphan) return Result::full;
+        if (has_orphans() && fate_of(at.ticket).load(std::memory_order_acquire) % kFates == kOrphan)
+            return Result::full;
         const uint64_t next = ((end / 8) & kUnitMask) << kTicketBits | ((at.ticket + 1) & kTicketMask);
         if (!reserve_.compare_exchange_weak(reserve, next, std::memory_order_acq_rel, std::memory_order_relaxed))
             continue;
-        own_ahead(ring, end, need);
+        own_lines(ring + ((end + kOwnAhead) & mask_), std::min(need, kOwnAtMost));
         claim.payload = ring + (begin & mask_) + sizeof(FrameHeader);
         claim.size_bytes = payload_bytes;
         claim.ticket = at.ticket;
@@ -93,16 +84,15 @@ bool RingWriter::finish(const Claim& claim, const FrameTag& tag) {
     const uint64_t place = units << kEndBits | ((claim.end / 8) & kEndMask);
     slot.place.store(place, std::memory_order_release);
     Fences::light();
-    const uint64_t fate = slot.fate.load(std::memory_order_acquire);
-    const bool asked_for = fate / kFates == claim.ticket && fate % kFates != kNothing;
-    return !asked_for || settle(claim.ticket, slot);
+    return !has_orphans() || settle(claim.ticket, slot);
 }
 
-// The driver has asked for this claim; whether the commit was in time, it knows. (Once it was, the slot may be
-// another's.)
+// The driver may have asked for this claim; whether the commit was in time, it knows. (If it was, the slot may be
+// another's by now.)
 bool RingWriter::settle(uint64_t ticket, Slot& slot) {
-    while (slot.fate.load(std::memory_order_acquire) == fate_word(ticket, kAsked)) std::this_thread::yield();
-    if (slot.fate.load(std::memory_order_acquire) != fate_word(ticket, kOrphan)) return true;
+    const std::atomic<uint64_t>& fate = fate_of(ticket);
+    while (fate.load(std::memory_order_acquire) == fate_word(ticket, kAsked)) std::this_thread::yield();
+    if (fate.load(std::memory_order_acquire) != fate_word(ticket, kOrphan)) return true;
     slot.place.store(0, std::memory_order_relaxed);
     return false;
 }
@@ -124,7 +114,7 @@ void RingWriter::forget_orphan(const Claim& claim) {
         std::erase_if(moved_out_, [&](const auto& bytes) { return bytes.get() == claim.payload; });
         return;
     }
-    slot_of(claim.ticket).fate.store(fate_word(claim.ticket, kNothing), std::memory_order_release);
+    fate_of(claim.ticket).store(fate_word(claim.ticket, kNothing), std::memory_order_release);
     orphans_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
@@ -164,6 +154,10 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
             std::memcpy(at, &tag, sizeof tag);
             continue;
         }
+        if (tag.kind == FrameKind::batch) {
+            publish_batch(at, tag, timestamp_ns);
+            continue;
+        }
         *reinterpret_cast<FrameHeader*>(at) = {tag, timestamp_ns};
         if (tag.kind == FrameKind::nulls) {
             rounds_ += tag.size_bytes;
@@ -180,16 +174,28 @@ bool RingWriter::publish(uint64_t timestamp_ns) {
     return true;
 }
 
+void RingWriter::publish_batch(std::byte* at, const FrameTag& batch, uint64_t timestamp_ns) {
+    const FrameTag pad{sizeof(FrameHeader), FrameKind::pad, 0, 0};
+    std::memcpy(at, &pad, sizeof pad);
+    for_each_frame(at + sizeof(FrameHeader), batch.size_bytes, [&](FrameHeader& frame) {
+        frame.ticket = batch.ticket;
+        frame.timestamp_ns = timestamp_ns;
+        ++rounds_;
+        ++messages_;
+    });
+}
+
 // Whether the claim was still open, and is an orphan now.
 bool RingWriter::orphan(uint64_t ticket) {
-    Slot& slot = slot_of(ticket);
+    const Slot& slot = slot_of(ticket);
     const auto open = [&] { return slot.place.load(std::memory_order_acquire) == 0; };
     if (!open()) return false;
-    slot.fate.store(fate_word(ticket, kAsked), std::memory_order_relaxed);
+    fate_of(ticket).store(fate_word(ticket, kAsked), std::memory_order_relaxed);
+    orphans_.fetch_add(1, std::memory_order_acq_rel);
     Fences::heavy();
     const bool orphaned = open();
-    if (orphaned) orphans_.fetch_add(1, std::memory_order_acq_rel);
-    slot.fate.store(fate_word(ticket, orphaned ? kOrphan : kNothing), std::memory_order_release);
+    fate_of(ticket).store(fate_word(ticket, orphaned ? kOrphan : kNothing), std::memory_order_release);
+    if (!orphaned) orphans_.fetch_sub(1, std::memory_order_acq_rel);
     return orphaned;
 }
 
@@ -253,8 +259,17 @@ void RingWriter::move_to(std::span<std::byte> ring, uint64_t position, uint64_t 
         Slot& slot = slot_of(ticket);
         const Extent frame = extent(slot.place.exchange(0, std::memory_order_acq_rel), published);
         const FrameHeader header{slot.tag, timestamp_ns};
+        std::byte* const payload = old_ring + (frame.begin & mask_) + sizeof header;
+        if (header.kind == FrameKind::batch) {
+            for_each_frame(payload, header.size_bytes, [&](const FrameHeader& each) {
+                const FrameTag tag{each.size_bytes, each.kind, each.flags, header.ticket};
+                carry({tag, timestamp_ns}, reinterpret_cast<const std::byte*>(&each + 1), ring, carried);
+                ++messages_;
+            });
+            continue;
+        }
         if (header.kind != FrameKind::pad && header.kind != FrameKind::nulls) ++messages_;
-        carry(header, old_ring + (frame.begin & mask_) + sizeof header, ring, carried);
+        carry(header, payload, ring, carried);
     }
     base_ = (reserved.position + mask_) & ~mask_;
     kept_from_ = ~0ull;  // the orphans' bytes are in older rings

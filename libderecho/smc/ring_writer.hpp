@@ -52,6 +52,7 @@ public:
 
     // ---- any thread
     Result claim(uint64_t payload_bytes, Claim& claim);
+    // A claim of several messages is a FrameKind::batch: smc/batch.hpp.
     // False if the claim is an orphan: copy its bytes to a new claim, commit that, then forget_orphan().
     bool commit(const Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
     bool abort(const Claim& claim);
@@ -109,23 +110,24 @@ private:
         uint64_t tickets;
     };
     Base base() const;
-    void own_ahead(std::byte* ring, uint64_t end, uint64_t need) const;
     static Reserved unpack(uint64_t reserve, const Base& base);
     struct Extent {
         uint64_t begin;
         uint64_t end;
     };
-    enum Fate : uint64_t { kNothing, kAsked, kOrphan, kFates = 4 };
-    static uint64_t fate_word(uint64_t ticket, Fate fate) { return ticket * kFates + fate; }
     struct Slot {
         std::atomic<uint64_t> place{0};  // 0: open or unused; or end and length of a committed frame
-        std::atomic<uint64_t> fate{0};   // a fate_word(); that of another ticket means nothing unless it is an orphan's
         FrameTag tag{};
     };
     Slot& slot_of(uint64_t ticket) { return (*slots_)[ticket % kSlots]; }
+    // Looked at only while there are orphans, or there may be. A word of another ticket means nothing but an orphan's.
+    enum Fate : uint64_t { kNothing, kAsked, kOrphan, kFates = 4 };
+    static uint64_t fate_word(uint64_t ticket, Fate fate) { return ticket * kFates + fate; }
+    std::atomic<uint64_t>& fate_of(uint64_t ticket) { return (*fates_)[ticket % kSlots]; }
     static Extent extent(uint64_t place, uint64_t position);
     bool finish(const Claim& claim, const FrameTag& tag);
-    static bool settle(uint64_t ticket, Slot& slot);
+    bool settle(uint64_t ticket, Slot& slot);
+    void publish_batch(std::byte* at, const FrameTag& batch, uint64_t timestamp_ns);
     bool orphan(uint64_t ticket);
     void write_pads(std::byte* ring, uint64_t from, uint64_t to) const;
     void carry(const FrameHeader& header, const std::byte* payload, std::span<std::byte> ring, uint64_t& end);
@@ -135,6 +137,8 @@ private:
     std::atomic<std::byte*> ring_{nullptr};  // changes while sealed only
     uint64_t base_ = 0;                      // internal position of the ring's first byte; driver only
     std::unique_ptr<std::array<Slot, kSlots>> slots_;
+    std::unique_ptr<std::array<std::atomic<uint64_t>, kSlots>> fates_;
+    std::atomic<uint64_t> orphans_{0};  // and the claim that is being asked for
     alignas(64) std::atomic<uint64_t> reserve_{kSealed};
     alignas(64) std::atomic<uint64_t> published_{0};  // bytes, from base_
     std::atomic<uint64_t> published_tickets_{0};
@@ -142,7 +146,6 @@ private:
     uint64_t rounds_ = 0;
     uint64_t messages_ = 0;
     uint64_t kept_from_ = ~0ull;  // position of the first orphan's bytes in this ring; driver only
-    std::atomic<uint64_t> orphans_{0};
     std::mutex moved_out_mutex_;
     std::vector<std::unique_ptr<std::byte[]>> moved_out_;
 };

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "smc/batch.hpp"
+
 namespace libderecho {
 namespace {
 
@@ -163,6 +165,67 @@ TEST_F(RingWriterTest, an_orphan_that_is_never_committed_ends_in_a_full_ring_and
     EXPECT_EQ(sent, limits::open_claims_max - 1);
 }
 
+std::string bytes_of(const std::vector<std::string>& texts, std::vector<derecho_bytes>& all) {
+    for (const std::string& text : texts) all.push_back({text.data(), text.size()});
+    std::string payload(plan_batch(all, kRing).bytes, '\0');
+    write_batch(all, reinterpret_cast<std::byte*>(payload.data()));
+    return payload;
+}
+
+TEST_F(RingWriterTest, a_batch_is_one_claim_and_many_messages) {
+    const std::vector<std::string> texts{"one", "", "three and more", "four"};
+    std::vector<derecho_bytes> all;
+    const std::string payload = bytes_of(texts, all);
+    send("before");
+    const Claim batch = claim(payload);
+    send("behind");
+    writer.publish(1);
+    EXPECT_EQ(writer.published_messages(), 1u);
+    EXPECT_TRUE(writer.commit(batch, FrameKind::batch, 0, payload.size()));
+    writer.publish(7);
+    EXPECT_EQ(messages(ring, 0, writer.published_bytes()),
+              (std::vector<std::string>{"before", "one", "", "three and more", "four", "behind"}));
+    EXPECT_EQ(writer.published_messages(), 6u);
+    EXPECT_EQ(writer.published_rounds(), 6u);
+    FrameHeader first;
+    std::memcpy(&first, ring.bytes.data() + frame_bytes(6) + sizeof(FrameHeader), sizeof first);
+    EXPECT_EQ(first.timestamp_ns, 7u);
+    EXPECT_EQ(first.ticket, batch.ticket);
+}
+
+TEST_F(RingWriterTest, a_batch_goes_on_in_the_next_ring_from_whichever_message_was_not_delivered) {
+    const std::vector<std::string> texts{"one", "two", "three"};
+    std::vector<derecho_bytes> all;
+    const std::string payload = bytes_of(texts, all);
+    const Claim published = claim(payload), committed = claim(payload);
+    EXPECT_TRUE(writer.commit(published, FrameKind::batch, 0, payload.size()));
+    writer.publish(1);
+    EXPECT_TRUE(writer.commit(committed, FrameKind::batch, 0, payload.size()));
+    const Claim open = claim(payload);
+    Ring next;
+    writer.move_to(next.bytes, sizeof(FrameHeader) + 2 * frame_bytes(3), 2);  // "one" and "two" were delivered
+    writer.unseal();
+    EXPECT_EQ(writer.published_messages(), 6u);
+    EXPECT_FALSE(writer.commit(open, FrameKind::batch, 0, payload.size()));
+    writer.forget_orphan(open);
+    const Claim again = claim(payload);
+    EXPECT_TRUE(writer.commit(again, FrameKind::batch, 0, payload.size()));
+    writer.publish(3);
+    EXPECT_EQ(messages(next, 0, writer.published_bytes()),
+              (std::vector<std::string>{"three", "one", "two", "three", "one", "two", "three"}));
+}
+
+TEST_F(RingWriterTest, a_batch_takes_what_fits) {
+    const std::string text(100, 'x');
+    const std::vector<derecho_bytes> all(10, derecho_bytes{text.data(), text.size()});
+    EXPECT_EQ(plan_batch(all, 10 * frame_bytes(100)).count, 10u);
+    EXPECT_EQ(plan_batch(all, 10 * frame_bytes(100) - 1).count, 9u);
+    EXPECT_EQ(plan_batch(all, 99).count, 0u);
+    const derecho_bytes huge{text.data(), ~0ull};
+    EXPECT_EQ(plan_batch({&huge, 1}, limits::batch_bytes).count, 0u);
+    EXPECT_EQ(plan_batch({}, limits::batch_bytes).bytes, 0u);
+}
+
 // The slot that is looked at next is the orphan's, and its commit is being refused at that very moment.
 TEST_F(RingWriterTest, an_orphan_is_never_taken_for_the_claim_a_lap_later) {
     const Claim orphan = claim("open");
@@ -236,24 +299,33 @@ TEST_P(RingWriterThreads, what_they_commit_is_sent_once_though_claims_become_orp
     for (size_t t = 0; t < kThreads; ++t) {
         threads.emplace_back([&, t] {
             for (size_t i = 0; i < each;) {
-                const uint64_t text[2] = {t, i};
+                const uint64_t texts[2][2] = {{t, i}, {t, i + 1}};
+                const derecho_bytes all[2] = {{texts[0], sizeof texts[0]}, {texts[1], sizeof texts[1]}};
+                const bool both = i % 3 == 0 && i + 1 < each;
+                const FrameKind kind = both ? FrameKind::batch : FrameKind::message;
+                const uint64_t bytes = both ? plan_batch(all, kRing).bytes : sizeof texts[0];
                 Claim made;
-                if (writer.claim(sizeof text, made) != RingWriter::Result::ok) {
+                if (writer.claim(bytes, made) != RingWriter::Result::ok) {
                     std::this_thread::yield();
                     continue;
                 }
-                std::memcpy(made.payload, text, sizeof text);
-                while (!writer.commit(made, FrameKind::message, 0, sizeof text)) {
+                if (both) {
+                    write_batch(all, made.payload);
+                } else {
+                    std::memcpy(made.payload, texts[0], bytes);
+                }
+                while (!writer.commit(made, kind, 0, bytes)) {
                     Claim fresh;
-                    if (writer.claim(sizeof text, fresh) != RingWriter::Result::ok) {
+                    if (writer.claim(bytes, fresh) != RingWriter::Result::ok) {
+                        writer.move_out(made);
                         std::this_thread::yield();
                         continue;
                     }
-                    std::memcpy(fresh.payload, made.payload, sizeof text);
+                    std::memcpy(fresh.payload, made.payload, bytes);
                     writer.forget_orphan(made);
                     made = fresh;
                 }
-                ++i;
+                i += both ? 2 : 1;
             }
             --running;
         });

@@ -1184,6 +1184,30 @@ for _lib in _libs.values():
     break
 
 
+class struct_derecho_bytes(Structure):
+    pass
+
+struct_derecho_bytes.__slots__ = [
+    'data',
+    'size_bytes',
+]
+struct_derecho_bytes._fields_ = [
+    ('data', POINTER(None)),
+    ('size_bytes', uint64_t),
+]
+
+derecho_bytes = struct_derecho_bytes
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_shard_send_many", "cdecl"):
+        continue
+    derecho_shard_send_many = _lib.get("derecho_shard_send_many", "cdecl")
+    derecho_shard_send_many.argtypes = [POINTER(derecho_shard), POINTER(derecho_bytes), c_size_t, POINTER(c_size_t), POINTER(uint64_t)]
+    derecho_shard_send_many.restype = derecho_status
+    break
+
+
 for _lib in _libs.values():
     if not _lib.has("derecho_shard_call", "cdecl"):
         continue
@@ -1473,6 +1497,8 @@ derecho_view = struct_derecho_view
 derecho_stats = struct_derecho_stats
 
 derecho_shard = struct_derecho_shard
+
+derecho_bytes = struct_derecho_bytes
 
 derecho_claim = struct_derecho_claim
 

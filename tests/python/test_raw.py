@@ -178,6 +178,29 @@ def test_many_messages_go_in_one_call(nodes: Nodes) -> None:
     assert read(a, 5000) == items
 
 
+def test_many_messages_of_all_sizes_and_kinds_of_buffer(nodes: Nodes) -> None:
+    a, b = logs(nodes, 2)
+    items = [b"", bytearray(b"one"), memoryview(b"three")[1:], b"x" * 9000, *(b"y" * n for n in range(300))]
+    reader = Reader(b, len(items) - 1)
+    sent = a.try_send_many(items, 1)
+    assert sent > 1
+    a.send_many(items[1 + sent :])
+    expected = [bytes(item) for item in items[1:]]
+    assert reader.all() == expected
+    assert read(a, len(items) - 1) == expected
+
+
+def test_what_cannot_be_sent_among_many_says_so(nodes: Nodes) -> None:
+    (a,) = logs(nodes, 1)
+    with pytest.raises(TypeError, match="str"):
+        a.try_send_many([b"before", "a string"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="start"):
+        a.try_send_many([b"before"], -1)
+    with pytest.raises(derecho.TooLarge):
+        a.send_many([b"small", bytes(100_000)])
+    assert read(a, 1) == [b"small"]
+
+
 def test_a_claim_is_filled_in_place(nodes: Nodes) -> None:
     a, b = logs(nodes, 2)
     with a.claim(16) as view:

@@ -85,6 +85,7 @@ void Application::send_burst(Instant now) {
 // False if there was no room, or the view is changing.
 bool Application::send_one(Instant now) {
     const auto shard = static_cast<uint32_t>(random_.below(group_.options().services.size()));
+    if (random_.chance(0.1)) return send_batch(shard);
     uint64_t size = draw_size();
     OpenClaim open;
     open.shard = shard;
@@ -109,6 +110,29 @@ bool Application::send_one(Instant now) {
     const bool hold = random_.chance(manners_.hold_claim);
     open.until = hold ? now + Duration{random_.between(1'000, manners_.hold_claim_ns)} : now;
     if (hold || !finish_claim(open)) claims_.push_back(open);
+    return true;
+}
+
+bool Application::send_batch(uint32_t shard) {
+    std::vector<std::vector<std::byte>> texts(random_.between(1, 6));
+    std::vector<derecho_bytes> messages;
+    const uint64_t number = ledger_.next_number(self_, shard);
+    for (auto& text : texts) {
+        text.resize(std::min(draw_size(), group_.options().message_max_bytes));
+        Ledger::fill(Ledger::seed_of(self_, shard, number + messages.size()), text.data(), text.size());
+        messages.push_back({text.data(), text.size()});
+    }
+    const BatchPlan plan = plan_batch(messages, limits::batch_bytes);
+    if (plan.count == 0) return true;
+    const Messages batch = Messages(messages).first(plan.count);
+    uint64_t ticket = 0;
+    if (group_.send_batch(ShardIndex{shard}, batch, plan.bytes, ticket) != DERECHO_OK) return false;
+    coverage_.hit("batch sent");
+    bytes_sent_in_view_[shard] += plan.bytes;
+    for (size_t n = 0; n < batch.size(); ++n) {
+        const Ledger::Content content{FrameKind::message, 0, batch[n].size_bytes, ticket};
+        ledger_.committed(self_, shard, ledger_.claimed(self_, shard, ticket, n > 0), ticket, content);
+    }
     return true;
 }
 

@@ -84,6 +84,7 @@ private:
 
     void send_burst(Instant now);
     bool send_one(Instant now);
+    bool send_batch(uint32_t shard);
     uint64_t draw_size();
     bool finish_claim(OpenClaim& claim);
     void abort_claim(OpenClaim& claim);

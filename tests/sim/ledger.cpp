@@ -29,9 +29,9 @@ uint64_t Ledger::seed_of(const Life& sender, uint32_t shard, uint64_t number) {
     return mix(mix(sender.node, sender.incarnation), mix(shard, number));
 }
 
-uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket) {
+uint64_t Ledger::claimed(const Life& sender, uint32_t shard, uint64_t ticket, bool same_batch) {
     Sent& sent = sent_[{sender, shard}];
-    if (!sent.in_order.empty() && ticket <= sent.in_order.back().ticket)
+    if (!sent.in_order.empty() && ticket < sent.in_order.back().ticket + !same_batch)
         throw Violation("tickets grow: node " + sender.name() + " claimed " + text(ticket) + " after " +
                         text(sent.in_order.back().ticket));
     const uint64_t number = sent.place_of.size();

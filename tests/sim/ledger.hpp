@@ -43,8 +43,9 @@ public:
 
     // ---- senders
     enum class Fate : uint8_t { open, committed, aborted };
-    // A claim was made. Returns its number, which names the message from now on.
-    uint64_t claimed(const Life& sender, uint32_t shard, uint64_t ticket);
+    // A claim was made. Returns its number, which names the message from now on. Those of one batch have one ticket.
+    uint64_t claimed(const Life& sender, uint32_t shard, uint64_t ticket, bool same_batch = false);
+    uint64_t next_number(const Life& sender, uint32_t shard) { return sent_[{sender, shard}].place_of.size(); }
     // It was committed. Tickets give the order in which a sender's messages arrive; a claim that was open for long may
     // have lost its turn and got a later one.
     struct Content {

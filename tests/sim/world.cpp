@@ -338,6 +338,7 @@ bool World::healthy() {
         if (process->alive && !process->client && std::find(all.begin(), all.end(), process.get()) == all.end())
             return false;
     return std::all_of(all.begin(), all.end(), [&](Process* process) {
+        if (process->leaving) return false;
         const auto& replica = process->application->replica();
         return raw(replica.view.id) == process->view &&
                std::all_of(replica.has_state.begin(), replica.has_state.end(), [](bool has) { return has; });

@@ -80,7 +80,8 @@ public:
     // A node that is no more comes back, as a new life, after a while.
     bool restarts = false;
     bool changing() const;  // some live member has not installed the newest view
-    bool healthy();         // one view of all live nodes, at least three, all with their state: one may be lost
+    // One view of all live nodes, at least three, all with their state and none about to leave: one may be lost.
+    bool healthy();
 
     // One line to say how it went.
     std::string summary() const;

@@ -567,6 +567,32 @@ static PyObject *fast_send(PyObject *module, PyObject *const *args, Py_ssize_t c
     return status == DERECHO_OK ? PyLong_FromUnsignedLongLong(ticket) : fail(status);
 }
 
+enum { BATCH_ITEMS = 64 };
+
+// Hand over the next items, as many as one batch takes; adds to *sent. -1: an item is no buffer.
+static int send_batch(derecho_shard *shard, PyObject *items, Py_ssize_t first, Py_ssize_t count, size_t *sent,
+                      derecho_status *status) {
+    Py_buffer data[BATCH_ITEMS];
+    derecho_bytes messages[BATCH_ITEMS];
+    Py_ssize_t held = 0;
+    int ok = 0;
+    for (; held < count; held++) {
+        if (PyObject_GetBuffer(PySequence_Fast_GET_ITEM(items, first + held), &data[held], PyBUF_SIMPLE) != 0) {
+            ok = -1;
+            break;
+        }
+        messages[held].data = data[held].buf;
+        messages[held].size_bytes = (uint64_t)data[held].len;
+    }
+    size_t taken = 0;
+    if (ok == 0)
+        *status = derecho_shard_send_many(shard, messages, (size_t)count, &taken, NULL);
+    *sent += taken;
+    while (held > 0)
+        PyBuffer_Release(&data[--held]);
+    return ok;
+}
+
 // Returns how many of items[start:] were taken: fewer than all when the ring is full or the view is changing.
 static PyObject *fast_send_many(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
@@ -578,25 +604,29 @@ static PyObject *fast_send_many(PyObject *module, PyObject *const *args, Py_ssiz
     Py_ssize_t start = PyLong_AsSsize_t(args[2]);
     if (PyErr_Occurred())
         return NULL;
+    if (start < 0) {
+        PyErr_SetString(PyExc_ValueError, "start must not be negative");
+        return NULL;
+    }
     PyObject *items = PySequence_Fast(args[1], "send_many takes a sequence of bytes-like objects");
     if (items == NULL)
         return NULL;
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(items), sent = 0;
+    Py_ssize_t length = PySequence_Fast_GET_SIZE(items);
+    size_t sent = 0;
     derecho_status status = DERECHO_OK;
-    for (Py_ssize_t i = start; i < length; i++, sent++) {
-        Py_buffer data;
-        if (PyObject_GetBuffer(PySequence_Fast_GET_ITEM(items, i), &data, PyBUF_SIMPLE) != 0) {
+    for (Py_ssize_t at = start; at < length; at = start + (Py_ssize_t)sent) {
+        Py_ssize_t count = length - at < BATCH_ITEMS ? length - at : BATCH_ITEMS;
+        size_t before = sent;
+        if (send_batch(shard, items, at, count, &sent, &status) != 0) {
             Py_DECREF(items);
             return NULL;
         }
-        status = derecho_shard_send(shard, data.buf, (size_t)data.len, NULL);
-        PyBuffer_Release(&data);
-        if (status != DERECHO_OK)
+        if (status != DERECHO_OK || sent - before < (size_t)count)
             break;
     }
     Py_DECREF(items);
     if (status == DERECHO_OK || sent > 0 || status == DERECHO_AGAIN || status == DERECHO_WEDGED)
-        return PyLong_FromSsize_t(sent);
+        return PyLong_FromSize_t(sent);
     return fail(status);
 }
 
