@@ -301,7 +301,7 @@ TEST_P(GroupOfThree, a_claim_that_was_open_while_the_ring_filled_up_is_committed
         send(b, "b waits for a");
         ASSERT_TRUE(pump(all, [&] { return c.count(DERECHO_EVENT_MESSAGE) == before + 1; }));
         size_t sent = 0;
-        for (const size_t size : {100'000, 1000, 1}) {
+        for (const size_t size : {100'000u, 1000u, 1u}) {
             const std::string text(size, 'x');
             for (auto blocked = Clock::now(); Clock::now() - blocked < std::chrono::milliseconds(20);) {
                 if (derecho_shard_send(a.shard, text.data(), text.size(), nullptr) == DERECHO_OK) {
