@@ -320,7 +320,15 @@ class Group:
         return self._engine.native.fd()
 
     def drive(self, timeout: float = 0.0) -> None:
-        """Drive the group once on this thread, waiting at most `timeout` seconds: for an application's own loop."""
+        """Drive the group once on this thread, waiting at most `timeout` seconds: for an application's own loop.
+
+        Raises
+        ------
+        DerechoError
+            The group has ended, and why: `Closed`, `Ejected`, `NoMajority`, `StateLost`.
+        """
+        if self._engine.end is not None:
+            raise self._engine.end
         self._engine.pump.turn(timeout)
 
     def __repr__(self) -> str:

@@ -186,9 +186,10 @@ def test_a_closed_group_says_so(nodes: Nodes) -> None:
     cache = a[Book]
     a.close()
     a.close()
-    for call in (lambda: cache.put("k", b""), lambda: cache.put.send("k", b""), lambda: cache.get("k")):
+    calls = (lambda: cache.put("k", b""), lambda: cache.put.send("k", b""), lambda: cache.get("k"))
+    for use in (*calls, lambda: a.wait_view(2), a.drive):
         with pytest.raises(derecho.Closed, match="this node closed the group"):
-            call()
+            use()
 
 
 def test_a_handler_that_waits_is_an_error_not_a_hang(nodes: Nodes) -> None:
