@@ -40,6 +40,7 @@ void ShardEpoch::start(RingWriter& writer, const SenderEnd& before, uint64_t tim
     cursors_[self_].ring = table_.own() + columns_.ring;
     cursors_[self_].ticket = before.ticket;
     announce(writer, 0);
+    table_.push_counters(0, columns_.counter_bytes);
     writer.unseal();
 }
 
@@ -50,26 +51,30 @@ void ShardEpoch::announce(const RingWriter& writer, uint64_t before) {
     publish(table_.own_word(columns_.sent_rounds), writer.published_rounds());
     publish(table_.own_word(columns_.sent), sent);
     publish(table_.own_word(columns_.received + 8 * self_), sent);
-    table_.push_counters(0, columns_.counter_bytes);
 }
 
 bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, Now now) {
     table_.refresh();
     if (wedged_) return false;
-    const uint64_t sent_before = writer.published_bytes();
-    bool moved = receive();
+    // The own messages first: others wait for them, and a look at counters that others have just written takes a while.
+    bool moved = send(writer, clock, now);
+    moved |= receive();
     moved |= note_releases(writer);
-    moved |= fill_rounds(writer);
-    if (writer.anything_claimed() && publish_claims(writer, clock.tick(now.wall_ns), now.monotonic)) {
-        announce(writer, sent_before);
-        moved = true;
-    } else if (moved) {
+    if (fill_rounds(writer)) moved |= send(writer, clock, now);
+    if (moved) {
         table_.push_counters(0, columns_.counter_bytes);
+        unpushed_releases_ = 0;
     }
-    if (moved) unpushed_releases_ = 0;
     find_stable();
     reuse(writer);
     return moved;
+}
+
+bool ShardEpoch::send(RingWriter& writer, HybridClock& clock, Now now) {
+    const uint64_t before = writer.published_bytes();
+    if (!writer.anything_claimed() || !publish_claims(writer, clock.tick(now.wall_ns), now.monotonic)) return false;
+    announce(writer, before);
+    return true;
 }
 
 // Acknowledge all that arrived, a batch a sender.

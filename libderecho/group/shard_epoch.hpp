@@ -102,6 +102,7 @@ private:
         ReleasePoint released;
     };
 
+    bool send(RingWriter& writer, HybridClock& clock, Now now);
     bool receive();
     bool fill_rounds(RingWriter& writer);
     void find_stable();
