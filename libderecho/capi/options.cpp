@@ -19,6 +19,9 @@ constexpr std::array kTable{
     Option{"group", Type::text, "default", 0, 0, "", "name of the group; nodes of different groups refuse each other"},
     Option{"listen", Type::address, "", 0, 0, "",
            "host:port that other nodes reach this one at (port 0: any free one); required of members"},
+    Option{"advertise", Type::address, "", 0, 0, "",
+           "host:port that others are told instead of listen, such as that of a container's host (port 0: listen's); "
+           "required where listen is every address of the host"},
     Option{
         "contacts", Type::addresses, "", 0, 0, "",
         "nodes that know the group, as host:port,host:port; the first of them founds it if nobody else answers; empty: "
@@ -224,6 +227,7 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.self = group.self;
     fabric.client = client;
     fabric.listen = client ? "" : text("listen");
+    fabric.advertise = text("advertise");
     fabric.group_name = text("group");
     for (const ServiceInfo& service : services_) fabric.services.push_back({service.name, service.schema_hash});
     fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};

@@ -94,6 +94,17 @@ Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_
     return {};
 }
 
+bool listens_everywhere(int socket) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
+    if (address.ss_family == AF_INET6) {
+        const in6_addr& at = reinterpret_cast<sockaddr_in6&>(address).sin6_addr;
+        return std::memcmp(&at, &in6addr_any, sizeof at) == 0;
+    }
+    return reinterpret_cast<sockaddr_in&>(address).sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 std::string peer_text(int socket) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;

@@ -24,6 +24,9 @@ Status parse_address(std::string_view text, std::string& host_out, uint16_t& por
 // Listen, non-blocking; `text_out` is the address with the port that was bound.
 Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_out);
 
+// Whether a socket listens at every address of its host, so that its own says nothing to others.
+bool listens_everywhere(int socket);
+
 // The address a socket is connected to, in words.
 std::string peer_text(int socket);
 

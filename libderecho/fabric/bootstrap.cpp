@@ -61,15 +61,6 @@ bool is_self_connected(int socket) {
            std::memcmp(&here, &there, here_size) == 0;
 }
 
-std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
-
-// A node that listens at every address of its host does not know which one reaches it; the connection does.
-std::string reachable(const std::string& claimed, const std::string& seen) {
-    const std::string host = host_of(claimed);
-    if (host != "0.0.0.0" && host != "[::]") return claimed;
-    return host_of(seen) + claimed.substr(claimed.rfind(':'));
-}
-
 // Take what an OPEN message brings: the peer's control memory and its eventfd.
 Status take_open(const UnixMessage& message, std::span<UniqueFd, 2> fds, pid_t pid, ShmParts& parts) {
     if (message.kind != static_cast<uint32_t>(UnixKind::open) || !fds[0].valid() || !fds[1].valid())
@@ -93,7 +84,26 @@ Status Bootstrap::open() {
         if (Status status = open_unix(); !status.ok()) return status;
     if (options_.listen.empty()) return {};
     if (Status status = listen_at(options_.listen, listener_, options_.hello.address); !status.ok()) return status;
+    if (Status status = advertise(); !status.ok()) return status;
     return sleeper_.watch(listener_.get(), Sleeper::Interest::look, true, false);
+}
+
+// What others are told: the port that was bound, unless it is another one.
+Status Bootstrap::advertise() {
+    std::string& address = options_.hello.address;
+    if (options_.advertise.empty()) {
+        if (!listens_everywhere(listener_.get())) return {};
+        return failure(DERECHO_INVALID, "listening at " + address + " does not say where others reach this node: " +
+                                            "give that address, too, with option advertise");
+    }
+    std::string host;
+    uint16_t port = 0;
+    if (Status status = parse_address(options_.advertise, host, port); !status.ok()) return status;
+    const auto with_port = [](const std::string& from, const std::string& port_of) {
+        return from.substr(0, from.rfind(':')) + port_of.substr(port_of.rfind(':'));
+    };
+    address = port == 0 ? with_port(options_.advertise, address) : options_.advertise;
+    return {};
 }
 
 Status Bootstrap::open_unix() {
@@ -327,7 +337,6 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
         return fail(
             shake, failure(DERECHO_INCOMPATIBLE,
                            shake.address + ": it does not speak Derecho's protocol, but " + "echoes what it receives"));
-    theirs.address = reachable(theirs.address, shake.dialer ? shake.address : peer_text(shake.socket.get()));
     Wire wire = Wire::tcp;
     Status why = compare(options_.hello, theirs);
     if (why.ok()) why = choose_wire(options_.hello, theirs, wire);

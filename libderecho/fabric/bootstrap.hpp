@@ -39,8 +39,9 @@ public:
 };
 
 struct BootstrapOptions {
-    Hello hello;         // of this node; address, unix name and token are filled in
-    std::string listen;  // empty: do not
+    Hello hello;            // of this node; address, unix name and token are filled in
+    std::string listen;     // empty: do not
+    std::string advertise;  // what others are told; empty: `listen`
     Duration connect_timeout = milliseconds(2000);
 };
 
@@ -70,6 +71,7 @@ private:
         Instant deadline{};
     };
 
+    Status advertise();
     Status open_unix();
     void accept_all();
     void make_room();

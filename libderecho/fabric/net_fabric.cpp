@@ -55,6 +55,7 @@ Status check_options(const NetFabricOptions& options) {
         if (service.name.size() >= limits::name_bytes)
             return invalid("the name of service '" + service.name + "'" + longest);
     if (options.listen.size() >= limits::address_bytes) return invalid("the listen address is too long");
+    if (options.advertise.size() + 5 >= limits::address_bytes) return invalid("the advertised address is too long");
     if (options.listen.empty() && !options.client)
         return invalid("a member needs a listen address, such as 127.0.0.1:7001");
     return {};
@@ -148,6 +149,7 @@ Status NetFabricImpl::open() {
 
     BootstrapOptions bootstrap;
     bootstrap.listen = options_.listen;
+    bootstrap.advertise = options_.advertise;
     bootstrap.connect_timeout = options_.connect_timeout;
     Hello& hello = bootstrap.hello;
     hello.abi_hash = options_.abi_hash;

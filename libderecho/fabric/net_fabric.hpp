@@ -17,6 +17,8 @@ struct NetFabricOptions {
 
     std::string listen;  // "host:port", port 0 for any free one; may be empty for who only dials
 
+    std::string advertise;  // what others are told instead, port 0 for that of `listen`; empty: `listen`
+
     // What both sides of a link must have alike.
     std::string group_name;
     std::vector<ServiceId> services;
@@ -32,7 +34,7 @@ struct NetFabricOptions {
 
 class NetFabric : public Fabric {
 public:
-    // Where this node listens, with the port that was bound; empty if it does not.
+    // Where others reach this node, with the port that was bound; empty if it does not listen.
     virtual const std::string& listen_address() const = 0;
     // As death would, stop listening and break all connections, without events here; what is mapped stays mapped.
     virtual void shut() = 0;

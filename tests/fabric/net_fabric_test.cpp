@@ -102,6 +102,31 @@ TEST_F(NetFabricTest, an_address_of_another_host_cannot_be_listened_at) {
     EXPECT_EQ(open_net_fabric(wrong, fabric).code, DERECHO_INVALID);
 }
 
+TEST_F(NetFabricTest, who_listens_everywhere_says_where_it_is_reached) {
+    for (const char* everywhere : {"0.0.0.0:0", "[::]:0"}) {
+        NetFabricOptions open = options(kA);
+        open.listen = everywhere;
+        std::unique_ptr<NetFabric> fabric;
+        const Status status = open_net_fabric(open, fabric);
+        EXPECT_EQ(status.code, DERECHO_INVALID) << everywhere;
+        EXPECT_TRUE(says(status, "advertise")) << status.detail;
+    }
+    NetFabricOptions open = options(kA);
+    open.listen = "0.0.0.0:0";
+    open.advertise = "127.0.0.1:0";
+    NetWorld world(Wire::automatic);
+    world.start(open);
+    EXPECT_EQ(world.address(kA).substr(0, 10), "127.0.0.1:");
+    EXPECT_NE(world.address(kA), "127.0.0.1:0");
+    world.start(options(kB));
+    ASSERT_TRUE(world.join(kB, kA));
+    EXPECT_EQ(world.events_of(kB).back().address, world.address(kA));
+
+    open.advertise = "nowhere";
+    std::unique_ptr<NetFabric> fabric;
+    EXPECT_EQ(open_net_fabric(open, fabric).code, DERECHO_INVALID);
+}
+
 TEST_F(NetFabricTest, without_descriptors_it_does_not_open_and_says_so) {
     {
         // UBSan looks at a type it has not met before through a pipe, which cannot be had below: let it meet them here.
