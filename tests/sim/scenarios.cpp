@@ -110,6 +110,26 @@ void broken_connections(World& world) {
         });
 }
 
+// The leader and its heir lose each other in the middle of a change: each takes the other for dead, and both would lead.
+void heir_falls_out(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.leader(); },
+        [&](Process& leader) {
+            const auto all = world.members();
+            Process* const heir = all[1];
+            if (all.size() > 4 && world.random().chance(0.5))
+                world.crash(*all.back(), world.some_death());
+            else
+                world.start(world.nodes());
+            const uint64_t most = world.random().chance(0.5) ? 30'000 : 300'000;
+            world.at(after(world, 100, most), [&world, &leader, heir] {
+                if (!leader.alive || !heir->alive) return;
+                world.coverage().hit("leader and heir lost each other");
+                world.network().cut(*leader.fabric, *heir->fabric);
+            });
+        });
+}
+
 void join_some(World& world, uint64_t count) {
     const Instant together = world.some_time();
     const bool all_at_once = world.random().chance(0.3);
@@ -226,6 +246,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "cascade", .survives = false, .plan = cascade},
         {.name = "pauses", .survives = false, .rough_weather = true, .plan = pauses},
         {.name = "partition", .survives = false, .plan = partition},
+        {.name = "heir_falls_out", .nodes_min = 4, .survives = false, .plan = heir_falls_out},
         {.name = "broken_connections", .survives = false, .plan = broken_connections},
         {.name = "joins", .nodes_max = 3, .plan = joins},
         {.name = "joiner_crashes", .nodes_min = 3, .plan = joiner_crashes},

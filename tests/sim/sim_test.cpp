@@ -1,6 +1,6 @@
 // The core, N nodes at a time, over a simulated network: thousands of runs, each of which follows from its seed.
 //
-// DERECHO_SIM_SEEDS   runs in all, shared by the scenarios (default 1,500)
+// DERECHO_SIM_SEEDS   runs in all, shared by the scenarios (default 1,600)
 // DERECHO_SIM_FIRST   the first seed (default 1)
 // DERECHO_SIM_ONE     set: so many seeds for each scenario that runs, and none is left out after failures
 // DERECHO_SIM_COVERAGE  set: which situations a scenario came into, and how often
@@ -68,7 +68,7 @@ TEST_P(simulated_group, keeps_its_promises) {
     const DeathWatch watch;
     const Scenario& story = scenario(GetParam());
     const uint64_t first = from_environment("DERECHO_SIM_FIRST", 1);
-    const uint64_t all = from_environment("DERECHO_SIM_SEEDS", 1'500);
+    const uint64_t all = from_environment("DERECHO_SIM_SEEDS", 1'600);
     const bool whole_share = std::getenv("DERECHO_SIM_ONE") != nullptr;
     const uint64_t count = whole_share ? all : (all + scenarios().size() - 1) / scenarios().size();
     Coverage coverage;
