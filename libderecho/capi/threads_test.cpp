@@ -394,5 +394,18 @@ TEST_P(Idle, an_idle_group_of_three_uses_under_one_percent_of_a_core_a_node) {
     EXPECT_LT(used / 2 / 3, 0.01) << "seconds of processor a second and node";
 }
 
+TEST(Waiting, a_wake_that_nobody_waits_for_costs_nothing) {
+    TestNode a(1);
+    ASSERT_NO_FATAL_FAILURE(form(Nodes{&a}));
+    EXPECT_DERECHO_OK(derecho_wake(a.group));
+    std::this_thread::sleep_for(50ms);
+    const double before = cpu_seconds();
+    std::this_thread::sleep_for(1s);
+    EXPECT_LT(cpu_seconds() - before, 0.1);
+    const auto begin = Clock::now();
+    EXPECT_EQ(a.poll(5'000'000'000), 0u);
+    EXPECT_LT(Clock::now() - begin, 2s) << "it still counts";
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

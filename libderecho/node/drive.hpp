@@ -21,7 +21,7 @@ Node::Outcome Node::drive(Instant deadline, Wakeable wakeable, Attempt&& attempt
     Patience patience(wait_stages(), now_.monotonic);
     bool moved = false;
     while (true) {
-        if (called_away()) [[unlikely]] {
+        if (called_away(wakeable)) [[unlikely]] {
             if (closing_.load(std::memory_order_relaxed)) return Outcome::closed;
             if (wakeable == Wakeable::yes && consume_wake()) return Outcome::woken;
             if (guests_.load(std::memory_order_relaxed) > 0 && !let_guests_in(deadline)) return Outcome::dispossessed;
@@ -34,7 +34,7 @@ Node::Outcome Node::drive(Instant deadline, Wakeable wakeable, Attempt&& attempt
                 sched_yield();
                 break;
             case Patience::Stage::sleep:
-                moved = sleep(deadline, Driver::application);
+                moved = sleep(deadline, Driver::application, wakeable);
                 break;
         }
         moved = step();

@@ -120,18 +120,18 @@ WaitStages Node::wait_stages() const {
 }
 
 // True: there is no need to sleep, or no time.
-bool Node::called_away() const {
-    return closing_.load(std::memory_order_relaxed) || wake_wanted_.load(std::memory_order_relaxed) ||
-           guests_.load(std::memory_order_relaxed) > 0;
+bool Node::called_away(Wakeable wakeable) const {
+    return closing_.load(std::memory_order_relaxed) || guests_.load(std::memory_order_relaxed) > 0 ||
+           (wakeable == Wakeable::yes && wake_wanted_.load(std::memory_order_relaxed));
 }
 
 // Sleep until something happens or `deadline`. True if something moved.
-bool Node::sleep(Instant deadline, Driver as) {
+bool Node::sleep(Instant deadline, Driver as, Wakeable wakeable) {
     asleep_.store(true, std::memory_order_seq_cst);
     Fences::heavy();
     fabric_->arm();
     const bool moved = step();
-    bool stay = moved || called_away();
+    bool stay = moved || called_away(wakeable);
     if (as == Driver::reactor) {
         note_events();
         stay |= reactor_gives_way();
@@ -249,7 +249,7 @@ void Node::drive_as_reactor() {
     told_application_ = false;
     right_wanted_back_.store(false, std::memory_order_relaxed);
     while (!reactor_gives_way()) {
-        const bool moved = idle < kReactorYields ? step() : sleep(kNever, Driver::reactor);
+        const bool moved = idle < kReactorYields ? step() : sleep(kNever, Driver::reactor, Wakeable::no);
         note_events();
         idle = moved ? 0 : idle + 1;
         if (!moved && idle < kReactorYields) sched_yield();

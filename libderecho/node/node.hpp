@@ -86,8 +86,8 @@ private:
     bool step();
     template <class Attempt>
     Outcome drive(Instant deadline, Wakeable wakeable, Attempt&& attempt);
-    bool sleep(Instant deadline, Driver as);
-    bool called_away() const;
+    bool sleep(Instant deadline, Driver as, Wakeable wakeable);
+    bool called_away(Wakeable wakeable) const;
     bool let_guests_in(Instant deadline);
     void begin_to_drive();
     void note_events();
