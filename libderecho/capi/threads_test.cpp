@@ -407,5 +407,49 @@ TEST(Waiting, a_wake_that_nobody_waits_for_costs_nothing) {
     EXPECT_LT(Clock::now() - begin, 2s) << "it still counts";
 }
 
+TEST(Waiting, every_poll_that_found_nothing_arms_the_descriptor_also_one_that_waited) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(form({&a, &b}));
+    int fd = -1;
+    ASSERT_DERECHO_OK(derecho_group_fd(b.group, &fd));
+    const auto readable = [&](int timeout_ms) {
+        pollfd one{fd, POLLIN, 0};
+        return ::poll(&one, 1, timeout_ms) == 1;
+    };
+    for (int i = 0; i < 3; ++i) {
+        while (b.poll(20'000'000) > 0) {
+        }
+        EXPECT_FALSE(readable(0)) << i;
+        ASSERT_DERECHO_OK(derecho_shard_send(a.shard, "x", 1, nullptr));
+        ASSERT_TRUE(readable(2000)) << i;
+    }
+}
+
+TEST(Waiting, the_descriptor_is_armed_by_a_poll_while_another_thread_leaves) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(a.join(nullptr, {{"reactor", "false"}}));
+    ASSERT_TRUE(pump({&a}, [&] { return a.view().member_count == 1; }));
+    std::atomic<bool> joined{false};
+    std::thread joining([&] {
+        b.join(&a);
+        joined = true;
+    });
+    ASSERT_TRUE(pump({&a}, [&] { return joined.load(); }));
+    joining.join();
+    ASSERT_TRUE(pump({&a, &b}, [&] { return b.count(DERECHO_EVENT_STATE) == 1; }));
+    std::thread leaving([&] { EXPECT_DERECHO_OK(derecho_group_leave(b.group, 20'000)); });
+    std::this_thread::sleep_for(100ms);  // it drives, and waits for the other one
+    int fd = -1;
+    ASSERT_DERECHO_OK(derecho_group_fd(b.group, &fd));
+    EXPECT_EQ(b.poll(), 0u);
+    EXPECT_TRUE(pump({&a}, [&] { return a.view().member_count == 1; }));
+    leaving.join();
+    pollfd one{fd, POLLIN, 0};
+    ASSERT_EQ(::poll(&one, 1, 2000), 1) << "the end is to be taken";
+    while (b.poll() > 0) {
+    }
+    EXPECT_EQ(b.count(DERECHO_EVENT_CLOSED), 1u);
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

@@ -26,24 +26,24 @@ derecho_status Node::poll(std::span<derecho_event> events, int64_t timeout_ns, s
     lease = 0;
     if (!right_.try_take()) [[unlikely]] {
         const Outcome outcome = take_right(timeout_ns);
-        if (outcome != Outcome::done) return outcome == Outcome::closed ? DERECHO_CLOSED : DERECHO_OK;
+        if (outcome == Outcome::closed) return DERECHO_CLOSED;
+        if (outcome != Outcome::done) return timeout_ns == 0 ? DERECHO_OK : found_nothing();
     }
     begin_to_drive();
     step();
     derecho_status status = take(events, count, lease);
     if (status == DERECHO_OK && count == 0) {
-        if (timeout_ns == 0) {
-            if (event_fd_used_.load(std::memory_order_relaxed)) arm_event_fd();
-        } else {
+        if (timeout_ns != 0) {
             const Instant deadline =
                 timeout_ns < 0 ? kNever : now_.monotonic + Duration{static_cast<uint64_t>(timeout_ns)};
             const Outcome outcome = drive(deadline, Wakeable::yes, [&] {
                 status = take(events, count, lease);
                 return status != DERECHO_OK || count > 0;
             });
-            if (outcome == Outcome::dispossessed) return closing_.load() ? DERECHO_CLOSED : DERECHO_OK;
+            if (outcome == Outcome::dispossessed) return closing_.load() ? DERECHO_CLOSED : found_nothing();
             if (outcome == Outcome::closed) status = DERECHO_CLOSED;
         }
+        if (count == 0 && event_fd_used()) arm_event_fd();
     }
     give_right();
     return status;
@@ -179,10 +179,9 @@ Node::Outcome Node::take_right(int64_t timeout_ns) {
 
 // A poll that must not wait, while another thread drives: whether it can go home at once.
 bool Node::nothing_to_poll() {
+    if (event_fd_used()) arm_event_fd();
     if (driver_.load(std::memory_order_relaxed) == Driver::application) return true;
-    if (event_fd_used_.load(std::memory_order_relaxed)) {
-        arm_event_fd();
-    } else {
+    if (!event_fd_used()) {
         right_wanted_back_.store(true, std::memory_order_seq_cst);
         nudge();
     }
@@ -196,6 +195,15 @@ int Node::event_fd() {
     if (!reactor_.running()) return -1;
     event_fd_used_.store(true, std::memory_order_relaxed);
     return event_fd_;
+}
+
+// A poll that waited got no turn. Whoever drives may have seen events before the descriptor was armed.
+derecho_status Node::found_nothing() {
+    if (event_fd_used()) {
+        arm_event_fd();
+        nudge();
+    }
+    return DERECHO_OK;
 }
 
 // Nothing was found: from now on the descriptor tells, and the reactor drives without delay.

@@ -103,6 +103,8 @@ private:
 
     void wake_driver();
     bool consume_wake();
+    derecho_status found_nothing();
+    bool event_fd_used() const { return event_fd_used_.load(std::memory_order_relaxed); }
     void arm_event_fd();
     bool signal_event_fd();
     bool reactor_gives_way() const;
