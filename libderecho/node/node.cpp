@@ -217,9 +217,10 @@ void Node::arm_event_fd() {
 
 bool Node::signal_event_fd() {
     if (!event_fd_armed_.exchange(false, std::memory_order_acq_rel)) return false;
-    event_fd_signalled_.store(true, std::memory_order_release);
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+    // Not before the write: who arms it without the right would read nothing, and never again.
+    event_fd_signalled_.store(true, std::memory_order_release);
     return true;
 }
 
