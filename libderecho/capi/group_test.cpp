@@ -464,5 +464,20 @@ TEST(Joining, contacts_that_do_not_answer_are_named_when_the_time_is_over) {
     EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(2000));
 }
 
+TEST(Ending, a_claim_that_is_committed_after_the_end_is_refused_with_the_reason) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(form({&a, &b}));
+    derecho_claim message{}, method{}, given_back{};
+    ASSERT_DERECHO_OK(derecho_shard_claim(b.shard, 0, DERECHO_CLAIM_MESSAGE, 10, &message));
+    ASSERT_DERECHO_OK(derecho_shard_claim(b.shard, 1, DERECHO_CALL_REPLY, 10, &method));
+    ASSERT_DERECHO_OK(derecho_shard_claim(b.shard, 0, DERECHO_CLAIM_MESSAGE, 10, &given_back));
+    a.close();
+    ASSERT_TRUE(pump(Nodes{&b}, [&] { return b.count(DERECHO_EVENT_CLOSED) == 1; }));
+    ASSERT_EQ(b.all(DERECHO_EVENT_CLOSED).back()->event.status, DERECHO_NO_MAJORITY);
+    EXPECT_EQ(derecho_claim_commit(b.shard, &message, 10), DERECHO_NO_MAJORITY);
+    EXPECT_EQ(derecho_claim_commit(b.shard, &method, 10), DERECHO_NO_MAJORITY);
+    EXPECT_DERECHO_OK(derecho_claim_abort(b.shard, &given_back));
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

@@ -486,6 +486,10 @@ derecho_status Group::send_batch(ShardIndex shard, Messages messages, uint64_t b
 
 derecho_status Group::commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes) {
     RingWriter& writer = *senders_[raw(shard)];
+    if (phase() == Phase::ended) [[unlikely]] {  // nobody publishes it any more
+        abort(shard, claim);
+        return sealed_status_.load(std::memory_order_acquire);
+    }
     if (writer.commit(claim, kind, flags, used_bytes)) return DERECHO_OK;
     return resend(writer, claim, kind, flags, used_bytes);
 }

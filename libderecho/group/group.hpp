@@ -69,7 +69,8 @@ public:
     derecho_status claim(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
     // All of these messages, at once; `bytes` as planned (smc/batch.hpp). Status codes as claim().
     derecho_status send_batch(ShardIndex shard, Messages messages, uint64_t bytes, uint64_t& ticket);
-    // OK or AGAIN (the view changed since; the new ring is full). `kind` is FrameKind::message or FrameKind::call.
+    // OK, AGAIN (the view changed since; the new ring is full), or why the group ended. `kind` is FrameKind::message or
+    // FrameKind::call.
     derecho_status commit(ShardIndex shard, Claim& claim, FrameKind kind, uint8_t flags, uint64_t used_bytes);
     void abort(ShardIndex shard, Claim& claim);
 
