@@ -11,11 +11,11 @@ namespace {
 enum Internal { kEnd, kTicket, kFlags };
 
 // Not zero; differs, as good as surely, for any two claims.
-uint64_t word(const derecho_claim& claim) {
+uint64_t word(const derecho_claim& claim, ShardIndex shard) {
     uint64_t mixed = reinterpret_cast<uint64_t>(claim.data) * 0x9e3779b97f4a7c15;
     mixed += claim.size_bytes * 0xbf58476d1ce4e5b9 + claim.id * 0x94d049bb133111eb;
     mixed += claim.internal[kEnd] * 0xd6e8feb86659fd93 + claim.internal[kTicket] * 0xff51afd7ed558ccd;
-    mixed += claim.internal[kFlags] * 0xc4ceb9fe1a85ec53;
+    mixed += (uint64_t{raw(shard)} << 32 ^ claim.internal[kFlags]) * 0xc4ceb9fe1a85ec53;
     return (mixed ^ mixed >> 32) | 1;
 }
 
@@ -36,15 +36,15 @@ void Claims::open(const OpenClaim& claim, ShardIndex shard, derecho_claim& out) 
     out.internal[kFlags] = claim.flags;
     if (claim.claim.moved_out()) [[unlikely]] {
         const std::lock_guard lock(moved_out_mutex_);
-        moved_out_.push_back(word(out));
+        moved_out_.push_back(word(out, shard));
         return;
     }
-    word_of(shard, claim.claim.ticket).store(word(out), std::memory_order_release);
+    word_of(shard, claim.claim.ticket).store(word(out, shard), std::memory_order_release);
 }
 
 bool Claims::take(const derecho_claim& in, ShardIndex shard, OpenClaim& claim) {
     if (raw(shard) >= words_.size()) return false;
-    uint64_t expected = word(in);
+    uint64_t expected = word(in, shard);
     if (in.internal[kEnd] == Claim::kMovedOut) [[unlikely]] {
         if (!take_moved_out(expected)) return false;
     } else {

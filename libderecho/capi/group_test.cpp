@@ -479,5 +479,35 @@ TEST(Ending, a_claim_that_is_committed_after_the_end_is_refused_with_the_reason)
     EXPECT_DERECHO_OK(derecho_claim_abort(b.shard, &given_back));
 }
 
+TEST(Claims, one_that_was_moved_out_of_the_ring_is_still_none_of_another_shard) {
+    TestNode a(1), b(2);
+    for (TestNode* node : {&a, &b}) node->services = {"one", "two"};
+    const Nodes both{&a, &b};
+    ASSERT_NO_FATAL_FAILURE(form(both, {{"ring_bytes", "65536"}, {"message_max_bytes", "1000"}}));
+    derecho_shard* other = nullptr;
+    ASSERT_DERECHO_OK(derecho_shard_open(a.group, "two", &other));
+    derecho_claim claim{};
+    ASSERT_DERECHO_OK(derecho_shard_claim(a.shard, 0, DERECHO_CLAIM_MESSAGE, 5, &claim));
+    std::memcpy(claim.data, "early", 5);
+    send(b, "b waits for a");
+    ASSERT_TRUE(pump(both, [&] { return b.count(DERECHO_EVENT_MESSAGE) == 1; }));
+    size_t sent = 0;
+    for (const size_t size : {1000u, 100u, 1u})
+        for (auto blocked = Clock::now(); Clock::now() - blocked < std::chrono::milliseconds(20);) {
+            const std::string text(size, 'x');
+            if (derecho_shard_send(a.shard, text.data(), text.size(), nullptr) == DERECHO_OK) {
+                ++sent;
+                blocked = Clock::now();
+            }
+            for (TestNode* node : both) node->poll();
+        }
+    ASSERT_EQ(derecho_claim_commit(a.shard, &claim, 5), DERECHO_AGAIN);
+    EXPECT_EQ(derecho_claim_commit(other, &claim, 5), DERECHO_INVALID);
+    EXPECT_EQ(derecho_claim_abort(other, &claim), DERECHO_INVALID);
+    ASSERT_TRUE(pump(both, [&] { return derecho_claim_commit(a.shard, &claim, 5) == DERECHO_OK; }));
+    ASSERT_TRUE(pump(both, [&] { return b.count(DERECHO_EVENT_MESSAGE) == 2 + sent; }));
+    EXPECT_EQ(b.all(DERECHO_EVENT_MESSAGE).back()->event.shard, 0u);
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing
