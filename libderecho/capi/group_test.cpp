@@ -1,7 +1,9 @@
 // A group through the C ABI, in one process: messages, calls and their replies, queries, claims, views.
 #include "capi/capi_testing.hpp"
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 namespace libderecho::capi_testing {
 namespace {
@@ -507,6 +509,55 @@ TEST(Claims, one_that_was_moved_out_of_the_ring_is_still_none_of_another_shard) 
     ASSERT_TRUE(pump(both, [&] { return derecho_claim_commit(a.shard, &claim, 5) == DERECHO_OK; }));
     ASSERT_TRUE(pump(both, [&] { return b.count(DERECHO_EVENT_MESSAGE) == 2 + sent; }));
     EXPECT_EQ(b.all(DERECHO_EVENT_MESSAGE).back()->event.shard, 0u);
+}
+
+// The leader, who connected to the joiner first, may have no state itself: then the donor hears of the joiner before it
+// is connected to it.
+TEST(StateTransfer, a_donor_that_is_not_connected_to_the_joiner_yet_does_not_lose_its_state) {
+    TestNode d(1), a(2), b(3), c(4);
+    ASSERT_NO_FATAL_FAILURE(d.join(nullptr));
+    ASSERT_TRUE(pump({&d}, [&] { return d.view().member_count == 1; }));
+    d.gives_state = false;
+    ASSERT_NO_FATAL_FAILURE(a.join(&d));
+    ASSERT_TRUE(pump({&d, &a}, [&] { return a.view().member_count == 2 && d.view().member_count == 2; }));
+    ASSERT_NO_FATAL_FAILURE(b.join(&d));
+    ASSERT_TRUE(pump({&d, &a, &b}, [&] { return d.count(DERECHO_EVENT_STATE_REQUEST) >= 3; }));
+    const derecho_event of_b = [&] {
+        for (const Seen* one : d.all(DERECHO_EVENT_STATE_REQUEST))
+            if (one->event.node == 3) return one->event;
+        return derecho_event{};
+    }();
+    ASSERT_DERECHO_OK(derecho_group_state(d.group, 3, of_b.id, "s", 1, 1));
+    ASSERT_TRUE(pump({&d, &a, &b}, [&] { return b.count(DERECHO_EVENT_STATE) == 1; }));
+    b.gives_state = false;
+    d.close();
+    ASSERT_TRUE(pump({&a, &b}, [&] { return a.view().member_count == 2 && b.view().member_count == 2; }));
+    const std::string contact = a.address();
+    std::atomic<bool> done{false};
+    std::thread joining([&] {
+        EXPECT_EQ(c.try_join(&a), DERECHO_OK) << c.error;
+        done = true;
+    });
+    // As soon as it is asked, it sends.
+    derecho_status status = DERECHO_AGAIN;
+    const auto answer = [&] {
+        for (const Seen* one : b.all(DERECHO_EVENT_STATE_REQUEST))
+            if (one->event.node == 4 && status == DERECHO_AGAIN)
+                status = derecho_group_state(b.group, 4, one->event.id, "s", 1, 1);
+    };
+    ASSERT_TRUE(pump({&a, &b}, [&] {
+        answer();
+        return done.load();
+    }));
+    joining.join();
+    EXPECT_TRUE(pump(
+        {&a, &b, &c},
+        [&] {
+            answer();
+            return c.count(DERECHO_EVENT_STATE) == 1;
+        },
+        5));
+    EXPECT_EQ(status, DERECHO_OK);
 }
 
 }  // namespace

@@ -91,9 +91,11 @@ void Rpc::lose_queries_to(NodeId node) {
 
 void Rpc::drain_outbox() {
     const std::lock_guard lock(mutex_);
-    outbox_.drain([this](NodeId node, uint8_t kind, std::span<const std::byte> letter) {
+    const View* view = group_.view();
+    outbox_.drain([&](NodeId node, uint8_t kind, std::span<const std::byte> letter) {
         if (node == self_) return loopback_.send(kind, letter);
-        if (!mail_.knows(node)) return true;  // gone meanwhile
+        // Gone meanwhile; or a joiner, whose donor may hear of it before they are connected.
+        if (!mail_.knows(node)) return !view || !view->rank_of(node);
         const std::span<const std::byte> parts[] = {letter};
         return mail_.send(node, kind, parts);
     });
@@ -182,7 +184,7 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
     if (!transfer->started) header.flags |= DERECHO_FLAG_FIRST;
     if (last) header.flags |= DERECHO_FLAG_LAST;
     const auto kind = static_cast<uint8_t>(LetterKind::state);
-    if (peers_.contains(node) && !outbox_.post(node, kind, bytes_of(header), data)) return DERECHO_AGAIN;
+    if (!outbox_.post(node, kind, bytes_of(header), data)) return DERECHO_AGAIN;
     transfer->started = true;
     if (last) transfers_.erase(transfer);
     return DERECHO_OK;
