@@ -451,5 +451,12 @@ TEST(Waiting, the_descriptor_is_armed_by_a_poll_while_another_thread_leaves) {
     EXPECT_EQ(b.count(DERECHO_EVENT_CLOSED), 1u);
 }
 
+TEST(Waiting, the_longest_time_there_is_is_no_short_one) {
+    TestNode a(1);
+    EXPECT_EQ(a.try_join(nullptr, {}, INT64_MAX), DERECHO_OK) << a.error;
+    ASSERT_TRUE(pump({&a}, [&] { return a.view().member_count == 1; }));
+    ASSERT_DERECHO_OK(derecho_group_leave(a.group, INT64_MAX));
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

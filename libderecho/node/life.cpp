@@ -20,7 +20,9 @@ uint32_t cores_of_this_process() {
 }
 
 Instant deadline_in(int64_t timeout_ms) {
-    return timeout_ms < 0 ? kNever : monotonic_now() + milliseconds(static_cast<uint64_t>(timeout_ms));
+    constexpr int64_t kLongest = INT64_MAX / 1'000'000;  // as nanoseconds, still a number
+    if (timeout_ms < 0 || timeout_ms > kLongest) return kNever;
+    return monotonic_now() + milliseconds(static_cast<uint64_t>(timeout_ms));
 }
 
 }  // namespace
