@@ -458,5 +458,22 @@ TEST(Waiting, the_longest_time_there_is_is_no_short_one) {
     ASSERT_DERECHO_OK(derecho_group_leave(a.group, INT64_MAX));
 }
 
+TEST(Waiting, an_open_claim_of_a_node_that_sleeps_delays_others_only_briefly) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(form({&a, &b}, {{"heartbeat_ms", "1000"}, {"suspect_ms", "10000"}}));
+    for (int i = 0; i < 5; ++i) {
+        derecho_claim claim{};
+        ASSERT_EQ(insist([&] { return derecho_shard_claim(a.shard, 0, DERECHO_CLAIM_MESSAGE, 10, &claim); }),
+                  DERECHO_OK);
+        std::this_thread::sleep_for(20ms);  // nobody polls a: its reactor drives, and sleeps
+        const auto begin = Clock::now();
+        ASSERT_DERECHO_OK(derecho_shard_send(b.shard, "x", 1, nullptr));
+        const size_t before = b.count(DERECHO_EVENT_MESSAGE);
+        while (b.count(DERECHO_EVENT_MESSAGE) == before && Clock::now() - begin < 5s) b.poll(1'000'000);
+        EXPECT_LT(Clock::now() - begin, 100ms);
+        EXPECT_DERECHO_OK(derecho_claim_abort(a.shard, &claim));
+    }
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

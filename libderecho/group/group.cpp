@@ -47,7 +47,11 @@ bool Group::step(Now now) {
 Instant Group::next_deadline() const {
     Instant next = kNever;
     if (joining_) next = std::min(next, joining_->next_deadline());
-    if (phase() == Phase::member) next = std::min(next, epochs_.back()->change().next_deadline());
+    if (phase() == Phase::member) {
+        Epoch& epoch = *epochs_.back();
+        next = std::min(next, epoch.change().next_deadline());
+        for (size_t k = 0; k < epoch.shard_count(); ++k) next = std::min(next, epoch.shard(k).next_deadline());
+    }
     return next;
 }
 

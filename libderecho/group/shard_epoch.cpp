@@ -123,6 +123,10 @@ bool ShardEpoch::publish_claims(RingWriter& writer, uint64_t timestamp_ns, Insta
     return writer.set_aside_open_claims(timestamp_ns);
 }
 
+Instant ShardEpoch::next_deadline() const {
+    return wedged_ || blocked_since_ == kNever ? kNever : blocked_since_ + kPatienceWithOpenClaims;
+}
+
 void ShardEpoch::push_published(uint64_t from, uint64_t to) {
     const uint64_t mask = ring_bytes_ - 1;
     while (from < to) {

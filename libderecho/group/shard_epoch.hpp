@@ -57,6 +57,8 @@ public:
 
     // Publish, receive, acknowledge, free ring space. True if anything moved.
     bool step(RingWriter& writer, HybridClock& clock, Now now);
+    // When step() has to set an open claim aside that others wait for.
+    Instant next_deadline() const;
     // Every member has everything that was claimed here.
     bool all_sent(const RingWriter& writer) const {
         return !writer.anything_claimed() && cursors_[self_].stable == writer.published_bytes();
