@@ -169,7 +169,7 @@ Node::Outcome Node::take_right(int64_t timeout_ns) {
     const auto stop = [&] {
         // The reactor gives way as soon as it knows that somebody waits; an application thread when it has its events.
         if (driver_.load(std::memory_order_relaxed) == Driver::reactor) nudge();
-        woken = consume_wake();
+        woken = timeout_ns != 0 && consume_wake();  // it is for those who wait
         return woken || closing_.load(std::memory_order_relaxed);
     };
     if (right_.wait(deadline, stop)) return Outcome::done;
