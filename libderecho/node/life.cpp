@@ -130,6 +130,7 @@ bool Node::nothing_leased() {
 }
 
 Node::~Node() {
+    interrupt();  // the reactor may be driving
     reactor_.stop();
     rpc_.reset();
     group_.reset();

@@ -1,8 +1,11 @@
 // What a wait is made of: its stages, the clock that is read at every step, the reactor's looks.
 #include <gtest/gtest.h>
 
+#include <future>
+#include <memory>
 #include <thread>
 
+#include "node/node.hpp"
 #include "node/patience.hpp"
 #include "node/reactor.hpp"
 #include "node/tick_clock.hpp"
@@ -75,6 +78,24 @@ TEST(Reactor, looks_again_and_again_while_others_drive_and_rests_until_told) {
     EXPECT_TRUE(wait_for([&] { return looks > before + 5; }));
     reactor.stop();
     reactor.stop();
+}
+
+TEST(NodeEnd, a_node_that_is_driven_by_its_reactor_can_be_destroyed_at_once) {
+    NodeOptions options;
+    options.group.self = options.fabric.self = NodeId{1};
+    options.group.incarnation = 1;
+    options.group.services = {{"raw", 0}};
+    options.group.ring_bytes = options.mail_bytes = 64 << 10;
+    options.group.message_max_bytes = 1000;
+    options.fabric.listen = "127.0.0.1:0";
+    std::unique_ptr<Node> node;
+    const Status joined = Node::join(options, 5000, node);
+    ASSERT_TRUE(joined.ok()) << joined.detail;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the reactor drives, and sleeps
+    std::packaged_task<void()> destroy([&] { node.reset(); });
+    auto destroyed = destroy.get_future();
+    std::thread(std::move(destroy)).detach();
+    ASSERT_EQ(destroyed.wait_for(std::chrono::seconds(5)), std::future_status::ready);
 }
 
 }  // namespace
