@@ -30,6 +30,17 @@ derecho_status Node::poll(std::span<derecho_event> events, int64_t timeout_ns, s
         if (outcome != Outcome::done) return timeout_ns == 0 ? DERECHO_OK : found_nothing();
     }
     begin_to_drive();
+    try {
+        return poll_as_driver(events, timeout_ns, count, lease);
+    } catch (...) {  // no memory: whoever comes next goes on
+        give_right();
+        throw;
+    }
+}
+
+// Gives the right back, unless it was lost on the way.
+derecho_status Node::poll_as_driver(std::span<derecho_event> events, int64_t timeout_ns, size_t& count,
+                                    uint64_t& lease) {
     step();
     derecho_status status = take(events, count, lease);
     if (status == DERECHO_OK && count == 0) {

@@ -83,6 +83,7 @@ private:
     WaitStages wait_stages() const;
 
     // ---- holding the right
+    derecho_status poll_as_driver(std::span<derecho_event> events, int64_t timeout_ns, size_t& count, uint64_t& lease);
     bool step();
     template <class Attempt>
     Outcome drive(Instant deadline, Wakeable wakeable, Attempt&& attempt);
