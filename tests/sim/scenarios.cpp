@@ -110,7 +110,8 @@ void broken_connections(World& world) {
         });
 }
 
-// The leader and its heir lose each other in the middle of a change: each takes the other for dead, and both would lead.
+// The leader and its heir lose each other in the middle of a change: each takes the other for dead, and both would
+// lead.
 void heir_falls_out(World& world) {
     when_healthy(
         world, world.some_time(true), [&] { return world.leader(); },
