@@ -153,7 +153,9 @@ ViewChange::Want ViewChange::lead() {
         const uint64_t highest = greatest(table_, alive(), columns_.accepted);
         if (highest == 0 && self_ > 0) coverage::hit(coverage::Branch::new_leader_found_no_proposal);
         if (highest == 0) return Want::proposal;
-        adopt(lowest(equal_to(table_, alive(), columns_.accepted, highest)), highest - 1);
+        const RankSet holders = equal_to(table_, alive(), columns_.accepted, highest);
+        if (holders == 0) return Want::nothing;  // it went on in between: as it is next time
+        adopt(lowest(holders), highest - 1);
     }
     const RankSet accepted = at_least(table_, alive(), columns_.accepted, self_ + 1);
     if (!proposed_ || accepted != alive() || !enough(accepted)) return Want::nothing;
@@ -172,6 +174,7 @@ void ViewChange::propose(const Decision& decision) {
 
 // A proposal of an earlier leader may be decided already: it has to be carried on.
 void ViewChange::adopt(size_t holder, size_t ballot) {
+    if (ballot >= table_.size()) return suspect(holder, "it accepted a proposal of nobody");
     const auto proposal = proposal_in(holder, ballot);
     if (!decode(proposal)) return suspect(holder, "the proposal it accepted is malformed");
     coverage::hit(coverage::Branch::new_leader_adopted_proposal);
