@@ -86,7 +86,13 @@ bool ShardEpoch::receive() {
         const uint64_t* row = counters(s);
         const uint64_t sent = load(row + columns_.sent / 8);
         uint64_t* received = table_.own_word(columns_.received + 8 * s);
-        most_rounds_ = std::max(most_rounds_, load(row + columns_.sent_rounds / 8));
+        const uint64_t rounds = load(row + columns_.sent_rounds / 8);
+        // Nulls only catch up with messages: no honest sender is further ahead than all rings have room for.
+        if (rounds > *table_.own_word(columns_.sent_rounds) + senders_ * ring_bytes_ / sizeof(FrameHeader)) {
+            offenders_ |= just(s);
+            continue;
+        }
+        most_rounds_ = std::max(most_rounds_, rounds);
         if (sent == *received) continue;
         // No honest sender takes a counter back, nor overwrites what this member has not released.
         if (sent < *received || sent - *table_.own_word(columns_.released + 8 * s) > ring_bytes_ || sent % 8 != 0) {
@@ -249,12 +255,13 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
     while (taken < events.size()) {
         Cursor& cursor = cursors_[turn_];
         if (cursor.nulls > 0) {
+            if (turn_ == 0 && pass_silent_rounds()) continue;
             --cursor.nulls;
             pass_turn();
         } else if (cursor.at == cursor.stable) {
             // Beyond the trim a sender's rounds are missing for everybody alike: its turn passes.
             if (!finished_ || drained()) break;
-            pass_turn();
+            if (turn_ > 0 || !pass_silent_rounds()) pass_turn();
         } else if (const uint64_t quiet = quiet_rounds(); quiet == 0) {
             const size_t turns = take_turns(events.data() + taken, events.size() - taken, latest);
             taken += turns;
@@ -276,6 +283,16 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
 void ShardEpoch::pass_turn() {
     ++sequence_;
     turn_ = turn_ + 1 == senders_ ? 0 : turn_ + 1;
+}
+
+// Rounds in which nobody has anything to say, nor is missing for good: at once, for a frame may stand for billions.
+bool ShardEpoch::pass_silent_rounds() {
+    const auto missing = [this](const Cursor& c) { return finished_ && c.nulls == 0 && c.at == c.stable; };
+    uint64_t rounds = ~0ull;
+    for (const Cursor& cursor : cursors_) rounds = missing(cursor) ? rounds : std::min(rounds, cursor.nulls);
+    for (Cursor& cursor : cursors_) cursor.nulls -= missing(cursor) ? 0 : rounds;
+    sequence_ += rounds * senders_;
+    return rounds > 0;
 }
 
 // Rounds in which all but the sender at turn have nothing to say. The usual case is decided by its neighbour.
@@ -305,6 +322,15 @@ const FrameHeader* ShardEpoch::message_at(const std::byte* ring, uint64_t at, ui
     return frame->kind >= FrameKind::message && whole <= room ? frame : nullptr;
 }
 
+// A frame that is all here, yet stable in part only: nobody honest acknowledges half a frame. Otherwise its sender.
+RankSet ShardEpoch::whoever_broke(const Cursor& cursor, uint64_t whole) const {
+    const size_t column = columns_.received + 8 * turn_;
+    const uint64_t room = ring_bytes_ - (cursor.at & (ring_bytes_ - 1));
+    const uint64_t here = std::min(table_.value(self_, column) - cursor.at, room);
+    const bool cut = whole % 8 == 0 && whole > cursor.stable - cursor.at && whole <= here;
+    return cut ? equal_to(table_, first_ranks(senders_), column, cursor.stable) : just(turn_);
+}
+
 // What the sender at turn has, if it is no message: pads, or nulls. False if it is neither.
 bool ShardEpoch::take_silent(Cursor& cursor) {
     const FrameHeader& frame = *frame_at(cursor);
@@ -312,7 +338,7 @@ bool ShardEpoch::take_silent(Cursor& cursor) {
     const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
     const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
     if (!silent || whole < 8 || whole % 8 != 0 || whole > room) {
-        offenders_ |= just(turn_);
+        offenders_ |= whoever_broke(cursor, whole);
         return false;
     }
     if (turn_ == self_) note_ticket(cursor, frame);

@@ -116,9 +116,11 @@ private:
     const FrameHeader* frame_at(const Cursor& cursor) const;
     static void note_ticket(Cursor& cursor, const FrameHeader& frame);
     void pass_turn();
+    bool pass_silent_rounds();
     uint64_t quiet_rounds() const;
     void pass_rounds(size_t run, uint64_t quiet);
     const FrameHeader* message_at(const std::byte* ring, uint64_t at, uint64_t stable, uint64_t& whole) const;
+    RankSet whoever_broke(const Cursor& cursor, uint64_t whole) const;
     bool take_silent(Cursor& cursor);
     size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);
     size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
