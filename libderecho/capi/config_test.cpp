@@ -132,6 +132,8 @@ TEST_F(Config, a_wrong_file_is_told_with_its_line_and_changes_nothing) {
     refused_at("node = 7\nbogus = 3\n", ":2: ", "unknown option");
     refused_at("node = \n", ":1", "");
     refused_at("node = 1.5\n", ":1: ", "not a string");
+    refused_at("[\4d]\n", ":1: ", "");
+    refused_at("\u022b = 1\n", ":1: ", "");
     EXPECT_EQ(derecho_config_load(config, "/no/such/file"), DERECHO_INVALID);
     EXPECT_NE(std::string(derecho_last_error()).find("/no/such/file"), std::string::npos);
 }
