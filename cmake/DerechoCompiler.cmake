@@ -39,6 +39,12 @@ if(DERECHO_SANITIZE)
     endif()
 endif()
 
+# What libFuzzer steers by. Its main() comes in where a target is linked.
+if(DERECHO_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+    add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(DERECHO_LTO)
     include(CheckIPOSupported)
     check_ipo_supported(RESULT derecho_lto_works OUTPUT derecho_lto_problem LANGUAGES CXX)

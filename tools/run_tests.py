@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fuzz
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LOGS = ROOT / "build" / "test-logs"
@@ -32,6 +34,7 @@ PYTEST_FOUND_NO_TESTS = 5
 # The sanitizers slow the simulator down 5 to 15 times; the full number of seeds runs in the release build.
 ASAN_SEEDS = "100"
 TSAN_SEEDS = "40"
+FUZZ_SECONDS = 5
 
 
 @dataclass
@@ -106,6 +109,11 @@ def tsan() -> list[Step]:
     return [*build("tsan", "derecho_tests"), ctest("build/tsan", seeds=TSAN_SEEDS, TSAN_OPTIONS="halt_on_error=1")]
 
 
+def fuzzing() -> list[Step]:
+    prepared = [Step(argv, "prepare") for argv in fuzz.build_commands()]
+    return [*prepared, *(Step(fuzz.command(name, FUZZ_SECONDS, "-seed=1"), timeout_s=60) for name in fuzz.targets())]
+
+
 def clang() -> list[Step]:
     configure, compile_ = build("clang", "derecho")
     compile_.kind = "check"
@@ -138,6 +146,7 @@ def stages() -> list[Stage]:
         *rest,
         Stage("asan", asan, has_core_tests),
         Stage("tsan", tsan, has_core_tests),
+        Stage("fuzz", fuzzing, lambda: bool(fuzz.targets())),
         Stage("clang", clang),
     ]
 
