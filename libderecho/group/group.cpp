@@ -125,7 +125,7 @@ void Group::read_letters() {
 void Group::answer_join(const Mail::Letter& letter) {
     ByteReader in(letter.bytes);
     Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
-    if (!in.finished()) return fabric_.disconnect(letter.from);
+    if (!in.finished()) return expel(letter.from, "its request to join is malformed");
     if (is_lost(joiner)) return;  // its last letter is read after its death
     if (phase() != Phase::member) return write_letter(mail_, letter.from, Letter::no_group, {});
     const View& view = current().view();

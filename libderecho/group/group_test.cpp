@@ -1,0 +1,44 @@
+// What a node does about a peer whose letters nobody can read.
+#include "group/group.hpp"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+
+#include "fabric/fabric_testing.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr NodeId kPeer{2};
+constexpr size_t kMailRing = 4096;  // where it begins in a mail region, behind the counter of what was sent
+
+TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options;
+    options.self = NodeId{1};
+    options.address = "127.0.0.1:7001";
+    options.services = {{"Cache", 7}};
+    Group group(options, fabric, {});
+    group.step({});
+    ASSERT_EQ(group.phase(), Group::Phase::member);
+    PeerEvent up;
+    up.peer = kPeer;
+    up.incarnation = 5;
+    fabric.events.push_back(up);
+    group.step({});
+    group.peer_events().clear();
+
+    const FrameTag frame{3, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
+    const auto mail = fabric.theirs(kPeer, 0);
+    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
+    put(mail, 0, frame_bytes(3));
+    group.step({});
+    ASSERT_EQ(group.peer_events().size(), 1u);
+    EXPECT_EQ(group.peer_events()[0].kind, PeerEvent::Kind::lost);
+    EXPECT_EQ(group.peer_events()[0].peer, kPeer);
+    EXPECT_EQ(group.peer_events()[0].incarnation, 5u);
+}
+
+}  // namespace
+}  // namespace libderecho
