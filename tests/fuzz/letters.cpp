@@ -40,6 +40,7 @@ public:
           group_(options_of(input.below(3)), fabric_, {}),
           rpc_(group_, kMailBytes),
           peer_first_(input.below(2) == 0) {
+        step();  // a founder is a member from now on
         report(PeerEvent::Kind::up, input.below(4) == 0);
         step();
     }
