@@ -34,7 +34,7 @@ PYTEST_FOUND_NO_TESTS = 5
 # The sanitizers slow the simulator down 5 to 15 times; the full number of seeds runs in the release build.
 ASAN_SEEDS = "100"
 TSAN_SEEDS = "40"
-FUZZ_SECONDS = 5
+FUZZ_SECONDS = 3
 
 
 @dataclass

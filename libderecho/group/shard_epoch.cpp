@@ -209,19 +209,19 @@ bool ShardEpoch::finish(std::span<const uint64_t> trims) {
 ShardEpoch::SenderEnd ShardEpoch::own_end() const {
     Cursor cursor = cursors_[self_];
     while (cursor.at < cursor.stable) {
-        const auto* frame = frame_at(cursor);
-        note_ticket(cursor, *frame);
-        cursor.at += whole_frame_bytes(*frame);
+        const FrameTag frame = tag_at(frame_at(cursor));
+        note_ticket(cursor, frame);
+        cursor.at += whole_frame_bytes(frame);
     }
     return {cursor.at, cursor.ticket};
 }
 
-const FrameHeader* ShardEpoch::frame_at(const Cursor& cursor) const {
-    return reinterpret_cast<const FrameHeader*>(cursor.ring + (cursor.at & (ring_bytes_ - 1)));
+const std::byte* ShardEpoch::frame_at(const Cursor& cursor) const {
+    return cursor.ring + (cursor.at & (ring_bytes_ - 1));
 }
 
 // Tickets are consecutive in the ring, so that 16 bits tell them all. Pads at the wrap have none.
-void ShardEpoch::note_ticket(Cursor& cursor, const FrameHeader& frame) {
+void ShardEpoch::note_ticket(Cursor& cursor, const FrameTag& frame) {
     if (frame.kind == FrameKind::pad && frame.flags != kAbortedPad) return;
     cursor.ticket += static_cast<uint16_t>(frame.ticket - cursor.ticket);
 }
@@ -314,14 +314,6 @@ void ShardEpoch::pass_rounds(size_t run, uint64_t quiet) {
     if (run > rounds) pass_turn();
 }
 
-// A frame is believed only as far as it lies within what was received, and within the ring.
-const FrameHeader* ShardEpoch::message_at(const std::byte* ring, uint64_t at, uint64_t stable, uint64_t& whole) const {
-    const auto* frame = reinterpret_cast<const FrameHeader*>(ring + (at & (ring_bytes_ - 1)));
-    whole = frame_bytes(frame->size_bytes);
-    const uint64_t room = std::min(stable - at, ring_bytes_ - (at & (ring_bytes_ - 1)));
-    return frame->kind >= FrameKind::message && whole <= room ? frame : nullptr;
-}
-
 // A frame that is all here, yet stable in part only: nobody honest acknowledges half a frame. Otherwise its sender.
 RankSet ShardEpoch::whoever_broke(const Cursor& cursor, uint64_t whole) const {
     const size_t column = columns_.received + 8 * turn_;
@@ -333,7 +325,7 @@ RankSet ShardEpoch::whoever_broke(const Cursor& cursor, uint64_t whole) const {
 
 // What the sender at turn has, if it is no message: pads, or nulls. False if it is neither.
 bool ShardEpoch::take_silent(Cursor& cursor) {
-    const FrameHeader& frame = *frame_at(cursor);
+    const FrameTag frame = tag_at(frame_at(cursor));
     const uint64_t whole = whole_frame_bytes(frame);
     const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
     const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
@@ -355,19 +347,31 @@ struct Origin {
     bool own;
 };
 
-inline void fill(derecho_event& event, const FrameHeader& frame, const Origin& origin, uint64_t version,
-                 uint64_t ticket) {
-    event.kind = frame.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
+// A frame is believed only as far as it lies within what was received, and within the ring.
+inline bool is_message(const FrameTag& tag, uint64_t at, uint64_t stable, uint64_t mask, uint64_t& whole) {
+    whole = frame_bytes(tag.size_bytes);
+    const uint64_t room = std::min(stable - at, mask + 1 - (at & mask));
+    return (tag.kind == FrameKind::message || tag.kind == FrameKind::call) && whole <= room;
+}
+
+inline uint64_t timestamp_of(const std::byte* frame) {
+    return __atomic_load_n(&reinterpret_cast<const FrameHeader*>(frame)->timestamp_ns, __ATOMIC_RELAXED);
+}
+
+inline void fill(derecho_event& event, const std::byte* frame, const FrameTag& tag, uint64_t timestamp_ns,
+                 const Origin& origin, uint64_t version, uint64_t ticket) {
+    event.kind = tag.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
     event.node = origin.node;
     event.version = version;
-    event.timestamp_ns = frame.timestamp_ns;
-    event.data = &frame + 1;
-    event.size_bytes = frame.size_bytes;
+    event.timestamp_ns = timestamp_ns;
+    event.data = frame + sizeof(FrameHeader);
+    event.size_bytes = tag.size_bytes;
     event.id = origin.own ? ticket : 0;
     event.method = 0;
     event.shard = origin.shard;
     event.status = DERECHO_OK;
-    event.flags = origin.own ? frame.flags | DERECHO_FLAG_OWN : frame.flags;
+    const uint32_t flags = tag.flags & ~uint32_t{DERECHO_FLAG_OWN};  // nobody else's is
+    event.flags = origin.own ? flags | DERECHO_FLAG_OWN : flags;
 }
 
 }  // namespace
@@ -388,14 +392,16 @@ size_t ShardEpoch::take_turns(derecho_event* event, size_t most, uint64_t& lates
         Cursor& cursor = cursors[turn];
         const uint64_t at = cursor.at;
         if (cursor.nulls != 0 || at == cursor.stable) break;
-        const FrameHeader* frame = message_at(cursor.ring, at, cursor.stable, whole);
-        if (!frame) break;
+        const std::byte* const frame = cursor.ring + (at & mask);
+        const FrameTag tag = tag_at(frame);
+        if (!is_message(tag, at, cursor.stable, mask, whole)) break;
         __builtin_prefetch(cursor.ring + ((at + kFramesAhead * whole) & mask));
-        if (turn == self) note_ticket(cursor, *frame);
-        fill(event[taken], *frame, {raw(nodes[turn]), shard, turn == self}, version++, cursor.ticket);
+        const uint64_t timestamp_ns = timestamp_of(frame);
+        if (turn == self) note_ticket(cursor, tag);
+        fill(event[taken], frame, tag, timestamp_ns, {raw(nodes[turn]), shard, turn == self}, version++, cursor.ticket);
         cursor.at = at + whole;
-        newest = std::max(newest, frame->timestamp_ns);
-        bytes += frame->size_bytes;
+        newest = std::max(newest, timestamp_ns);
+        bytes += tag.size_bytes;
         turn = turn + 1 == senders ? 0 : turn + 1;
     }
     turn_ = turn;
@@ -414,15 +420,17 @@ size_t ShardEpoch::take_run(Cursor& cursor, derecho_event* event, size_t most, u
     uint64_t bytes = 0, whole = 0;
     size_t taken = 0;
     for (; taken < most && at != stable; ++taken) {
-        const FrameHeader* frame = message_at(ring, at, stable, whole);
-        if (!frame) break;
+        const std::byte* const frame = ring + (at & mask);
+        const FrameTag tag = tag_at(frame);
+        if (!is_message(tag, at, stable, mask, whole)) break;
         __builtin_prefetch(ring + ((at + kFramesAhead * whole) & mask));
-        if (origin.own) note_ticket(cursor, *frame);
-        fill(event[taken], *frame, origin, version, cursor.ticket);
+        const uint64_t timestamp_ns = timestamp_of(frame);
+        if (origin.own) note_ticket(cursor, tag);
+        fill(event[taken], frame, tag, timestamp_ns, origin, version, cursor.ticket);
         at += whole;
         version += step;
-        newest = std::max(newest, frame->timestamp_ns);
-        bytes += frame->size_bytes;
+        newest = std::max(newest, timestamp_ns);
+        bytes += tag.size_bytes;
     }
     cursor.at = at;
     latest = newest;

@@ -113,13 +113,12 @@ private:
     bool publish_claims(RingWriter& writer, uint64_t timestamp_ns, Instant now);
     void announce(const RingWriter& writer, uint64_t before);
     void push_published(uint64_t from, uint64_t to);
-    const FrameHeader* frame_at(const Cursor& cursor) const;
-    static void note_ticket(Cursor& cursor, const FrameHeader& frame);
+    const std::byte* frame_at(const Cursor& cursor) const;
+    static void note_ticket(Cursor& cursor, const FrameTag& frame);
     void pass_turn();
     bool pass_silent_rounds();
     uint64_t quiet_rounds() const;
     void pass_rounds(size_t run, uint64_t quiet);
-    const FrameHeader* message_at(const std::byte* ring, uint64_t at, uint64_t stable, uint64_t& whole) const;
     RankSet whoever_broke(const Cursor& cursor, uint64_t whole) const;
     bool take_silent(Cursor& cursor);
     size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);

@@ -27,6 +27,11 @@ struct FrameTag {
 };
 static_assert(sizeof(FrameTag) == 8);
 
+// Read once: the frame may lie in memory that its writer shares, and can change between two looks.
+inline FrameTag tag_at(const std::byte* frame) {
+    return std::bit_cast<FrameTag>(__atomic_load_n(reinterpret_cast<const uint64_t*>(frame), __ATOMIC_RELAXED));
+}
+
 struct FrameHeader : FrameTag {
     uint64_t timestamp_ns;  // hybrid logical time, set when published
 };

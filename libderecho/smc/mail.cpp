@@ -87,17 +87,18 @@ public:
     bool read(Mail::Letter& letter) {
         while (unread()) {
             const uint64_t offset = at_ & (ring_bytes_ - 1);
-            const auto* frame = reinterpret_cast<const FrameHeader*>(mirror_.data() + MailColumns::ring + offset);
-            const uint64_t whole = whole_frame_bytes(*frame);
+            const std::byte* const frame = mirror_.data() + MailColumns::ring + offset;
+            const FrameTag tag = tag_at(frame);
+            const uint64_t whole = whole_frame_bytes(tag);
             if (whole < 8 || whole % 8 != 0 || whole > std::min(received_ - at_, ring_bytes_ - offset)) {
                 offended_ = true;
                 return false;
             }
             at_ += whole;
-            if (frame->kind != FrameKind::mail) continue;
+            if (tag.kind != FrameKind::mail) continue;
             letter.from = peer_;
-            letter.kind = frame->flags;
-            letter.bytes = {reinterpret_cast<const std::byte*>(frame + 1), frame->size_bytes};
+            letter.kind = tag.flags;
+            letter.bytes = {frame + sizeof(FrameHeader), tag.size_bytes};
             letter.mark = {&released_, at_};
             return true;
         }
