@@ -34,7 +34,7 @@ protected:
     void frame(size_t rank, uint64_t at, FrameTag tag) {
         say(rank, columns.ring + at, std::bit_cast<uint64_t>(tag));
         say(rank, columns.sent, at + whole_frame_bytes(tag));
-        for (const size_t r : {1, 2}) say(r, columns.received + 8 * rank, at + whole_frame_bytes(tag));
+        for (const size_t r : {1u, 2u}) say(r, columns.received + 8 * rank, at + whole_frame_bytes(tag));
     }
     void send() {
         Claim claim;
@@ -64,10 +64,10 @@ TEST_F(ShardEpochTest, half_a_frame_is_not_acknowledged_by_anybody_honest) {
 TEST_F(ShardEpochTest, half_a_frame_is_not_sent_by_anybody_honest) {
     send();
     step();
-    for (const size_t r : {1, 2}) say(r, columns.received, 24);
+    for (const size_t r : {1u, 2u}) say(r, columns.received, 24);
     frame(1, 0, {.size_bytes = 64, .kind = FrameKind::message, .flags = 0, .ticket = 0});
     say(1, columns.sent, 24);
-    for (const size_t r : {1, 2}) say(r, columns.received + 8, 24);
+    for (const size_t r : {1u, 2u}) say(r, columns.received + 8, 24);
     step();
     EXPECT_EQ(take(), 1u);
     EXPECT_EQ(epoch.offenders(), just(1));
@@ -87,7 +87,7 @@ TEST_F(ShardEpochTest, nobody_honest_is_ahead_by_more_rounds_than_rings_hold) {
 TEST_F(ShardEpochTest, billions_of_rounds_in_which_nobody_says_anything_are_passed_at_once) {
     ASSERT_TRUE(writer.claim_nulls(kBillions));
     step();
-    for (const size_t r : {1, 2}) {
+    for (const size_t r : {1u, 2u}) {
         say(r, columns.received, writer.published_bytes());
         frame(r, 0, {.size_bytes = kBillions, .kind = FrameKind::nulls, .flags = 0, .ticket = 0});
     }

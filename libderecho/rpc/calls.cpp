@@ -78,6 +78,12 @@ void Calls::close(Call& call) {
     free_entry(call);
 }
 
+void Calls::withdraw(uint64_t id) {
+    Call& call = calls_[id & kSlotMask];
+    if (__atomic_compare_exchange_n(&call.id, &id, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        open_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void Calls::free_entry(Call& call) {
     __atomic_store_n(&call.id, 0, __ATOMIC_RELEASE);
     open_.fetch_sub(1, std::memory_order_relaxed);

@@ -56,8 +56,8 @@ public:
     uint64_t open(Call::Kind kind, NodeId target);
     // An id without an entry.
     uint64_t anonymous() { return count_.fetch_add(1, std::memory_order_relaxed) << kCountShift | kNoReply; }
-    // Take back what open() gave, before anybody heard of it.
-    void withdraw(uint64_t id) { free_entry(calls_.get()[id & kSlotMask]); }
+    // Take back what open() gave, before anybody heard of it. The end of the group may have closed it already.
+    void withdraw(uint64_t id);
 
     // ---- the driver
     Call* find(uint64_t id);

@@ -23,6 +23,20 @@ TEST(Calls, an_entry_is_found_by_its_id_until_it_is_closed) {
     EXPECT_FALSE(calls.any_open());
 }
 
+TEST(Calls, what_was_closed_already_is_not_taken_back_once_more) {
+    Calls calls;
+    const uint64_t closed = calls.open(Call::Kind::query, NodeId{7});
+    calls.close(*calls.find(closed));
+    calls.withdraw(closed);
+    EXPECT_FALSE(calls.any_open());
+    const uint64_t open = calls.open(Call::Kind::query, NodeId{7});
+    calls.withdraw(closed);
+    EXPECT_NE(calls.find(open), nullptr);
+    calls.withdraw(open);
+    EXPECT_EQ(calls.find(open), nullptr);
+    EXPECT_FALSE(calls.any_open());
+}
+
 TEST(Calls, ids_are_never_used_twice_even_in_the_same_place) {
     Calls calls;
     std::set<uint64_t> ids;

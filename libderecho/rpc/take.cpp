@@ -53,7 +53,8 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
 
 bool Rpc::has_events() {
     if (over_) return false;
-    if (group_.has_events() || announce_first_ != kNone || closed_ || loopback_.has_letters()) return true;
+    if (group_.has_events() || announce_first_ != kNone || closed_) return true;
+    if (!parked_ && loopback_.has_letters()) return true;
     if (sweeping() && calls_.any_open()) return true;
     if (std::any_of(early_.begin(), early_.end(), [](const EarlyReply& e) { return e.ready && !e.given; })) return true;
     return parked_ ? !has_to_wait(*parked_) : mail_.has_letters();
@@ -272,7 +273,8 @@ void Rpc::take_letters(Out& out) {
 }
 
 // Whether a letter is ahead of this node. A donor may install the view that asks it for state before this node does;
-// and replies to calls that are not known to be ordered are kept up to a limit only.
+// and replies to calls that are not known to be ordered are kept up to a limit only. All later letters wait, too: no
+// client may have that done.
 bool Rpc::has_to_wait(const Incoming& letter) {
     if (letter.kind == LetterKind::reply && early_bytes_ + letter.bytes.size() > kEarlyBytesMax) {
         ReplyHeader header;
@@ -281,6 +283,11 @@ bool Rpc::has_to_wait(const Incoming& letter) {
     }
     StateHeader header;
     if (letter.kind != LetterKind::state || !read_header(letter.bytes, header) || closed_) return false;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto peer = peers_.find(letter.from);
+        if (peer != peers_.end() && peer->second.client) return false;
+    }
     if (!roll_) return true;
     const View* installed = group_.view();
     const bool plausible = installed && header.view <= raw(installed->id) + kViewsAheadMax;

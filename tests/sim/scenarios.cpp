@@ -50,8 +50,17 @@ void crash_leader_in_change(World& world) {
         [&](Process& leader) {
             const auto all = world.members();
             const Death death = world.random().chance(0.5) ? Death::cut : world.some_death();
-            world.crash_at_push(leader, world.random().between(1, 24), true, death);
-            world.coverage().hit("leader told to crash in a view change");
+            if (world.random().chance(0.7)) {
+                world.crash_at_push(leader, world.random().between(1, 24), true, death);
+                world.coverage().hit("leader told to crash in a view change");
+            } else {  // as soon as it has installed what it decided, and whether others know or not
+                world.on_install = [&world, &leader, death](Process& process) {
+                    if (&process == &leader)
+                        world.at(world.now(), [&world, &leader, death] {
+                            if (leader.alive) world.crash(leader, death);
+                        });
+                };
+            }
             if (all.size() > 4 && world.random().chance(0.6))
                 world.crash(*all.back(), world.some_death());
             else if (all.size() > 3 && world.random().chance(0.3))

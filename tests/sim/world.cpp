@@ -134,6 +134,7 @@ void World::note_view(Process& process) {
     if (!(known->second == *view))
         throw Violation("primary partition: node " + process.life.name() + " installed another view " +
                         std::to_string(process.view) + " than others");
+    if (on_install) on_install(process);
 }
 
 void World::note_kind_of_change(const View& view) {

@@ -75,6 +75,8 @@ public:
     Process* some_member();
     std::vector<Process*> members();  // live, of the newest view, by rank
     Process* alive(uint32_t node);
+    // Called when a node has installed a view.
+    std::function<void(Process&)> on_install;
     // Called when somebody is asked for a state.
     std::function<void(Process& donor, NodeId joiner)> on_transfer;
     // A node that is no more comes back, as a new life, after a while.
