@@ -34,8 +34,8 @@ Workload workload(Settings& settings) {
     const std::string send = settings.text("send", !small ? "claim" : work.one_at_a_time ? "copy" : "many");
     if (send != "copy" && send != "claim" && send != "many") throw UsageError("send must be claim, copy or many");
     work.send = send == "claim" ? Send::claim : send == "copy" ? Send::copy : Send::many;
-    // About half of the first-level cache between two polls, and no more claims than the library takes.
-    const uint64_t burst = std::clamp<uint64_t>((32 << 10) / (work.payload_bytes + 16), 1, 256);
+    // Between two polls: a quarter of a second-level cache, and a system call's worth for a socket.
+    const uint64_t burst = std::clamp<uint64_t>((256 << 10) / (work.payload_bytes + 16), 1, 256);
     work.burst = settings.number("burst", burst);
     work.full_ns = settings.number("full_ns", work.full_ns);
     work.processor = static_cast<int>(settings.number("processor", 1 << 20));

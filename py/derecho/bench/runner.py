@@ -42,8 +42,8 @@ class Effort:
     crashes: int
 
 
-FULL = Effort(rounds=3, warm_s=0.2, window_s=0.7, limit_s=0.3, idle_s=3.0, crashes=9)
-QUICK = Effort(rounds=2, warm_s=0.15, window_s=0.4, limit_s=0.15, idle_s=1.5, crashes=3)
+FULL = Effort(rounds=3, warm_s=0.5, window_s=0.7, limit_s=0.3, idle_s=3.0, crashes=9)
+QUICK = Effort(rounds=2, warm_s=0.5, window_s=0.4, limit_s=0.15, idle_s=1.5, crashes=3)
 
 #: What is measured again right beside a case, because it changes while a virtual machine's cores move about.
 _BESIDE = {
