@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -24,9 +25,9 @@ def test_the_last_of_three_stops_and_says_why(trio: Trio) -> None:
     members[1].kill()
     kind, text = members[2].ask("wait_end")
     assert kind == "NoMajority"
-    assert "only 1 of 3 members of view" in text
+    assert re.search("only 1 of [23] members of view", text)  # 2, if they were quick enough to go on without the first
     assert "start" in text, "it says what to do"
-    with pytest.raises(Exception, match="NoMajority: .*only 1 of 3"):
+    with pytest.raises(Exception, match="NoMajority: .*only 1 of [23]"):
         members[2].ask("add", entry="too late")
     members[2].ask("close")
     assert members[2].printed() == ""
