@@ -324,21 +324,22 @@ TEST(Waiting, a_member_that_is_alone_leaves_at_once) {
     EXPECT_NE(std::string(derecho_last_error()).find("left"), std::string::npos) << derecho_last_error();
 }
 
+bool readable(int fd, int timeout_ms) {
+    pollfd one{fd, POLLIN, 0};
+    return ::poll(&one, 1, timeout_ms) == 1;
+}
+
 TEST(Waiting, the_descriptor_becomes_readable_when_events_come_and_not_before) {
     TestNode a(1), b(2);
     ASSERT_NO_FATAL_FAILURE(form({&a, &b}));
     int fd = -1;
     ASSERT_DERECHO_OK(derecho_group_fd(b.group, &fd));
-    const auto readable = [&](int timeout_ms) {
-        pollfd one{fd, POLLIN, 0};
-        return ::poll(&one, 1, timeout_ms) == 1;
-    };
     for (int i = 0; i < 20; ++i) {
         while (b.poll() > 0) {
         }
-        EXPECT_FALSE(readable(i == 0 ? 50 : 0));
+        EXPECT_FALSE(readable(fd, i == 0 ? 50 : 0));
         ASSERT_DERECHO_OK(derecho_shard_send(a.shard, "x", 1, nullptr));
-        ASSERT_TRUE(readable(5000));
+        ASSERT_TRUE(readable(fd, 5000));
         const size_t before = b.count(DERECHO_EVENT_MESSAGE);
         const auto begin = Clock::now();
         while (b.count(DERECHO_EVENT_MESSAGE) == before && Clock::now() - begin < 5s) b.poll();
@@ -412,16 +413,12 @@ TEST(Waiting, every_poll_that_found_nothing_arms_the_descriptor_also_one_that_wa
     ASSERT_NO_FATAL_FAILURE(form({&a, &b}));
     int fd = -1;
     ASSERT_DERECHO_OK(derecho_group_fd(b.group, &fd));
-    const auto readable = [&](int timeout_ms) {
-        pollfd one{fd, POLLIN, 0};
-        return ::poll(&one, 1, timeout_ms) == 1;
-    };
     for (int i = 0; i < 3; ++i) {
         while (b.poll(20'000'000) > 0) {
         }
-        EXPECT_FALSE(readable(0)) << i;
+        EXPECT_FALSE(readable(fd, 0)) << i;
         ASSERT_DERECHO_OK(derecho_shard_send(a.shard, "x", 1, nullptr));
-        ASSERT_TRUE(readable(2000)) << i;
+        ASSERT_TRUE(readable(fd, 2000)) << i;
     }
 }
 
@@ -444,8 +441,7 @@ TEST(Waiting, the_descriptor_is_armed_by_a_poll_while_another_thread_leaves) {
     EXPECT_EQ(b.poll(), 0u);
     EXPECT_TRUE(pump({&a}, [&] { return a.view().member_count == 1; }));
     leaving.join();
-    pollfd one{fd, POLLIN, 0};
-    ASSERT_EQ(::poll(&one, 1, 2000), 1) << "the end is to be taken";
+    ASSERT_TRUE(readable(fd, 2000)) << "the end is to be taken";
     while (b.poll() > 0) {
     }
     EXPECT_EQ(b.count(DERECHO_EVENT_CLOSED), 1u);

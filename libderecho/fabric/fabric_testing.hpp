@@ -12,7 +12,7 @@
 
 namespace libderecho {
 
-class FakeFabric final : public Fabric {
+class FakeFabric : public Fabric {
 public:
     explicit FakeFabric(NodeId self) : self_(self) {}
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 
+#include "fabric/fabric_testing.hpp"
 #include "sst/layout.hpp"
 #include "sst/predicates.hpp"
 
@@ -13,16 +14,13 @@ namespace libderecho {
 namespace {
 
 // Memory only: what "arrives" is what a test puts there.
-class Shelf final : public Fabric {
+class Shelf final : public FakeFabric {
 public:
+    Shelf() : FakeFabric(NodeId{1}) {}
     struct Memory final : Region {
         explicit Memory(size_t size) : words(size / 8) { bytes_ = std::as_writable_bytes(std::span(words)); }
         std::vector<uint64_t> words;
     };
-    NodeId self() const override { return NodeId{1}; }
-    void connect(std::string_view) override {}
-    void disconnect(NodeId) override {}
-    bool connected(NodeId) const override { return true; }
     Region* expose(RegionId, size_t size, std::span<const NodeId>) override {
         own = std::make_unique<Memory>(size);
         return own.get();
@@ -32,17 +30,6 @@ public:
         return arrived.contains(peer) ? arrived.at(peer)->bytes() : std::span<std::byte>{};
     }
     void forget(NodeId, RegionId) override { ++forgotten; }
-    void push_data(Region&, size_t, size_t) override {}
-    void push_counters(Region&, size_t, size_t) override {}
-    void push_quietly(Region&, size_t, size_t) override {}
-    void flush() override {}
-    void poll(Instant, std::vector<PeerEvent>&) override {}
-    void arm() override {}
-    void disarm() override {}
-    void wait(Duration) override {}
-    void wake() override {}
-    uint32_t peers_on_this_host() const override { return 0; }
-    Stats stats() const override { return {}; }
 
     std::unique_ptr<Memory> own;
     std::map<NodeId, std::unique_ptr<Memory>> arrived;
