@@ -72,8 +72,8 @@ else:
 @overload
 def service(cls: C) -> C: ...
 @overload
-def service(*, name: str) -> Callable[[C], C]: ...
-def service(cls: Any = None, *, name: str | None = None) -> Any:
+def service(*, name: str | None = None, state: Any = None) -> Callable[[C], C]: ...
+def service(cls: Any = None, *, name: str | None = None, state: Any = None) -> Any:
     """Make a class a replicated service.
 
     Parameters
@@ -84,6 +84,9 @@ def service(cls: Any = None, *, name: str | None = None) -> Any:
         instance's attributes are saved as MessagePack.
     name : str, optional
         Of the service in the group; by default the class's.
+    state : type, optional
+        Any type that a parameter may have. The two hooks then return and take a value of it instead of bytes, so that
+        members in other languages understand the state.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def service(cls: Any = None, *, name: str | None = None) -> Any:
     scope = sys._getframe(1).f_locals
 
     def decorate(target: type) -> type:
-        setattr(target, _SCHEMA, schema_of(target, name or target.__name__, scope))
+        setattr(target, _SCHEMA, schema_of(target, name or target.__name__, scope, state))
         return target
 
     return decorate if cls is None else decorate(cls)

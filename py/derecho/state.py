@@ -1,7 +1,8 @@
 """The state of a service: saved for a joiner, in pieces, and loaded by it.
 
 A service may define ``__derecho_save__(self) -> bytes`` and ``__derecho_load__(self, data: bytes) -> None``. Otherwise
-its attributes are one MessagePack map, strictly: what would come back as another type is refused, not converted.
+its attributes are one MessagePack map, strictly: what would come back as another type is refused, not converted. With a
+declared type of state (``@derecho.service(state=...)``) the hooks deal in values of that type (docs/layout.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 
 from ._native import Message
+from .codec.method import StateType
 from .errors import StateError
+from .service import schema
 
 __all__ = ["Incoming", "check_service", "load", "save"]
 
@@ -29,9 +32,10 @@ def save(service: Any) -> bytes:
     """
     name = type(service).__name__
     custom = getattr(service, "__derecho_save__", None)
+    declared = _declared(service)
     if custom is not None:
         try:
-            return bytes(memoryview(custom()))
+            return b"".join(declared.encode(custom())) if declared else bytes(memoryview(custom()))
         except Exception as error:
             raise StateError(f"{name}.__derecho_save__ failed: {type(error).__name__}: {error}") from error
     try:
@@ -60,7 +64,8 @@ def load(service: Any, data: bytes) -> None:
     custom = getattr(service, "__derecho_load__", None)
     try:
         if custom is not None:
-            custom(data)
+            declared = _declared(service)
+            custom(declared.decode(memoryview(data)) if declared else data)
             return
         attributes = msgpack.unpackb(data, strict_map_key=False)
         if not isinstance(attributes, dict) or not all(isinstance(key, str) for key in attributes):
@@ -78,12 +83,18 @@ def check_service(service: Any) -> None:
     if any(custom) and not all(custom):
         raise TypeError(f"{name} has only one of __derecho_save__ and __derecho_load__: it needs both, or neither")
     if not any(custom):
+        if _declared(service):
+            raise TypeError(f"{name} declares the type of its state: define __derecho_save__ and __derecho_load__")
         if not hasattr(service, "__dict__"):
             raise TypeError(f"{name} keeps its state in slots: define __derecho_save__ and __derecho_load__")
         try:
             save(service)
         except StateError as error:
             raise TypeError(str(error)) from None
+
+
+def _declared(service: Any) -> StateType | None:
+    return schema(service).state
 
 
 def _pack(value: Any) -> bytes:

@@ -211,3 +211,61 @@ def test_an_instance_of_a_service_is_a_plain_object() -> None:
             return self.n
 
     assert Counter().add(3) == 3
+
+
+@derecho.service(state=dict[str, Point])
+class Places:
+    def __init__(self) -> None:
+        self.places: dict[str, Point] = {}
+
+    @derecho.query
+    def find(self, name: str) -> Point | None: ...
+
+    def __derecho_save__(self) -> dict[str, Point]:
+        return self.places
+
+    def __derecho_load__(self, state: dict[str, Point]) -> None:
+        self.places = state
+
+
+def test_a_declared_state_is_part_of_the_schema_and_travels_as_its_type() -> None:
+    from derecho.state import load, save
+
+    assert derecho.schema(Places).text.endswith("\nstate map<str,Point{x:i64,y:i64}>\n")
+    assert json.loads(derecho.schema(Places).to_json())["state"]["fields"][0]["name"] == "state"
+    here, there = Places(), Places()
+    here.places = {"Ithaca": Point(42, -76)}
+    data = save(here)
+    assert data[:8] == bytes(
+        [8, 0, 0, 0, 1, 0, 0, 0]
+    )  # a message with one field: one entry, right behind the reference
+    load(there, data)
+    assert there.places == here.places
+
+
+def test_a_declared_state_that_is_not_of_its_type_is_refused() -> None:
+    from derecho.state import check_service, load, save
+
+    wrong = Places()
+    wrong.places = {"Ithaca": 7}  # type: ignore[dict-item]
+    with pytest.raises(derecho.StateError, match="Places.__derecho_save__ failed: EncodeError: Places: state"):
+        save(wrong)
+    with pytest.raises(derecho.StateError, match="the state of Places cannot be loaded: DecodeError"):
+        load(Places(), b"too short")
+
+    @derecho.service(state=int)
+    class NoHooks:
+        @derecho.query
+        def get(self) -> int: ...
+
+    with pytest.raises(TypeError, match="declares the type of its state: define __derecho_save__"):
+        check_service(NoHooks())
+
+
+def test_a_state_of_an_unsupported_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="Odd: the state: .*complex.* is not supported"):
+
+        @derecho.service(state=complex)
+        class Odd:
+            @derecho.query
+            def get(self) -> int: ...

@@ -96,16 +96,50 @@ class Method:
 
 
 @dataclass(frozen=True)
+class StateType:
+    """The declared type of a service's state, which all languages' members share.
+
+    Attributes
+    ----------
+    type : WireType
+        Of the value that ``__derecho_save__`` returns and ``__derecho_load__`` takes.
+    where : str
+        ``"Cache"``, for errors.
+    """
+
+    type: WireType
+    where: str
+
+    @cached_property
+    def encode(self) -> Callable[[Any], Parts]:
+        """Takes the value, returns the message in parts."""
+        return make_encoder(self.where, "encode_state", (Field("state", self.type),), "state")
+
+    @cached_property
+    def decode(self) -> Callable[[memoryview], Any]:
+        """Takes a message, returns the value."""
+        return make_decoder(f"{self.where} state", (Field("state", self.type),), single=True)
+
+
+@dataclass(frozen=True)
 class ServiceSchema:
-    """All that members must agree on about a service."""
+    """All that members must agree on about a service.
+
+    Attributes
+    ----------
+    state : StateType or None
+        None when the state is bytes that only the service itself understands.
+    """
 
     name: str
     methods: tuple[Method, ...]
+    state: StateType | None = None
 
     @cached_property
     def text(self) -> str:
-        """The canonical text: one line for the service, one for each method, in order, each ended by a newline."""
-        return "".join(f"{line}\n" for line in (f"service {self.name}", *(m.text for m in self.methods)))
+        """The canonical text: a line for the service, each method and the state, in order, each ended by a newline."""
+        state = (f"state {self.state.type.text}",) if self.state else ()
+        return "".join(f"{line}\n" for line in (f"service {self.name}", *(m.text for m in self.methods), *state))
 
     @cached_property
     def hash(self) -> int:
@@ -134,18 +168,22 @@ class ServiceSchema:
                     "result": _struct_json(result),
                 }
             )
+        state = (Field("state", self.state.type),) if self.state else ()
+        for f in state:
+            _collect(f.type, structs)
         whole = {
             "schema": 1,
             "service": self.name,
             "hash": f"{self.hash:016x}",
             "methods": methods,
+            "state": _struct_json(state) if state else None,
             "structs": structs,
             "text": self.text,
         }
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
 
-def schema_of(cls: type, name: str, scope: Mapping[str, Any]) -> ServiceSchema:
+def schema_of(cls: type, name: str, scope: Mapping[str, Any], state: Any = None) -> ServiceSchema:
     """Read the schema off a class whose methods are decorated.
 
     Parameters
@@ -156,6 +194,8 @@ def schema_of(cls: type, name: str, scope: Mapping[str, Any]) -> ServiceSchema:
         Of the service.
     scope : mapping
         Names that annotations may use besides their module's.
+    state : type, optional
+        Of the service's state, when all languages are to understand it.
 
     Raises
     ------
@@ -176,7 +216,8 @@ def schema_of(cls: type, name: str, scope: Mapping[str, Any]) -> ServiceSchema:
     if len(found) > _METHODS_MAX:
         raise TypeError(f"{cls.__name__} has {len(found)} methods; at most {_METHODS_MAX}")
     methods = tuple(_method(cls, i, key, function, scope) for i, (key, function) in enumerate(found.items()))
-    schema = ServiceSchema(name, methods)
+    declared = None if state is None else StateType(_resolve(state, scope, f"{cls.__name__}: the state"), cls.__name__)
+    schema = ServiceSchema(name, methods, declared)
     _same_name_same_struct(cls, schema)
     return schema
 
@@ -271,3 +312,5 @@ def _same_name_same_struct(cls: type, schema: ServiceSchema) -> None:
             visit(f.type)
         if m.result:
             visit(m.result)
+    if schema.state:
+        visit(schema.state.type)

@@ -1,0 +1,43 @@
+"""Names and comments, bent to what each language is used to."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+__all__ = ["camel", "comment_lines", "constant", "pascal", "snake"]
+
+
+def _words(name: str) -> list[str]:
+    parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name))
+    return [word for word in parted.split("_") if word]
+
+
+def snake(name: str) -> str:
+    """``"HTTPCache"`` to ``"http_cache"``."""
+    return "_".join(word.lower() for word in _words(name)) or name
+
+
+def pascal(name: str) -> str:
+    """``"get_all"`` to ``"GetAll"``."""
+    return "".join(word[:1].upper() + word[1:] for word in _words(name)) or name
+
+
+def camel(name: str) -> str:
+    """``"get_all"`` to ``"getAll"``."""
+    whole = pascal(name)
+    return whole[:1].lower() + whole[1:]
+
+
+def constant(name: str) -> str:
+    """``"get_all"`` to ``"GET_ALL"``."""
+    return snake(name).upper()
+
+
+def comment_lines(doc: str, width: int) -> list[str]:
+    """A docstring as the lines of a comment, no longer than `width`; its own line breaks and indents are kept."""
+    lines = []
+    for line in doc.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
+    return lines
