@@ -35,13 +35,16 @@ public:
     /** Start the background thread. */
     void start() {
         thread_ = std::thread([this] { run_in_background(); });
+        background_ = thread_.get_id();
     }
 
-    /** End the background thread. */
+    /** End the background thread, and wait for that unless called from it. */
     void stop() {
         stopping_ = true;
         derecho_wake(group_.handle());
-        if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+        if (background_ == std::this_thread::get_id()) return;
+        const std::lock_guard lock(stop_mutex_);
+        if (thread_.joinable()) thread_.join();
     }
 
     /** Whether the calling thread is dispatching right now. */
@@ -178,7 +181,9 @@ private:
     std::condition_variable changed_;
     std::atomic<int> followers_ = 0;
     std::atomic<bool> stopping_ = false;
+    std::mutex stop_mutex_;  // several threads may close a group
     std::thread thread_;
+    std::atomic<std::thread::id> background_;
 };
 
 }  // namespace derecho::detail

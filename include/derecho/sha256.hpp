@@ -1,7 +1,6 @@
 // SHA-256 at compile time, for the hash of a schema.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -22,23 +21,35 @@ constexpr uint32_t root_fraction(uint32_t prime, bool cube) {
     return static_cast<uint32_t>(root);
 }
 
-template <size_t Count>
-constexpr std::array<uint32_t, Count> root_fractions(bool cube) {
-    std::array<uint32_t, Count> found{};
-    uint32_t prime = 2;
-    for (size_t i = 0; i < Count; prime++) {
-        bool is_prime = true;
-        for (uint32_t d = 2; d * d <= prime; d++) is_prime = is_prime && prime % d != 0;
-        if (is_prime) found[i++] = root_fraction(prime, cube);
-    }
-    return found;
-}
+/** The words that the algorithm begins with and adds in each round, as plain arrays. */
+struct Roots {
+    uint32_t start[8]{};
+    uint32_t rounds[64]{};
 
-/** SHA-256 of a text that is put in piece by piece. */
+    constexpr Roots() {
+        uint32_t prime = 2;
+        for (size_t i = 0; i < 64; prime++) {
+            bool is_prime = true;
+            for (uint32_t d = 2; d * d <= prime; d++) is_prime = is_prime && prime % d != 0;
+            if (!is_prime) continue;
+            if (i < 8) start[i] = root_fraction(prime, false);
+            rounds[i++] = root_fraction(prime, true);
+        }
+    }
+};
+inline constexpr Roots kRoots;
+
+/** SHA-256 of a text that is put in piece by piece. Plain arrays and loops: compilers bound the steps of constant code.
+ */
 class Sha256 {
 public:
+    constexpr Sha256() {
+        for (size_t i = 0; i < 8; i++) hash_[i] = kRoots.start[i];
+    }
+
     constexpr void put(std::string_view text) {
-        for (const char c : text) add(static_cast<uint8_t>(c));
+        const char* at = text.data();
+        for (size_t left = text.size(); left != 0; left--) add(static_cast<uint8_t>(*at++));
     }
     constexpr void put_number(size_t number) {
         if (number >= 10) put_number(number / 10);
@@ -66,26 +77,26 @@ private:
     }
 
     constexpr void mix() {
-        constexpr std::array<uint32_t, 64> kRounds = root_fractions<64>(true);
         for (size_t i = 16; i < 64; i++) {
             const uint32_t a = words_[i - 15];
             const uint32_t b = words_[i - 2];
             words_[i] = words_[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ (a >> 3)) + words_[i - 7] +
                         (rotate(b, 17) ^ rotate(b, 19) ^ (b >> 10));
         }
-        std::array<uint32_t, 8> s = hash_;
+        uint32_t a = hash_[0], b = hash_[1], c = hash_[2], d = hash_[3];
+        uint32_t e = hash_[4], f = hash_[5], g = hash_[6], h = hash_[7];
         for (size_t i = 0; i < 64; i++) {
-            const uint32_t one = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) +
-                                 ((s[4] & s[5]) ^ (~s[4] & s[6])) + kRounds[i] + words_[i];
-            const uint32_t two = (rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)) +
-                                 ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-            s = {one + two, s[0], s[1], s[2], s[3] + one, s[4], s[5], s[6]};
+            const uint32_t one = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) +
+                                 kRoots.rounds[i] + words_[i];
+            const uint32_t two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+            h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
         }
-        for (size_t i = 0; i < 8; i++) hash_[i] += s[i];
+        const uint32_t mixed[8] = {a, b, c, d, e, f, g, h};
+        for (size_t i = 0; i < 8; i++) hash_[i] += mixed[i];
     }
 
-    std::array<uint32_t, 64> words_{};  // of the block, then of its schedule
-    std::array<uint32_t, 8> hash_ = root_fractions<8>(false);
+    uint32_t words_[64]{};  // of the block, then of its schedule
+    uint32_t hash_[8]{};
     size_t count_ = 0;
 };
 
