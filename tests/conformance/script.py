@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from abi_hash import abi_hash
 from abi_model import HEADER, read_abi
 from payloads import shown, to_bytes
+from shorthand import expand
 
 __all__ = ["Answer", "Compiled", "Script", "ScriptError", "Step", "functions", "load"]
 
@@ -212,6 +213,16 @@ def load(path: Path) -> Script:
 
 
 def _read_steps(place: str, raw: dict[str, Any]) -> Iterator[Step]:
+    """The steps that a step of the file stands for."""
+    try:
+        steps = expand(raw)
+    except ValueError as error:
+        raise ScriptError(f"{place}: {error}") from None
+    for step in steps:
+        yield from _read_step(place, step)
+
+
+def _read_step(place: str, raw: dict[str, Any]) -> Iterator[Step]:
     """The step, as often as it is to be repeated."""
     inputs = {name: str(value) for name, value in raw.items() if name not in _EXPECTATIONS}
     _check_inputs(place, raw["do"], set(inputs))

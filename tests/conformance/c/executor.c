@@ -337,7 +337,8 @@ static void give_event(const derecho_group *group, size_t index, const derecho_e
     write_bytes(event->data, event->size_bytes);
     if (has_sent_id(event)) fprintf(given, ";id=%s", name_of_sent(event->id));
     if (!version_grows(group, event)) fprintf(given, ";version=BAD");
-    if (event->size_bytes > 0 && (uintptr_t)event->data % 8 != 0) fprintf(given, ";aligned=BAD");
+    const size_t alignment = event->kind == DERECHO_EVENT_ORDERED ? 4 : 8;
+    if (event->size_bytes > 0 && (uintptr_t)event->data % alignment != 0) fprintf(given, ";aligned=BAD");
 }
 
 static uint64_t now_ns(void) {

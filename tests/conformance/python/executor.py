@@ -242,7 +242,7 @@ class Executor:
             shard = id(group), event.shard
             text += "" if event.version > self.versions.get(shard, 0) else ";version=BAD"
             self.versions[shard] = event.version
-        if event.data and event.address % 8:
+        if event.data and event.address % (4 if kind == "ORDERED" else 8):
             text += ";aligned=BAD"
         return text
 
