@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ __all__ = ["Answer", "Compiled", "Script", "ScriptError", "Step", "functions", "
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: What a step says about itself; everything else is an input.
-_EXPECTATIONS = {"do", "is", "error", "gives", "events", "only", "repeat"}
+_EXPECTATIONS = {"do", "is", "error", "gives", "events", "only"}
 _HANDLES = ("config", "group", "shard", "claim", "buffer", "lease")
 _OUTPUTS = ("config_out", "group_out", "shard_out", "claim_out", "buffer_out", "lease_out", "call_out", "ticket_out")
 #: Handles that are none, for executors in languages that can have them.
@@ -173,9 +173,13 @@ class Script:
     files: dict[str, str]
     stderr: tuple[str, ...]
 
+    def indices(self, executor: str) -> list[int]:
+        """Which of the steps an executor has."""
+        return [i for i, s in enumerate(self.steps) if s.only is None or executor in s.only]
+
     def steps_of(self, executor: str) -> tuple[Step, ...]:
         """The steps that an executor has."""
-        return tuple(s for s in self.steps if s.only is None or executor in s.only)
+        return tuple(self.steps[i] for i in self.indices(executor))
 
     def compile(self, executor: str, folder: Path) -> Compiled:
         """Write the lines and the files for an executor into an empty folder."""
@@ -212,29 +216,23 @@ def load(path: Path) -> Script:
     return script
 
 
-def _read_steps(place: str, raw: dict[str, Any]) -> Iterator[Step]:
+def _read_steps(place: str, raw: dict[str, Any]) -> list[Step]:
     """The steps that a step of the file stands for."""
     try:
         steps = expand(raw)
     except ValueError as error:
         raise ScriptError(f"{place}: {error}") from None
-    for step in steps:
-        yield from _read_step(place, step)
+    return [_read_step(place, step) for step in steps]
 
 
-def _read_step(place: str, raw: dict[str, Any]) -> Iterator[Step]:
-    """The step, as often as it is to be repeated."""
+def _read_step(place: str, raw: dict[str, Any]) -> Step:
     inputs = {name: str(value) for name, value in raw.items() if name not in _EXPECTATIONS}
     _check_inputs(place, raw["do"], set(inputs))
     gives = raw.get("gives")
     if "events" in raw:
         gives = {f"e{i}": _event(place, text) for i, text in enumerate(raw["events"])}
     only = tuple(raw["only"]) if "only" in raw else None
-    step = Step(place, raw["do"], inputs, raw.get("is", "OK"), raw.get("error", ""), gives, only)
-    if "repeat" not in raw:
-        yield step
-    for i in range(raw.get("repeat", 0)):
-        yield step.filled(lambda value, i=i: value.replace("{i}", str(i)))  # type: ignore[misc]
+    return Step(place, raw["do"], inputs, raw.get("is", "OK"), raw.get("error", ""), gives, only)
 
 
 def _check_inputs(place: str, function: str, inputs: set[str]) -> None:

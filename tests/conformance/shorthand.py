@@ -1,7 +1,8 @@
-"""What scripts say in a line because nearly all need it: a node joins, a member joins and has the state."""
+"""What scripts say in a line: a node joins, a member joins and has the state, steps are repeated."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 __all__ = ["expand"]
@@ -10,6 +11,7 @@ Raw = dict[str, Any]
 
 _KEYS = {
     "join": ("node", "options", "services", "timeout_ms", "is", "error"),
+    "repeat": ("steps",),
     "member": ("node", "options", "services", "of"),
 }
 _JOIN_MS = 10_000
@@ -18,6 +20,8 @@ _WAIT_MS = 10_000
 
 def expand(raw: Raw) -> list[Raw]:
     """Return the steps that a step of a file stands for.
+
+    ``{"repeat": 3, "steps": [...]}`` is the steps three times, with ``{i}`` from 0.
 
     ``{"join": "b", "node": 2, "options": {...}, "services": {"raw": 0}, "timeout_ms": ...}`` joins node 2 as group
     ``b`` with the options, a configuration ``b.config`` and, for each service, shard ``b.raw``. It listens at its port,
@@ -31,13 +35,18 @@ def expand(raw: Raw) -> list[Raw]:
     ValueError
         For a key that is not of the shorthand.
     """
-    for word, steps in (("join", _join), ("member", _member)):
+    for word, steps in (("join", _join), ("member", _member), ("repeat", _repeat)):
         if word in raw:
             unknown = set(raw) - {word, *_KEYS[word]}
             if unknown:
                 raise ValueError(f"{word} has no {', '.join(sorted(unknown))}")
             return steps(raw)
     return [raw]
+
+
+def _repeat(raw: Raw) -> list[Raw]:
+    text = json.dumps(raw["steps"])
+    return [step for i in range(raw["repeat"]) for step in json.loads(text.replace("{i}", str(i)))]
 
 
 def _join(raw: Raw) -> list[Raw]:

@@ -22,6 +22,21 @@ Given = dict[str, Any]
 _FLAGS = {"REPLY": 1, "MESSAGE": 0x80000000}
 _EVENT_FLAGS = {1: "REPLY", 2: "FIRST", 4: "LAST", 8: "OWN"}
 _EVENTS_MAX = 256
+_HANDLES = ("config", "group", "shard", "buffer")
+_TEXTS = ("key", "value", "path", "name")
+_PLAIN = {
+    "config_set": ("config", "key", "value"),
+    "config_load": ("config", "path"),
+    "config_add_service": ("config", "name", "schema_hash"),
+    "config_close": ("config",),
+    "group_leave": ("group", "timeout_ms"),
+    "group_close": ("group",),
+    "group_fd": ("group",),
+    "wake": ("group",),
+    "buffer_retain": ("buffer",),
+    "buffer_release": ("buffer",),
+    "log_to": ("fd", "level"),
+}
 _STATS = ("delivered_messages", "delivered_bytes", "sent_messages", "views")
 _PAGE_BYTES = 4096
 
@@ -33,7 +48,8 @@ class Executor:
         self.ring = ring
         self.inputs: dict[str, str] = {}
         self.table: dict[str, Any] = {"null": 0, "garbage": 1}
-        self.names: dict[int, str] = {}  # of calls and tickets, by id
+        self.ids: dict[str, int] = {}  # of events, calls, tickets
+        self.names: dict[int, str] = {}  # of calls and tickets
         self.versions: dict[tuple[int, int], int] = {}  # the last of each shard
 
     def run(self, line: str) -> str:
@@ -52,7 +68,12 @@ class Executor:
         if fallback is not None and name not in self.inputs:
             return fallback
         value = self.inputs[name]
-        return self.table[value[1:]] if value.startswith("$") else int(value)  # type: ignore[no-any-return]
+        return self.ids[value[1:]] if value.startswith("$") else int(value)
+
+    def input(self, name: str) -> Any:
+        if name in _HANDLES:
+            return self.named(name)
+        return self.inputs[name] if name in _TEXTS else self.number(name)
 
     def named(self, name: str) -> Any:
         return self.table[self.inputs[name]]
@@ -83,21 +104,14 @@ class Executor:
     def keep_sent(self, output: str, number: int) -> None:
         name = self.inputs.get(output)
         if name is not None:
-            self.table[name] = number
+            self.ids[name] = number
             self.names[number] = name
 
     # ---------------------------------------------------------------------------------------- no status, configuration
 
-    def _plain(self, function: str) -> Given | None:
-        """A step whose inputs are a handle, texts and numbers in the order of the line, and which gives nothing."""
-        run = getattr(self.ring, function)
-        handles = ("config", "group", "shard", "buffer")
-        texts = ("key", "value", "path", "name")
-        run(*(
-            self.named(name) if name in handles else self.inputs[name] if name in texts else self.number(name)
-            for name in self.inputs
-        ))  # fmt: skip
-        return None
+    def _plain(self, function: str) -> None:
+        """A step whose inputs are a handle, texts or numbers, and which gives nothing."""
+        getattr(self.ring, function)(*(self.input(name) for name in _PLAIN[function]))
 
     def do_status_name(self) -> Given:
         return {"result": self.ring.status_name(self.status())}
@@ -181,8 +195,7 @@ class Executor:
 
     def do_claim_commit(self) -> None:
         claim = self.named("claim")
-        number = self.ring.claim_commit(claim, self.number("used_bytes"), *self._other_shard())
-        self.names[number] = self.inputs["claim"]
+        self.keep_sent("claim", self.ring.claim_commit(claim, self.number("used_bytes"), *self._other_shard()))
 
     def do_claim_abort(self) -> None:
         self.ring.claim_abort(self.named("claim"), *self._other_shard())
@@ -208,7 +221,7 @@ class Executor:
                 if KINDS[event.kind] in skipped:
                     continue
                 if len(counted) < len(names):
-                    self.table[names[len(counted)]] = event.id
+                    self.ids[names[len(counted)]] = event.id
                 counted.append(self._show(group, event))
             waited = time.monotonic_ns() - began
             if len(counted) >= wanted or waited >= timeout_ns:

@@ -70,10 +70,9 @@ class CtypesRing:
         _check(api.derecho_config_set(self._config(config), key.encode(), value.encode()))
 
     def config_get(self, config: int, key: str) -> str:
-        value = ctypes.c_char_p()
-        out = ctypes.cast(byref(value), ctypes.POINTER(api.String))
-        _check(api.derecho_config_get(self._config(config), key.encode(), out))
-        return (value.value or b"").decode()
+        value = ctypes.POINTER(ctypes.c_char)()
+        _check(api.derecho_config_get(self._config(config), key.encode(), byref(value)))
+        return ctypes.string_at(value).decode()
 
     def config_load(self, config: int, path: str) -> None:
         _check(api.derecho_config_load(self._config(config), path.encode()))
