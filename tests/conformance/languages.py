@@ -26,15 +26,15 @@ class Program:
         folder for what is built.
     needs : tuple of str
         Commands, and files under the repository, without which it is skipped.
-    build : tuple of str
-        The command that builds it, once a test run; none if empty.
+    build : tuple of tuple of str
+        The commands that build it, once a test run; none if empty.
     errors : tuple of str
         For a member: the names of the exceptions that stand for "argument" and "state" in its language.
     """
 
     argv: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    build: tuple[str, ...] = ()
+    build: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str, str] = ("", "")
 
     def missing(self) -> str:
@@ -53,14 +53,27 @@ def installed() -> Path:
 
 _PYTHON = (sys.executable, "{root}/tests/conformance/python/executor.py")
 _C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -o {out}/executor"
+_CXX = "c++ -std=c++20 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -I{out}"
 _LINK = "-L{installed}/_native -lderecho -Wl,-rpath,{installed}/_native -pthread"
+
+
+def _cxx(program: str) -> tuple[str, ...]:
+    source = f"{{root}}/tests/conformance/cpp/{program}.cpp"
+    return (*_CXX.split(), "-o", f"{{out}}/{program}", source, *_LINK.split())
+
+
+def _stubs(language: str) -> tuple[str, ...]:
+    service = "{root}/tests/conformance/everything.py"
+    return (sys.executable, "-m", "derecho.cli", "stubs", service, "--lang", language, "--out", "{out}")
+
 
 EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
         needs=("cc",),
-        build=(*_C.split(), "{root}/tests/conformance/c/executor.c", *_LINK.split()),
+        build=((*_C.split(), "{root}/tests/conformance/c/executor.c", *_LINK.split()),),
     ),
+    "cpp": Program(("{out}/executor",), needs=("c++",), build=(_cxx("executor"),)),
     "ctypes": Program((*_PYTHON, "ctypes")),
     "cffi": Program((*_PYTHON, "cffi")),
 }
@@ -68,5 +81,11 @@ EXECUTORS = {
 MEMBERS = {
     "python": Program(
         (sys.executable, "{root}/tests/conformance/python/member.py"), errors=("ValueError", "RuntimeError")
+    ),
+    "cpp": Program(
+        ("{out}/member",),
+        needs=("c++",),
+        build=(_stubs("cpp"), _cxx("member")),
+        errors=("invalid_argument", "runtime_error"),
     ),
 }

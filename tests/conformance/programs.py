@@ -37,8 +37,8 @@ def build(program: Program, out: Path) -> list[str]:
     def fill(argv: Sequence[str]) -> list[str]:
         return [a.format(root=ROOT, installed=installed(), out=out) for a in argv]
 
-    if program.build:
-        done = subprocess.run(fill(program.build), capture_output=True, text=True, timeout=_BUILD_S)
+    for step in program.build:
+        done = subprocess.run(fill(step), capture_output=True, text=True, timeout=_BUILD_S, env=environment())
         assert done.returncode == 0, done.stdout + done.stderr
     return fill(program.argv)
 
