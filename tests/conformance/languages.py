@@ -52,9 +52,13 @@ def installed() -> Path:
 
 
 _PYTHON = (sys.executable, "{root}/tests/conformance/python/executor.py")
-_C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -o {out}/executor"
+_C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -I{out}"
 _CXX = "c++ -std=c++20 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -I{out}"
 _LINK = "-L{installed}/_native -lderecho -Wl,-rpath,{installed}/_native -pthread"
+
+
+def _cc(program: str) -> tuple[str, ...]:
+    return (*_C.split(), "-o", f"{{out}}/{program}", f"{{root}}/tests/conformance/c/{program}.c", *_LINK.split())
 
 
 def _cxx(program: str) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
         needs=("cc",),
-        build=((*_C.split(), "{root}/tests/conformance/c/executor.c", *_LINK.split()),),
+        build=(_cc("executor"),),
     ),
     "cpp": Program(("{out}/executor",), needs=("c++",), build=(_cxx("executor"),)),
     "ctypes": Program((*_PYTHON, "ctypes")),
@@ -82,6 +86,7 @@ MEMBERS = {
     "python": Program(
         (sys.executable, "{root}/tests/conformance/python/member.py"), errors=("ValueError", "RuntimeError")
     ),
+    "c": Program(("{out}/member",), needs=("cc",), build=(_stubs("c"), _cc("member")), errors=("EINVAL", "EBUSY")),
     "cpp": Program(
         ("{out}/member",),
         needs=("c++",),

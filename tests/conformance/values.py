@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import derecho
-from derecho.codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 from everything import Everything, Point, Shape, Values
 from hypothesis import strategies as st
+
+import derecho
+from derecho.codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 
 __all__ = ["EXAMPLES", "any_values", "to_hex"]
 

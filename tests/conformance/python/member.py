@@ -15,7 +15,7 @@ from derecho.calls import OrderedCall
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from everything import Everything, Values  # noqa: E402
+from everything import Everything, Values
 
 _METHODS = derecho.schema(Everything).by_name
 _PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -40,9 +40,7 @@ class Member:
 
     def join(self, node: str, listen: str, contacts: str, wire: str, group: str) -> list[object]:
         peers = contacts.split(",") if contacts else []
-        self.group = derecho.join(
-            [Everything()], node=int(node), listen=listen, contacts=peers, wire=wire, group=group
-        )
+        self.group = derecho.join([Everything()], node=int(node), listen=listen, contacts=peers, wire=wire, group=group)
         return [_nodes(self.group.view)]
 
     @property

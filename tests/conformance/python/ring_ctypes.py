@@ -7,8 +7,9 @@ from ctypes import byref, c_size_t, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
-from derecho import ctypes_api as api
 from ring import Event, Failed
+
+from derecho import ctypes_api as api
 
 __all__ = ["CtypesRing"]
 
