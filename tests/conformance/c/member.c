@@ -274,6 +274,9 @@ static void on_event(const derecho_event *event, derecho_answers *answers, Blob 
         case DERECHO_EVENT_STATE:
             take_state(event, incoming);
             return;
+        case DERECHO_EVENT_CLOSED:
+            member.end = event->status;
+            return;
         default:
             break;
     }
@@ -386,27 +389,16 @@ static void fail_with(const char *kind, const char *text) {
     write_word(stdout, text);
 }
 
+// The name that every binding has for a status.
 static const char *kind_of(derecho_status status) {
-    switch (status) {
-        case DERECHO_AGAIN:
-            return "RingFull";
-        case DERECHO_TIMEOUT:
-            return "Timeout";
-        case DERECHO_CLOSED:
-            return "Closed";
-        case DERECHO_TOO_LARGE:
-            return "TooLarge";
-        case DERECHO_NOT_MEMBER:
-            return "NotMember";
-        case DERECHO_REMOVED:
-            return "MemberRemoved";
-        case DERECHO_UNKNOWN_METHOD:
-            return "UnknownMethod";
-        case DERECHO_INVALID:
-            return "InvalidArgument";
-        default:
-            return derecho_status_name(status);
-    }
+    static const char *const names[] = {
+        [DERECHO_AGAIN] = "RingFull",          [DERECHO_TIMEOUT] = "Timeout",
+        [DERECHO_CLOSED] = "Closed",           [DERECHO_TOO_LARGE] = "TooLarge",
+        [DERECHO_NOT_MEMBER] = "NotMember",    [DERECHO_REMOVED] = "MemberRemoved",
+        [DERECHO_INVALID] = "InvalidArgument", [DERECHO_UNKNOWN_METHOD] = "UnknownMethod",
+        [DERECHO_NO_MAJORITY] = "NoMajority",  [DERECHO_INTERNAL] = NULL,
+    };
+    return names[status] ? names[status] : derecho_status_name(status);
 }
 
 static void write_remote_error(const Answer *answer) {
