@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -82,8 +83,7 @@ class Member:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.kill()
-        self._child.wait()
+        self.kill()
         for stream in (self._child.stdin, self._child.stdout):
             assert stream is not None
             stream.close()
@@ -123,6 +123,15 @@ class Member:
         self._child.stdin.close()
         code = self._child.wait(_END_S)
         assert code == 0, f"{self.name} ended with {code}: {self._printed()}"
+
+    def pause(self) -> None:
+        """Stop it in its tracks."""
+        self._child.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does."""
+        self._child.kill()
+        self._child.wait()
 
     def _line(self, asked: str, timeout_s: float) -> str:
         assert self._child.stdout is not None

@@ -1,4 +1,4 @@
-"""The raw ring as the package itself uses it: `derecho._native`, where handles have owners and statuses are exceptions."""
+"""The raw ring as the package uses it: `derecho._native`, where handles have owners and statuses are exceptions."""
 
 from __future__ import annotations
 
