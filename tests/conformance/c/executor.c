@@ -295,6 +295,7 @@ static void write_bytes(const void *data, uint64_t size) {
 
 // ------------------------------------------------------------------------------------------------- events
 
+// Whether it is greater than that of the event before in its shard, which this remembers.
 static int version_grows(const derecho_group *group, const derecho_event *event) {
     enum { SHARDS_MAX = 256 };
     static struct {
@@ -427,11 +428,21 @@ static derecho_status do_wake(void) { return derecho_wake(handle("group")); }
 
 // ------------------------------------------------------------------------------------------------- no status
 
-static derecho_status do_status_name(void) { return give("result", derecho_status_name(status_input())), DERECHO_OK; }
-static derecho_status do_last_error(void) { return give("result", derecho_last_error()), DERECHO_OK; }
-static derecho_status do_abi_version(void) { return give_number("result", derecho_abi_version()), DERECHO_OK; }
-static derecho_status do_abi_hash(void) { return give_number("result", derecho_abi_hash()), DERECHO_OK; }
-static derecho_status do_version(void) { return give("result", derecho_version()), DERECHO_OK; }
+static derecho_status result(const char *value) {
+    give("result", value);
+    return DERECHO_OK;
+}
+
+static derecho_status result_number(uint64_t value) {
+    give_number("result", value);
+    return DERECHO_OK;
+}
+
+static derecho_status do_status_name(void) { return result(derecho_status_name(status_input())); }
+static derecho_status do_last_error(void) { return result(derecho_last_error()); }
+static derecho_status do_abi_version(void) { return result_number(derecho_abi_version()); }
+static derecho_status do_abi_hash(void) { return result_number(derecho_abi_hash()); }
+static derecho_status do_version(void) { return result(derecho_version()); }
 
 // ------------------------------------------------------------------------------------------------- configuration
 
