@@ -121,7 +121,10 @@ class Member:
         """Close its standard input; it must end by itself, with 0."""
         assert self._child.stdin is not None
         self._child.stdin.close()
-        code = self._child.wait(_END_S)
+        try:
+            code = self._child.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs {_END_S:g} s after its standard input ended") from None
         assert code == 0, f"{self.name} ended with {code}: {self._printed()}"
 
     def pause(self) -> None:

@@ -83,8 +83,9 @@ class Member:
         return []
 
     def unknown(self) -> list[object]:
-        (host,) = self.group._engine.shards
-        OrderedCall(host, dataclasses.replace(_METHODS["add"], id=_UNKNOWN_METHOD))(0).all()
+        host = self.group._host(Everything, None)
+        call: OrderedCall[[int], int] = OrderedCall(host, dataclasses.replace(_METHODS["add"], id=_UNKNOWN_METHOD))
+        call(0).all()
         return []
 
     def flood(self, count: str, size: str) -> list[object]:
