@@ -121,7 +121,7 @@ class CtypesRing:
         stats = api.derecho_stats()
         stats.struct_bytes = ctypes.sizeof(stats) if struct_bytes is None else struct_bytes
         _check(api.derecho_group_stats(self._group(group), byref(stats)))
-        return {name: getattr(stats, name) for name, _ in stats._fields_}
+        return {name: getattr(stats, name) for name in stats.__slots__}
 
     def group_reply(self, group: int, node: int, call: int, status: int, data: Payload) -> None:
         _check(api.derecho_group_reply(self._group(group), node, call, status, *_pointer(data)))
