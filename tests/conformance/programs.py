@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from languages import ROOT, Program, installed
 
-__all__ = ["Member", "MemberError", "build", "environment", "run"]
+__all__ = ["BuildError", "Member", "MemberError", "build", "environment", "run"]
 
 _BUILD_S = 300.0
 _SCRIPT_S = 60.0
@@ -32,15 +32,21 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "DERECHO_LIBRARY": library}
 
 
+class BuildError(Exception):
+    """A program could not be built; what its compiler said."""
+
+
 def build(program: Program, out: Path) -> list[str]:
     """Build a program into a folder; return the command that starts it."""
 
     def fill(argv: Sequence[str]) -> list[str]:
         return [a.format(root=ROOT, installed=installed(), out=out) for a in argv]
 
-    for step in program.build:
-        done = subprocess.run(fill(step), capture_output=True, text=True, timeout=_BUILD_S, env=environment())
-        assert done.returncode == 0, done.stdout + done.stderr
+    for argv in program.build:
+        command = fill(argv)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, env=environment())
+        if done.returncode != 0:
+            raise BuildError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return fill(program.argv)
 
 
