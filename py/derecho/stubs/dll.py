@@ -8,7 +8,7 @@ from ..codec.method import Method
 from ..codec.wire import WireType
 from . import cpp
 from .cpp import comment, declaration, identifier, value_type
-from .model import StubModel
+from .model import StubError, StubModel
 from .names import fold, snake
 from .passing import Passing, passing
 
@@ -19,7 +19,20 @@ _NUMBERS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n
 
 
 def emit(model: StubModel, language: str, package: str) -> dict[str, str]:
-    """Write the DLL's side of a language: for ``"cpp"`` the project, for ``"c"`` its header, for others a shim."""
+    """Write the DLL's side of a language: for ``"cpp"`` the project, for ``"c"`` its header, for others a shim.
+
+    Raises
+    ------
+    StubError
+        When a method's function would be one that every DLL has.
+    """
+    prefix = snake(model.schema.name)
+    taken = {text.partition("(")[0].rpartition(f"{prefix}_")[2] for text, _ in _common(prefix)}
+    for method in model.methods:
+        if snake(method.name) in taken:
+            raise StubError(
+                f"{method.where}: a DLL has a function {prefix}_{snake(method.name)} already; rename the method"
+            )
     if language == "cpp":
         return _project(model)
     if language == "c":
