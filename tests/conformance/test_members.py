@@ -28,6 +28,8 @@ MESSAGE_MAX_BYTES = 1 << 20
 REFERENCE_BYTES = 8
 ERROR_MAX_BYTES = 4096
 
+LARGE = bytes(range(256)).hex() * ((LETTER_MAX_BYTES - REFERENCE_BYTES) // 256)
+
 Command = Callable[[Program], list[str]]
 
 
@@ -87,6 +89,7 @@ class Groups:
                 assert other.ask("wait", node) == [nodes]
             if node == 1:
                 assert [member.ask("add", amount) for amount in (-5, BEFORE + 5)] == [["-5"], [str(BEFORE)]]
+                assert member.ask("bytes", LARGE) == [LARGE]  # makes the state one of several pieces
         return members
 
     def pair(self, languages: tuple[str, str]) -> Pair:
