@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from languages import MEMBERS, Program
 from programs import Member, MemberError
 from script import free_ports
-from values import EXAMPLES, any_values, to_hex
+from values import EXAMPLES, any_values
+from words import to_hex
 
 EXAMPLES_WANTED = os.environ.get("DERECHO_CONFORMANCE_EXAMPLES")
 BEFORE = 12  # the sum when the replica joins
