@@ -477,6 +477,175 @@ static inline derecho_status derecho_answer_result(derecho_group *group, derecho
     return status;
 }
 
+/* ------------------------------------------------------------------------------------------------- replicas */
+
+/** What a stub knows of its service, for a derecho_replica. */
+typedef struct derecho_replica_methods {
+    derecho_status (*dispatch)(derecho_group *group, const derecho_event *event, const void *handlers,
+                               derecho_answers *answers);
+    void *(*save)(const void *handlers, uint64_t *size_out);                       /* malloc'ed; NULL: no memory */
+    const char *(*load)(const void *handlers, const void *message, uint64_t size); /* NULL, or why it is refused */
+} derecho_replica_methods;
+
+/** An event that came before the state did, copied; its data lie right behind it. */
+typedef struct derecho_held_event {
+    struct derecho_held_event *next;
+    derecho_event event;
+} derecho_held_event;
+
+/** A state on its way to a joiner. */
+typedef struct derecho_outgoing_state {
+    struct derecho_outgoing_state *next;
+    uint32_t node;
+    uint64_t request, size, sent;
+    void *data;
+} derecho_outgoing_state;
+
+/** The replica of one service in one group; it belongs to the thread that polls. Made by a stub. */
+typedef struct derecho_replica {
+    derecho_group *group;
+    uint32_t shard; /* as events number it */
+    const derecho_replica_methods *methods;
+    const void *handlers;
+    derecho_answers answers;
+    bool seen_view, loading;
+    char *incoming; /* pieces of the state so far */
+    uint64_t incoming_bytes;
+    derecho_held_event *held, *held_last;
+    derecho_outgoing_state *outgoing;
+    const char *why_not_loaded;
+} derecho_replica;
+
+enum { DERECHO_STATE_PIECE_BYTES = 64 << 10 };
+
+/** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
+static inline void derecho_replica_retry(derecho_replica *replica) {
+    derecho_answers_retry(replica->group, &replica->answers);
+    while (replica->outgoing) {
+        derecho_outgoing_state *state = replica->outgoing;
+        const uint64_t left = state->size - state->sent;
+        const uint64_t piece = left < DERECHO_STATE_PIECE_BYTES ? left : DERECHO_STATE_PIECE_BYTES;
+        const derecho_status status =
+            derecho_group_state(replica->group, state->node, state->request, (const char *)state->data + state->sent,
+                                (size_t)piece, piece == left);
+        if (status == DERECHO_AGAIN) return;
+        state->sent += piece;
+        if (status == DERECHO_OK && state->sent < state->size) continue;
+        replica->outgoing = state->next; /* all of it is sent, or the joiner is gone */
+        free(state->data);
+        free(state);
+    }
+}
+
+static inline derecho_status derecho_replica_save(derecho_replica *replica, const derecho_event *request) {
+    derecho_outgoing_state *state = (derecho_outgoing_state *)calloc(1, sizeof *state);
+    if (!state) return DERECHO_NO_MEMORY;
+    state->node = request->node;
+    state->request = request->id;
+    state->data = replica->methods->save(replica->handlers, &state->size);
+    if (!state->data) {
+        free(state);
+        return DERECHO_NO_MEMORY;
+    }
+    derecho_outgoing_state **end = &replica->outgoing;
+    while (*end) end = &(*end)->next;
+    *end = state;
+    derecho_replica_retry(replica);
+    return DERECHO_OK;
+}
+
+static inline derecho_status derecho_replica_hold(derecho_replica *replica, const derecho_event *event) {
+    derecho_held_event *held = (derecho_held_event *)malloc(sizeof *held + (size_t)event->size_bytes);
+    if (!held) return DERECHO_NO_MEMORY;
+    held->next = NULL;
+    held->event = *event;
+    held->event.data = held + 1;
+    if (event->size_bytes) memcpy(held + 1, event->data, (size_t)event->size_bytes);
+    if (replica->held_last)
+        replica->held_last->next = held;
+    else
+        replica->held = held;
+    replica->held_last = held;
+    return DERECHO_OK;
+}
+
+/** Take a piece of state; after the last one, what was held back is handled. */
+static inline derecho_status derecho_replica_load(derecho_replica *replica, const derecho_event *piece) {
+    if (piece->flags & DERECHO_FLAG_FIRST) replica->incoming_bytes = 0;
+    char *whole = (char *)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
+    if (!whole) return DERECHO_NO_MEMORY;
+    replica->incoming = whole;
+    if (piece->size_bytes) memcpy(whole + replica->incoming_bytes, piece->data, (size_t)piece->size_bytes);
+    replica->incoming_bytes += piece->size_bytes;
+    if (!(piece->flags & DERECHO_FLAG_LAST)) return DERECHO_OK;
+    replica->why_not_loaded = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
+    free(whole);
+    replica->incoming = NULL;
+    replica->loading = false;
+    derecho_status status = DERECHO_OK;
+    while (replica->held) {
+        derecho_held_event *first = replica->held;
+        if (status == DERECHO_OK)
+            status = replica->methods->dispatch(replica->group, &first->event, replica->handlers, &replica->answers);
+        replica->held = first->next;
+        free(first);
+    }
+    replica->held_last = NULL;
+    return replica->why_not_loaded ? DERECHO_INTERNAL : status;
+}
+
+/**
+ * Handle an event, if it is one for the replica: a call, a query, a request for its state, its state, the first view.
+ * Others are left alone, so every event may be passed.
+ * @return DERECHO_OK; DERECHO_NO_MEMORY; DERECHO_INTERNAL: the state was refused, why_not_loaded says why; what ends a
+ *         group.
+ */
+static inline derecho_status derecho_replica_handle(derecho_replica *replica, const derecho_event *event) {
+    if (event->kind == DERECHO_EVENT_VIEW && !replica->seen_view) {
+        derecho_view view;
+        view.struct_bytes = sizeof view;
+        const derecho_status status = derecho_group_view(replica->group, &view);
+        if (status != DERECHO_OK) return status;
+        replica->seen_view = true;
+        replica->loading =
+            view.self_rank < view.member_count && !(view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE);
+    }
+    if (event->shard != replica->shard) return DERECHO_OK;
+    switch (event->kind) {
+        case DERECHO_EVENT_CALL:
+        case DERECHO_EVENT_QUERY:
+            if (replica->loading) return derecho_replica_hold(replica, event);
+            return replica->methods->dispatch(replica->group, event, replica->handlers, &replica->answers);
+        case DERECHO_EVENT_STATE_REQUEST:
+            return derecho_replica_save(replica, event);
+        case DERECHO_EVENT_STATE:
+            return derecho_replica_load(replica, event);
+        default:
+            return DERECHO_OK;
+    }
+}
+
+/** Free what the replica holds. */
+static inline void derecho_replica_free(derecho_replica *replica) {
+    while (replica->held) {
+        derecho_held_event *first = replica->held;
+        replica->held = first->next;
+        free(first);
+    }
+    while (replica->outgoing) {
+        derecho_outgoing_state *first = replica->outgoing;
+        replica->outgoing = first->next;
+        free(first->data);
+        free(first);
+    }
+    while (replica->answers.first) {
+        derecho_late_answer *first = replica->answers.first;
+        replica->answers.first = first->next;
+        free(first);
+    }
+    free(replica->incoming);
+}
+
 #ifdef __cplusplus
 }
 #endif

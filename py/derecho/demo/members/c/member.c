@@ -142,8 +142,6 @@ static derecho_status on_get(void *context, derecho_text path, file_store_option
     return DERECHO_OK;
 }
 
-static const file_store_handlers handlers = {NULL, on_put, on_get};
-
 // ------------------------------------------------------------------------------------------------- the state
 
 // The pieces of a file that is not complete have PIECE_BYTES each, so that its bytes are enough to know them.
@@ -154,57 +152,39 @@ static file_store_list_bytes pieces_of(const File *file, derecho_arena *arena) {
     return (file_store_list_bytes){pieces, file->pieces};
 }
 
-static void send_state(derecho_group *group, const derecho_event *request) {
-    derecho_arena arena = {NULL};
-    file_store_pair_str_bytes *files = derecho_arena_take(&arena, replica.count * sizeof *files);
-    file_store_pair_str_list_bytes *partial = derecho_arena_take(&arena, replica.count * sizeof *partial);
+static void save_state(void *context, file_store_state *state_out, derecho_arena *arena) {
+    (void)context;
+    file_store_pair_str_bytes *files = derecho_arena_take(arena, replica.count * sizeof *files);
+    file_store_pair_str_list_bytes *partial = derecho_arena_take(arena, replica.count * sizeof *partial);
     uint64_t file_count = 0, partial_count = 0;
     for (size_t i = 0; i < replica.count; ++i) {
         const File *file = &replica.files[i];
         if (file->pieces == UINT32_MAX)
             files[file_count++] = (file_store_pair_str_bytes){file->path, {file->content, file->size}};
         else
-            partial[partial_count++] = (file_store_pair_str_list_bytes){file->path, pieces_of(file, &arena)};
+            partial[partial_count++] = (file_store_pair_str_list_bytes){file->path, pieces_of(file, arena)};
     }
-    const file_store_state state = {{{files, file_count}, {partial, partial_count}}};
-    const uint64_t size = file_store_state_bytes(&state);
-    char *message = allocate((size_t)size);
-    file_store_state_write(&state, message);
-    for (uint64_t sent = 0; sent < size;) {
-        const uint64_t piece = size - sent < PIECE_BYTES ? size - sent : PIECE_BYTES;
-        const derecho_status status =
-            derecho_group_state(group, request->node, request->id, message + sent, (size_t)piece, sent + piece == size);
-        if (status == DERECHO_OK)
-            sent += piece;
-        else if (status == DERECHO_AGAIN)
-            sleep_ms(1);  // the library's own thread drives meanwhile
-        else
-            break;
-    }
-    free(message);
-    derecho_arena_free(&arena);
+    state_out->state = (file_store_stored){{files, file_count}, {partial, partial_count}};
 }
 
-static void load_state(const void *data, uint64_t size) {
-    file_store_state state;
-    derecho_arena arena = {NULL};
-    const char *why = file_store_state_read(data, size, &state, &arena);
-    if (why) fail(why);
+static void load_state(void *context, const file_store_state *state) {
+    (void)context;
     pthread_mutex_lock(&replica.lock);
-    for (uint64_t i = 0; i < state.state.files.count; ++i) {
-        File *file = find_or_make(state.state.files.items[i].key);
-        append(file, state.state.files.items[i].value);
+    for (uint64_t i = 0; i < state->state.files.count; ++i) {
+        File *file = find_or_make(state->state.files.items[i].key);
+        append(file, state->state.files.items[i].value);
         complete(file);
     }
-    for (uint64_t i = 0; i < state.state.partial.count; ++i) {
-        const file_store_pair_str_list_bytes *entry = &state.state.partial.items[i];
+    for (uint64_t i = 0; i < state->state.partial.count; ++i) {
+        const file_store_pair_str_list_bytes *entry = &state->state.partial.items[i];
         File *file = find_or_make(entry->key);
         for (uint64_t j = 0; j < entry->value.count; ++j) append(file, entry->value.items[j]);
         file->pieces = (uint32_t)entry->value.count;
     }
     pthread_mutex_unlock(&replica.lock);
-    derecho_arena_free(&arena);
 }
+
+static const file_store_handlers handlers = {NULL, on_put, on_get, save_state, load_state};
 
 // ------------------------------------------------------------------------------------------------- the group
 
@@ -254,93 +234,34 @@ static void on_view(void) {
     printf("]}\n");
     fflush(stdout);
     funlockfile(stdout);
-    if (!member.members) member.has_state = view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE;
     member.members = view.member_count;
 }
 
-// Calls that came before the state did, copied.
-typedef struct Held {
-    struct Held *next;
-    derecho_event event;
-} Held;
-
-typedef struct {
-    derecho_answers answers;
-    char *state;
-    uint64_t state_bytes;
-    Held *held, **held_end;
-} Loop;
-
-static void hold(Loop *loop, const derecho_event *event) {
-    Held *held = allocate(sizeof *held + (size_t)event->size_bytes);
-    held->event = *event;
-    held->event.data = memcpy(held + 1, event->data, (size_t)event->size_bytes);
-    *loop->held_end = held;
-    loop->held_end = &held->next;
-}
-
-static void on_state(Loop *loop, const derecho_event *event) {
-    if (event->flags & DERECHO_FLAG_FIRST) loop->state_bytes = 0;
-    loop->state = realloc(loop->state, (size_t)(loop->state_bytes + event->size_bytes + 1));
-    if (!loop->state) fail("out of memory");
-    if (event->size_bytes) memcpy(loop->state + loop->state_bytes, event->data, (size_t)event->size_bytes);
-    loop->state_bytes += event->size_bytes;
-    if (!(event->flags & DERECHO_FLAG_LAST)) return;
-    load_state(loop->state, loop->state_bytes);
-    member.has_state = true;
-    while (loop->held) {
-        Held *first = loop->held;
-        check(file_store_dispatch(member.group, &first->event, &handlers, &loop->answers));
-        loop->held = first->next;
-        free(first);
-    }
-    loop->held_end = &loop->held;
-}
-
-static void on_event(Loop *loop, const derecho_event *event) {
-    switch (event->kind) {
-        case DERECHO_EVENT_CALL:
-        case DERECHO_EVENT_QUERY:
-            if (member.has_state)
-                file_store_dispatch(member.group, event, &handlers, &loop->answers);
-            else
-                hold(loop, event);
-            break;
-        case DERECHO_EVENT_ORDERED:
-        case DERECHO_EVENT_REPLY:
-            on_answer(event);
-            break;
-        case DERECHO_EVENT_VIEW:
-            on_view();
-            break;
-        case DERECHO_EVENT_STATE_REQUEST:
-            send_state(member.group, event);
-            break;
-        case DERECHO_EVENT_STATE:
-            on_state(loop, event);
-            break;
-        case DERECHO_EVENT_CLOSED:
-            if (event->status != DERECHO_CLOSED) fail(derecho_status_name(event->status));
-            break;
-        default:
-            break;
-    }
+static void on_event(derecho_replica *service, const derecho_event *event) {
+    const derecho_status handled = derecho_replica_handle(service, event);
+    if (handled == DERECHO_INTERNAL) fail(service->why_not_loaded);
+    check(handled);
+    if (event->kind == DERECHO_EVENT_ORDERED || event->kind == DERECHO_EVENT_REPLY) on_answer(event);
+    if (event->kind == DERECHO_EVENT_VIEW) on_view();
+    if (event->kind == DERECHO_EVENT_CLOSED && event->status != DERECHO_CLOSED)
+        fail(derecho_status_name(event->status));
+    member.has_state = !service->loading;
 }
 
 static void *poll_events(void *unused) {
-    Loop loop = {.held_end = NULL};
-    loop.held_end = &loop.held;
+    derecho_replica service = file_store_replica(member.group, 0, &handlers);
     derecho_event events[EVENTS];
     size_t count;
     uint64_t lease;
     while (derecho_poll(member.group, events, EVENTS, 10000000, &count, &lease) == DERECHO_OK) {
         pthread_mutex_lock(&member.lock);
-        for (size_t i = 0; i < count; ++i) on_event(&loop, &events[i]);
+        for (size_t i = 0; i < count; ++i) on_event(&service, &events[i]);
         pthread_cond_broadcast(&member.changed);
         pthread_mutex_unlock(&member.lock);
         derecho_release(member.group, lease);
-        derecho_answers_retry(member.group, &loop.answers);
+        derecho_replica_retry(&service);
     }
+    derecho_replica_free(&service);
     return unused;
 }
 
