@@ -23,8 +23,11 @@ _OF_OBJECT = set("clone equals finalize getClass hashCode notify notifyAll toStr
 _OF_SERVICE = set("dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of".split())
 _OF_LANG = set("Boolean Byte Double Exception Float Integer Long Object Override Short String Void".split())
 
-# Names that statements around a parameter or a component use.
-_LOCALS = re.compile(r"in|out|at|method|result|node|calls|encode|(at|count|i|item|key|list|map|value)\d+")
+# Names that the statements around a parameter, or a record's component, use.
+_NUMBERED = r"(at|count|index|item|key|list|map|value)\d+"
+_AROUND_PARAMETER = re.compile(rf"in|out|method|result|node|calls|{_NUMBERED}")
+_AROUND_COMPONENT = re.compile(rf"in|out|at|encode|{_NUMBERED}")
+_NOTHING = re.compile(r"(?!)")
 
 # Fully qualified names by the simple ones that generated code uses; an import stands where the name appears.
 _IMPORTS = {
@@ -119,7 +122,7 @@ class _Stub:
         return self.types.plain(m.result) if m.result else "void"
 
     def _names(self, m: Method) -> dict[str, str]:
-        return _distinct((f.name for f in m.fields), camel, _KEYWORDS)
+        return _distinct((f.name for f in m.fields), camel, _KEYWORDS, _AROUND_PARAMETER)
 
     def _parameters(self, m: Method) -> list[str]:
         names = self._names(m)
@@ -247,15 +250,16 @@ class _Stub:
 
     def _call(self, before: str, m: Method, after: str) -> list[str]:
         body = self._write(m.where, m.fields, self._names(m))
-        if len(body) == 1:
-            return [f"{before}out -> {body[0].removesuffix(';')}{after}"]
+        short = f"{before}out -> {body[0].removesuffix(';')}{after}"
+        if len(body) == 1 and len(short) + 12 <= _WIDTH:
+            return [short]
         return [f"{before}out -> {{", *_indented(body), f"}}{after}"]
 
     # ---------------------------------------------------------------------------------------- structs
 
     def _record(self, struct: StructOf) -> list[str]:
         name = self.types.structs[struct.name]
-        names = _distinct((f.name for f in struct.fields), camel, _KEYWORDS | _OF_OBJECT)
+        names = _distinct((f.name for f in struct.fields), camel, _KEYWORDS | _OF_OBJECT, _AROUND_COMPONENT)
         components = [f"{self.types.plain(f.type)} {names[f.name]}" for f in struct.fields]
         body = [*self._whole(struct, name)]
         if any(self.types.has_array(f.type) for f in struct.fields):
@@ -306,12 +310,14 @@ def _equality(name: str) -> list[str]:
     ]
 
 
-def _distinct(names: Iterable[str], bend: Callable[[str], str], taken: set[str]) -> dict[str, str]:
+def _distinct(
+    names: Iterable[str], bend: Callable[[str], str], taken: set[str], around: re.Pattern[str] = _NOTHING
+) -> dict[str, str]:
     """Names of Java by those of the schema: bent, and with an underscore where they would clash."""
     found: dict[str, str] = {}
     for name in names:
         bent = bend(name)
-        while bent in taken or bent in found.values() or _LOCALS.fullmatch(bent):
+        while bent in taken or bent in found.values() or around.fullmatch(bent):
             bent += "_"
         found[name] = bent
     return found

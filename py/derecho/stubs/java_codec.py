@@ -237,4 +237,4 @@ class Reader:
 
     @staticmethod
     def _loop(n: int, count: str, size: int, body: list[str]) -> list[str]:
-        return _block(f"for (int i{n} = 0; i{n} < {count}; i{n}++, at{n} += {size})", body)
+        return _block(f"for (int index{n} = 0; index{n} < {count}; index{n}++, at{n} += {size})", body)

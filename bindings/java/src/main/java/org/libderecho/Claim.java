@@ -93,7 +93,7 @@ public final class Claim implements AutoCloseable {
         return Status.of(commitCode(usedBytes));
     }
 
-    private int commitCode(long usedBytes) {
+    int commitCode(long usedBytes) {
         checkOpen();
         if (usedBytes < 0) throw new InvalidArgument("used_bytes is negative: " + usedBytes);
         loan.takeBack();

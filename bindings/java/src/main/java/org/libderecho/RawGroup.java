@@ -108,6 +108,11 @@ public final class RawGroup extends Handle {
         Status.check(Native.derecho_wake(handle));
     }
 
+    /** As {@link #wake}; of a closed group nobody polls any more. */
+    void wakeIfOpen() {
+        Native.derecho_wake(handle);
+    }
+
     /**
      * Answer a CALL event with {@link Flags#REPLY}, or a QUERY event; exactly one answer each.
      *

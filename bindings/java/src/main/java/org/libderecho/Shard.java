@@ -147,7 +147,7 @@ public final class Shard {
         return Status.of(queryCode(node, method, args, callOut));
     }
 
-    private int queryCode(int node, int method, MemorySegment args, long[] callOut) {
+    int queryCode(int node, int method, MemorySegment args, long[] callOut) {
         return Native.derecho_shard_query(
                 handle, node, method, args, args.byteSize(), MemorySegment.ofArray(callOut));
     }
