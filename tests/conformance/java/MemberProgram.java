@@ -3,13 +3,14 @@
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletionException;
@@ -56,7 +57,13 @@ public final class MemberProgram {
         public String mix(byte a, String b, double c, boolean d, int[] e) {
             long total = 0;
             for (int number : e) total += number;
-            return String.format(Locale.ROOT, "%d|%s|%.2f|%b|%d", a, b, c, d, total);
+            return a + "|" + b + "|" + twoDecimals(c) + "|" + d + "|" + total;
+        }
+
+        /** As Python and C write it: rounded half to even, with the sign of what was rounded to zero. */
+        private static String twoDecimals(double number) {
+            final var rounded = new BigDecimal(Math.abs(number)).setScale(2, RoundingMode.HALF_EVEN);
+            return (Math.copySign(1, number) < 0 ? "-" : "") + rounded.toPlainString();
         }
 
         @Override

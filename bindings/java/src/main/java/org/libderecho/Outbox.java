@@ -31,13 +31,13 @@ final class Outbox {
         this.pieceBytes = pieceBytes;
     }
 
-    /** Answer a call or query of a node, now or later. */
+    /** Answer a call or query of a node, now or later; not at all when this node closed the group meanwhile. */
     void answer(int node, long call, Status status, byte[] data) {
         final MemorySegment segment = MemorySegment.ofArray(data);
         final Entry answer = () -> group.tryReply(node, call, status, segment);
         if (!waiting.containsKey(node)) {
             final Status sent = answer.send();
-            if (sent == Status.OK) return;
+            if (sent == Status.OK || sent == Status.CLOSED) return;
             if (sent != Status.AGAIN) throw sent.error();
         }
         keep(node, answer);
