@@ -331,7 +331,7 @@ public final class Executor {
         text.append(";method=").append(batch.method(i)).append(";shard=").append(batch.shard(i));
         text.append(";status=").append(batch.status(i)).append(";flags=").append(showFlags(batch.flags(i)));
         text.append(";size=").append(batch.size(i)).append(";data=").append(show(batch.data(i)));
-        if (batch.id(i) != 0) text.append(";id=").append(nameOf(batch.id(i)));
+        text.append(";id=").append(nameOf(batch.id(i)));
         if (!grows(group + "/" + batch.shard(i), batch, i)) text.append(";version=BAD");
         return text.toString();
     }

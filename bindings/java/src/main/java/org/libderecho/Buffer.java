@@ -38,7 +38,7 @@ public final class Buffer extends Handle {
 
     /** All of it; any thread may use it until the close. */
     public MemorySegment segment() {
-        if (isClosed()) throw new Closed("this buffer was closed");
+        if (isClosed()) throw new Closed("this handle was closed");
         return segment;
     }
 
