@@ -143,9 +143,9 @@ public final class Group implements AutoCloseable {
     /** Stop at once, as a crash would. Whatever is pending fails with {@link Closed}. A second time does nothing. */
     public void abandon() {
         if (stopped.getAndSet(true)) return;
-        engine.pump.stop();
-        engine.group.close();
         engine.ended(new Closed("this node closed the group " + name));
+        engine.group.close();
+        engine.pump.stop();
     }
 
     /** Why the group is over for this node; empty while it goes on. */

@@ -1,0 +1,52 @@
+"""Shows that Java runs beside Python in one process: a member of each in one group, over JPype. In a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytest.importorskip("jpype")
+
+PROGRAM = """
+    import socket, jpype, derecho, derecho.jvm
+
+    def port():
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            return s.getsockname()[1]
+
+    java = derecho.jvm.start("-Xmx200m", classpath=["/nowhere"])
+    assert str(java.Derecho.version()) == derecho.__version__
+    contact = f"127.0.0.1:{port()}"
+    with derecho.join(raw=["log"], node=1, listen=contact, contacts=[contact], group="jvm", timeout=20) as mine:
+        config = java.Config().node(2).listen("127.0.0.1:0").contacts(contact).group("jvm")
+        seen = []
+        handler = jpype.JProxy("java.util.function.Consumer", dict={"accept": lambda event: seen.append(int(event.node()))})
+        theirs = java.Group.with_(config).raw("log", handler).join()
+        mine.wait_view(2, timeout=20)
+        theirs.send(theirs.shard("log"), jpype.JArray(jpype.JByte)(b"from java"))
+        message = next(mine.raw("log").messages(timeout=20))
+        assert (message.sender, message.tobytes()) == (2, b"from java"), message
+        theirs.close()
+        mine.wait_view(1, timeout=20)
+    print("ok")
+"""
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_java_and_python_are_members_of_one_group_in_one_process() -> None:
+    done = run(PROGRAM)
+    assert done.stdout.strip() == "ok", done.stdout + done.stderr
+
+
+def test_a_missing_jar_is_said_with_the_command_that_makes_it() -> None:
+    done = run("import pathlib, derecho.jvm as j; j.JAR = pathlib.Path('/nowhere/derecho.jar'); j.start()")
+    assert "bindings/java/build.py --output" in done.stderr
