@@ -1,4 +1,4 @@
-"""A replicated cache, as the examples of all languages have it: `derecho stubs` makes their side of it from this."""
+"""A replicated cache, as the examples of all languages have it: `derecho stubs` makes their side of it from this file."""
 
 import derecho
 

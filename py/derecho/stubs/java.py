@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 
 from ..codec.method import Method
@@ -67,7 +68,7 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
         The one file, by its name.
     """
     stub = _Stub(model)
-    body = "\n".join(line.rstrip() for line in stub.lines())
+    body = "\n".join(part for line in stub.lines() for part in _wrapped(line))
     imports = "".join(f"import {full};\n" for name, full in _IMPORTS.items() if re.search(rf"\b{name}\b", body))
     head = _HEAD.format(service=model.schema.name, source=model.source) + (f"package {package};\n" if package else "")
     return {f"{stub.name}.java": f"{head}\n{imports}\n{body}\n"}
@@ -329,6 +330,21 @@ def _declaration(head: str, items: list[str], end: str, indent: int = 4) -> list
     if len(line) + indent + 4 <= _WIDTH:
         return [line]
     return [head, *(f"        {item}{',' if i < len(items) - 1 else end}" for i, item in enumerate(items))]
+
+
+def _wrapped(line: str) -> list[str]:
+    """A statement that is too long, broken between its words."""
+    if len(line) <= _WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line.lstrip(),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + " " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _block(head: str, body: list[str]) -> list[str]:
