@@ -1,4 +1,4 @@
-"""A replicated cache, as the examples of all languages have it: `derecho stubs` makes their side of it from this file."""
+"""A replicated cache, as the examples of all languages have it: `derecho stubs` makes their side of it from this."""
 
 import derecho
 

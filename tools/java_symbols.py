@@ -119,7 +119,9 @@ def function(f: Function, abi: Abi) -> str:
             *javadoc(f.comment),
             *wrapped(f"    static {result} {f.name}({', '.join(f'{kind} {name}' for kind, name in parameters)}) {{"),
             "        try {",
-            *wrapped(f"            return ({result}) {handle}.invokeExact({', '.join(name for _, name in parameters)});"),
+            *wrapped(
+                f"            return ({result}) {handle}.invokeExact({', '.join(name for _, name in parameters)});"
+            ),
             "        } catch (Throwable error) {",
             "            throw refused(error);",
             "        }",

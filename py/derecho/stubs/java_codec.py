@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType, struct_layout
 
-__all__ = ["JavaTypes", "Reader", "Writer", "plus"]
+__all__ = ["JavaTypes", "Numbers", "Reader", "Writer", "plus"]
 
 _PLAIN = {"i8": "byte", "u8": "int", "i16": "short", "u16": "int", "i32": "int", "u32": "long", "i64": "long"}
 _PLAIN |= {"u64": "long", "f32": "float", "f64": "double", "bool": "boolean"}
@@ -80,8 +80,8 @@ def plus(at: str, offset: int) -> str:
 
 
 @dataclass
-class _Names:
-    """Numbered locals: all variables of one loop have the same number."""
+class Numbers:
+    """Of locals: the variables of one loop have the same one, and no others of the function."""
 
     last: int = 0
 
@@ -104,7 +104,7 @@ class Writer:
     """Writes statements that write values; they use the local `out`, an `Encoder`."""
 
     types: JavaTypes
-    names: _Names = field(default_factory=_Names)
+    names: Numbers = field(default_factory=Numbers)
 
     def lines(self, wire: WireType, at: str, value: str, path: str) -> list[str]:
         """Write the variable `value`, whose fixed part lies at `at`; errors call it `path`."""
@@ -170,7 +170,7 @@ class Reader:
     """Writes statements that read values; they use the local `in`, a `Decoder`."""
 
     types: JavaTypes
-    names: _Names = field(default_factory=_Names)
+    names: Numbers = field(default_factory=Numbers)
 
     def local(self, wire: WireType, name: str, at: str, path: str) -> list[str]:
         """Declare the variable `name` with the value whose fixed part lies at `at`."""
@@ -218,7 +218,7 @@ class Reader:
         key = self.types.key(wire.key)
         key_lines, key_value = self._value(wire.key, f"at{n}", f"{path}'s key")
         if _is_bytes(wire.key):
-            key_value = f"in.key(at{n}, \"{path}'s key\")"
+            key_value = f'in.key(at{n}, "{path}\'s key")'
         offset = struct_layout(pair.fields)[0][1]
         lines, value = self._value(wire.value, plus(f"at{n}", offset), f"{path}'s value")
         count, head = self._elements(n, ListOf(pair), pair, at, path)
