@@ -124,7 +124,7 @@ def _ecj() -> Path:
         return jar
     if not shutil.which("mvn"):
         raise JavaMissing(
-            f"no javac of Java {RELEASE} or later, nor Maven to fetch the Eclipse compiler with: install a JDK, or maven"
+            f"no javac of Java {RELEASE} or later, nor Maven to fetch the Eclipse compiler: install a JDK, or maven"
         )
     subprocess.run(["mvn", "-q", "dependency:get", f"-Dartifact={':'.join(_ECJ)}", "-Dtransitive=false"], check=True)
     return jar

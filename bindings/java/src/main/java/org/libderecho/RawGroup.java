@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 import java.time.Duration;
 
 /**
@@ -36,7 +37,9 @@ public final class RawGroup extends Handle {
      * delivered, then a CLOSED event.
      */
     public void leave(Duration timeout) {
-        Status.check(Native.derecho_group_leave(handle, timeout.toMillis()));
+        final int status = Native.derecho_group_leave(handle, timeout.toMillis());
+        Reference.reachabilityFence(this);
+        Status.check(status);
     }
 
     /** A descriptor that is readable when {@link #poll} has something; armed by a poll that had nothing. Never close it. */
@@ -82,7 +85,7 @@ public final class RawGroup extends Handle {
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_LONG);
             Status.check(Native.derecho_shard_open(handle, Config.text(arena, service), out));
-            return new Shard(out.get(JAVA_LONG, 0));
+            return new Shard(this, out.get(JAVA_LONG, 0));
         }
     }
 
@@ -95,7 +98,9 @@ public final class RawGroup extends Handle {
      * @throws RingFull when too many batches are held
      */
     public int poll(EventBatch batch, long timeoutNs) {
-        Status.check(batch.poll(handle, timeoutNs));
+        final int status = batch.poll(handle, timeoutNs);
+        Reference.reachabilityFence(this); // forgotten or not, it is in use until here
+        Status.check(status);
         return batch.count();
     }
 

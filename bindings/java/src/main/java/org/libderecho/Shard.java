@@ -12,10 +12,17 @@ import java.nio.ByteBuffer;
  * Ejected}, {@link NoMajority}, {@link Closed}. Threads: any.
  */
 public final class Shard {
+    private final RawGroup group; // not collected, and so not closed, as long as somebody can send
     private final long handle;
 
-    Shard(long handle) {
+    Shard(RawGroup group, long handle) {
+        this.group = group;
         this.handle = handle;
+    }
+
+    /** The group it belongs to. */
+    public RawGroup group() {
+        return group;
     }
 
     /**

@@ -189,6 +189,25 @@ class RawGroupTest {
     }
 
     @Test
+    void a_claim_is_filled_value_by_value_within_its_bounds() {
+        final Claim claim = shard.claim(24);
+        claim.putInt(0, 1);
+        claim.putLong(4, 2);
+        claim.putDouble(12, 0.5);
+        claim.put(20, utf8("ab"));
+        claim.put(22, MemorySegment.ofArray(utf8("cd")));
+        assertThrows(IndexOutOfBoundsException.class, () -> claim.putLong(17, 1));
+        assertThrows(IndexOutOfBoundsException.class, () -> claim.put(-1, utf8("a")));
+        claim.commit();
+        assertThrows(IllegalStateException.class, () -> claim.putInt(0, 1));
+        final ByteBuffer data = batch.buffer(await(EventKind.MESSAGE));
+        assertEquals(1, data.getInt(0));
+        assertEquals(2, data.getLong(4));
+        assertEquals(0.5, data.getDouble(12));
+        assertEquals("abcd", StandardCharsets.UTF_8.decode(data.position(20)).toString());
+    }
+
+    @Test
     void using_more_than_was_claimed_is_refused_and_the_claim_stays_open() {
         final Claim claim = shard.claim(8);
         assertThrows(InvalidArgument.class, () -> claim.commit(9));
