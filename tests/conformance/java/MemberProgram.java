@@ -1,5 +1,5 @@
-// The member program of tests/conformance/README.md: does what standard input says, a line each, through generated stubs.
-// Everything.java is made of everything.py by `derecho stubs`.
+// The member program of tests/conformance/README.md: does what standard input says, a line each, through generated
+// stubs. Everything.java is made of everything.py by `derecho stubs`.
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -125,8 +125,12 @@ public final class MemberProgram {
 
     private static String failure(Throwable error) {
         if (error instanceof RemoteError remote)
-            return "error RemoteError " + Integer.toUnsignedString(remote.member()) + " " + encode(remote.typeName()) + " "
-                    + encode(remote.text());
+            return String.join(
+                    " ",
+                    "error RemoteError",
+                    Integer.toUnsignedString(remote.member()),
+                    encode(remote.typeName()),
+                    encode(remote.text()));
         final String kind = error.getClass().getSimpleName().replaceFirst("Exception$", "");
         return "error " + kind + " " + encode(String.valueOf(error.getMessage()));
     }

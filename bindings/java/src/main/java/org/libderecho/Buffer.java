@@ -9,8 +9,8 @@ import java.nio.ByteOrder;
 
 /**
  * Zeroed, page-aligned memory that no collector moves, registered with the group's wires. It is freed when every object
- * that refers to it was closed, or dropped together with all segments and buffers made of it. Use after the close throws
- * IllegalStateException. Threads: any.
+ * that refers to it was closed, or dropped together with all segments and buffers made of it. Use after the close
+ * throws IllegalStateException. Threads: any.
  */
 public final class Buffer extends Handle {
     private final Arena arena = Arena.ofShared();
@@ -64,7 +64,7 @@ public final class Buffer extends Handle {
      * @throws IllegalStateException while a call of this library on another thread is using it
      */
     @Override
-    public Status tryClose() {
+    public synchronized Status tryClose() {
         if (!isClosed()) arena.close();
         return super.tryClose();
     }

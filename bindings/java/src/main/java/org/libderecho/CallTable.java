@@ -8,8 +8,9 @@ import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * The calls under way, by id. A call gets its id when it is sent, and its first event may be dispatched before the sending
- * thread has written it down here: so sending and writing down are one step, which a driver that misses an id waits for.
+ * The calls under way, by id. A call gets its id when it is sent, and its first event may be dispatched before the
+ * sending thread has written it down here: so sending and writing down are one step, which a driver that misses an id
+ * waits for.
  */
 final class CallTable {
     /** Who waits for the events of a call; told by the thread that drives. */

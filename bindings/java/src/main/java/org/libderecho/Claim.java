@@ -12,8 +12,8 @@ import java.nio.ByteOrder;
 import java.util.Objects;
 
 /**
- * Room for one message in this node's ring, to be filled in place and committed. Reusable: {@link Shard#tryClaim} opens it
- * again, without making an object. One that is closed or dropped while open is aborted.
+ * Room for one message in this node's ring, to be filled in place and committed. Reusable: {@link Shard#tryClaim} opens
+ * it again, without making an object. One that is closed or dropped while open is aborted.
  *
  * <p>Threads: one at a time; the one that first asked for the data is the one to fill it, and to commit or abort.
  */
@@ -64,7 +64,7 @@ public final class Claim implements AutoCloseable {
         return data().asByteBuffer().order(ByteOrder.nativeOrder());
     }
 
-    /** Write a number, in the machine's byte order. This and its like make no objects, and are faster than {@link #data}. */
+    /** Write a number, in the machine's byte order. This and its like make no objects, unlike {@link #data}. */
     public void putInt(long offset, int value) {
         Loan.MEMORY.set(JAVA_INT_UNALIGNED, at(offset, Integer.BYTES), value);
     }
@@ -109,8 +109,8 @@ public final class Claim implements AutoCloseable {
      * Send it.
      *
      * @param usedBytes at most the claimed size
-     * @throws RingFull the claim was open for so long that it lost its place; it is still open, {@link #data} anew: poll,
-     *     then retry
+     * @throws RingFull the claim was open for so long that it lost its place; it is still open, {@link #data} anew:
+     *     poll, then retry
      */
     public void commit(long usedBytes) {
         Status.check(commitCode(usedBytes));

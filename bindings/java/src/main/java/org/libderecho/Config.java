@@ -8,8 +8,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 
 /**
- * What a node is to be: options as text (docs/options.md), and the services. Used by one thread at a time; may be closed,
- * or forgotten, as soon as a group was joined with it.
+ * What a node is to be: options as text (docs/options.md), and the services. Used by one thread at a time; may be
+ * closed, or forgotten, as soon as a group was joined with it.
  */
 public final class Config extends Handle {
     /** Every option at its default. */

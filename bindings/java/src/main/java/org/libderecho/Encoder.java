@@ -9,10 +9,11 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Writes a message as docs/layout.md has it; for generated code. It walks a message twice: first to learn its size, then
- * to write it to where it is to lie, such as a claim. So there is one way of going through a value, and no copy.
+ * Writes a message as docs/layout.md has it; for generated code. It walks a message twice: first to learn its size,
+ * then to write it to where it is to lie, such as a claim. So there is one way of going through a value, and no copy.
  *
- * <p>Positions count bytes from the start of the message. A {@code name} is what an {@link EncodeError} calls the value.
+ * <p>Positions count bytes from the start of the message. A {@code name} is what an {@link EncodeError} calls the
+ * value.
  */
 public final class Encoder {
     private static final long MESSAGE_BYTES_MAX = 0xffffffffL;

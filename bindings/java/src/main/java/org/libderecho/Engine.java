@@ -13,8 +13,8 @@ import java.util.function.IntSupplier;
 import java.util.stream.Collectors;
 
 /**
- * The machinery of one group: the pump, the calls under way, and what each kind of event does. Events are handled by the
- * one thread that has the pump's right, in the order in which the core gave them.
+ * The machinery of one group: the pump, the calls under way, and what each kind of event does. Events are handled by
+ * the one thread that has the pump's right, in the order in which the core gave them.
  */
 final class Engine implements Pump.Target {
     private static final System.Logger LOG = System.getLogger("derecho");
@@ -89,8 +89,8 @@ final class Engine implements Pump.Target {
     private String waitedInVain(Status status) {
         if (status == Status.WEDGED)
             return "members were still being added or removed after " + seconds(timeout) + "; try again";
-        return "no room within " + seconds(timeout) + ": a member, perhaps this one, is slow to take messages; try again,"
-                + " or raise option ring_bytes (for queries mail_bytes)";
+        return "no room within " + seconds(timeout) + ": a member, perhaps this one, is slow to take messages; try"
+                + " again, or raise option ring_bytes (for queries mail_bytes)";
     }
 
     /** Wait until the first view is there and every service has its state. */

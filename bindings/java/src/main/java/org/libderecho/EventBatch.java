@@ -13,8 +13,8 @@ import java.util.NoSuchElementException;
 import java.util.Objects;
 
 /**
- * What a {@link RawGroup#poll poll} fills: events, read in place by index, and the lease on their data. To be reused: each
- * poll releases what the batch held before.
+ * What a {@link RawGroup#poll poll} fills: events, read in place by index, and the lease on their data. To be reused:
+ * each poll releases what the batch held before.
  *
  * <p>Payloads are memory of the ring, without a copy. They are lent until the batch is released: a segment of them that
  * is used later throws IllegalStateException, so does any accessor. Whoever holds on to a batch holds back the senders.

@@ -15,8 +15,8 @@ import java.util.stream.Collectors;
  * This process's part in one group, with services. Any thread may use it. A thread that waits for an answer drives the
  * group; when none waits, a background thread does: handlers run on either, one at a time, in order.
  *
- * <p>Leaving the block of a {@code try} leaves the group in good order; {@link #abandon} stops as a crash would. A group
- * that is merely forgotten goes on: its replicas serve the others.
+ * <p>Leaving the block of a {@code try} leaves the group in good order; {@link #abandon} stops as a crash would. A
+ * group that is merely forgotten goes on: its replicas serve the others.
  */
 public final class Group implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("derecho");
@@ -32,8 +32,8 @@ public final class Group implements AutoCloseable {
     }
 
     /**
-     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in a
-     * view and every service has its state.
+     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
+     * a view and every service has its state.
      *
      * @param config used up by this: its services are these
      * @param services the local replicas; every member gives the same services in the same order

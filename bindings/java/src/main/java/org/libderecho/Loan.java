@@ -6,8 +6,8 @@ import java.lang.ref.Reference;
 
 /**
  * Memory of the core that Java code may look at until it is taken back. Whoever touches a segment of it afterwards gets
- * an IllegalStateException instead of what has become of the memory. A confined arena does that: some 20 ns a loan, made
- * when first asked for.
+ * an IllegalStateException instead of what has become of the memory. A confined arena does that, made when
+ * first asked for: some 30 ns a loan.
  *
  * <p>The thread that first asked for a segment is the only one that may use segments, and the one to take them back.
  */

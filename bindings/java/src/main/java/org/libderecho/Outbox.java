@@ -8,8 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Answers and pieces of state that found no room, in order by destination, tried again whenever the group is driven. Used
- * by the thread that drives.
+ * Answers and pieces of state that found no room, in order by destination, tried again whenever the group is driven.
+ * Used by the thread that drives.
  */
 final class Outbox {
     private static final System.Logger LOG = System.getLogger("derecho");

@@ -8,8 +8,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * A value that a group brings later. Whoever waits for it drives the group meanwhile; so does who waits for a stage made
- * of it, such as with {@code thenApply}. What is run when it is done runs on the thread that drives, and must not wait.
+ * A value that a group brings later. Whoever waits for it drives the group meanwhile; so does who waits for a stage
+ * made of it, such as with {@code thenApply}. What is run when it is done runs on the thread that drives, and must not
+ * wait.
  */
 public class Pending<T> extends CompletableFuture<T> {
     final Engine engine;

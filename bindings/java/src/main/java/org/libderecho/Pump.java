@@ -16,7 +16,7 @@ import java.util.function.BooleanSupplier;
  * has it while nobody waits, and yields at once to somebody who does.
  */
 final class Pump {
-    private static final long DRIVE_NS = 100_000_000; // longest single poll of a waiter, so that an interrupt is noticed
+    private static final long DRIVE_NS = 100_000_000; // longest poll of a waiter, so that an interrupt is noticed
     private static final long FOLLOW_NS = 2_000_000; // how long a follower sleeps before it looks again by itself
     private static final long RETRY_NS = 500_000; // while something is to be retried, polls are this short
     private static final long BACKGROUND_POLL_NS = 1_000_000_000;
@@ -118,7 +118,6 @@ final class Pump {
     private void enter() {
         waiters.incrementAndGet();
         entries.incrementAndGet();
-        if (backgroundDrives) group.wakeIfOpen();
     }
 
     private void driveOrFollow(long timeoutNs) {

@@ -9,8 +9,8 @@ import java.lang.ref.Reference;
 import java.time.Duration;
 
 /**
- * This process's part in one group, as the C ABI has it: no thread, no queue, no dispatch. {@link Group} is the one with
- * services. Every method throws {@link Closed} once the group was closed. Threads: any, for all.
+ * This process's part in one group, as the C ABI has it: no thread, no queue, no dispatch. {@link Group} is the one
+ * with services. Every method throws {@link Closed} once the group was closed. Threads: any, for all.
  */
 public final class RawGroup extends Handle {
     private RawGroup(long handle) {
@@ -18,8 +18,8 @@ public final class RawGroup extends Handle {
     }
 
     /**
-     * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that holds
-     * this node is installed (for a client: once a contact answered). State arrives later, as events.
+     * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that
+     * holds this node is installed (for a client: once a contact answered). State arrives later, as events.
      *
      * @throws InvalidArgument for options that do not fit together
      * @throws Timeout naming what was waited for
@@ -42,7 +42,7 @@ public final class RawGroup extends Handle {
         Status.check(status);
     }
 
-    /** A descriptor that is readable when {@link #poll} has something; armed by a poll that had nothing. Never close it. */
+    /** A descriptor, readable when {@link #poll} has something; armed by a poll that had nothing. Never close it. */
     public int fd() {
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_INT);

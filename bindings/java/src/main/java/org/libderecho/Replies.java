@@ -11,9 +11,9 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * The answers of all members to an ordered call. As a future it is the <em>first</em> answer: members are replicas, so one
- * tells what all will say. {@link #all} waits for everybody, which also means that everybody has applied the call; {@link
- * #members} only for its place in the order.
+ * The answers of all members to an ordered call. As a future it is the <em>first</em> answer: members are replicas, so
+ * one tells what all will say. {@link #all} waits for everybody, which also means that everybody has applied the call;
+ * {@link #members} only for its place in the order.
  */
 public final class Replies<T> extends Pending<T> implements CallTable.Answers {
     private final Function<Decoder, T> decode;

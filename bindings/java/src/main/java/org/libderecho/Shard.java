@@ -4,9 +4,10 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 
 /**
- * The members that replicate one service, as receivers and senders. Lives as long as its group. Nothing here waits: what
- * does not go now throws {@link RingFull} or {@link ViewChanging} (poll, then retry), or is the status of a {@code try}
- * form, which makes no objects. Payloads are copied before a call returns; arrays are pinned for it, not copied twice.
+ * The members that replicate one service, as receivers and senders. Lives as long as its group. Nothing here waits:
+ * what does not go now throws {@link RingFull} or {@link ViewChanging} (poll, then retry), or is the status of a {@code
+ * try} form, which makes no objects. Payloads are copied before a call returns; arrays are pinned for it, not copied
+ * twice.
  *
  * <p>Every form also throws, or answers with the status of: {@link TooLarge}, {@link NotMember} (a client), {@link
  * Ejected}, {@link NoMajority}, {@link Closed}. Threads: any.

@@ -11,6 +11,7 @@ final class Counter extends Service {
     long sum;
     LongUnaryOperator task = argument -> argument;
     CountDownLatch loading = new CountDownLatch(0);
+    byte[] ballast = {}; // makes the state large
 
     Counter() {
         super(NAME, SCHEMA_HASH, 3);
@@ -32,13 +33,23 @@ final class Counter extends Service {
 
     @Override
     protected byte[] encodeState() {
-        return Encoder.encode(number(sum));
+        return Encoder.encode(out -> {
+            out.begin("Counter", 16);
+            out.i64(0, sum);
+            out.bytes(8, ballast, "ballast");
+        });
     }
 
     @Override
     protected void decodeState(byte[] message) throws InterruptedException {
         loading.await();
-        sum = Decoder.decode(message, Counter::result);
+        Decoder.decode(message, in -> {
+            in.begin("Counter state", 16);
+            sum = in.i64(0);
+            ballast = in.bytes(8, "ballast");
+            in.end();
+            return null;
+        });
     }
 
     private static Encoder.Message number(long value) {

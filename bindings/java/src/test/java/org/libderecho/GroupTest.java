@@ -8,10 +8,12 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -165,9 +167,14 @@ class GroupTest {
 
     /** A replica whose task lasts until the latch is opened. */
     private static Counter blocking(CountDownLatch latch) {
+        return blocking(new CountDownLatch(1), latch);
+    }
+
+    private static Counter blocking(CountDownLatch started, CountDownLatch latch) {
         final Counter replica = new Counter();
         replica.task = argument -> {
             try {
+                started.countDown();
                 latch.await();
             } catch (InterruptedException error) {
                 throw new AssertionError(error);
@@ -212,10 +219,13 @@ class GroupTest {
         final int calls = 200;
         final AtomicInteger done = new AtomicInteger();
         final List<Thread> started = new ArrayList<>();
-        for (int i = 0; i < threads; i++) started.add((i % 2 == 0 ? Thread.ofPlatform() : Thread.ofVirtual()).start(() -> {
-            for (int j = 0; j < calls; j++) counter.add(1).result();
-            done.incrementAndGet();
-        }));
+        for (int i = 0; i < threads; i++) {
+            final Thread.Builder kind = i % 2 == 0 ? Thread.ofPlatform() : Thread.ofVirtual();
+            started.add(kind.start(() -> {
+                for (int j = 0; j < calls; j++) counter.add(1).result();
+                done.incrementAndGet();
+            }));
+        }
         for (Thread thread : started) thread.join();
         assertEquals(threads, done.get());
         assertEquals(threads * calls, counter.add(0).result());
@@ -238,34 +248,37 @@ class GroupTest {
     }
 
     @Test
-    void a_large_state_comes_in_pieces() throws Exception {
+    void a_state_larger_than_the_mail_comes_in_pieces() {
+        first.ballast = new byte[8_000_000];
+        first.ballast[7_999_999] = 7;
+        final Counter second = new Counter();
+        join(second);
+        assertArrayEquals(first.ballast, second.ballast);
+    }
+
+    /** The donor is a raw member, which decides when the state comes. */
+    @Test
+    void calls_that_overtake_the_state_are_applied_after_it() throws Exception {
         final Nodes others = new Nodes();
-        final byte[] large = new byte[5_000_000];
-        large[4_999_999] = 7;
-        final AtomicReference<byte[]> loaded = new AtomicReference<>();
-        final class Large extends Service {
-            Large() {
-                super("Large", 3, 0);
-            }
-
-            @Override
-            protected Encoder.Message dispatch(int method, Decoder in) {
-                throw new IllegalArgumentException();
-            }
-
-            @Override
-            protected byte[] encodeState() {
-                return large;
-            }
-
-            @Override
-            protected void decodeState(byte[] message) {
-                loaded.set(message);
-            }
+        final Config config = others.next().addService(Counter.NAME, Counter.SCHEMA_HASH);
+        final Counter joiner = new Counter();
+        final byte[] one = {1, 0, 0, 0, 0, 0, 0, 0};
+        final byte[] state = HexFormat.of().parseHex("0500000000000000" + "10000000" + "00000000"); // a sum of 5
+        try (RawGroup donor = RawGroup.join(config, Nodes.PATIENCE);
+                EventBatch batch = new EventBatch(64)) {
+            final var joining = CompletableFuture.supplyAsync(() -> Group.join(others.next(), joiner));
+            final int i = Nodes.await(donor, batch, EventKind.STATE_REQUEST);
+            final int node = batch.node(i);
+            final long request = batch.id(i);
+            for (int call = 0; call < 10; call++) donor.shard(Counter.NAME).call(0, 0, one);
+            Nodes.await(donor, batch, EventKind.CALL); // delivered here, so soon there
+            donor.poll(batch, SHORT);
+            assertFalse(joining.isDone());
+            donor.state(node, request, MemorySegment.ofArray(state), true);
+            while (!joining.isDone()) donor.poll(batch, SHORT);
+            open.add(joining.get());
+            assertEquals(15, joiner.sum);
         }
-        open.add(Group.join(others.next(), new Large()));
-        open.add(Group.join(others.next(), new Large()));
-        assertArrayEquals(large, loaded.get());
     }
 
     @Test
@@ -328,6 +341,8 @@ class GroupTest {
         group.abandon();
         waiter.join(5_000);
         assertInstanceOf(Closed.class, end.get());
+        assertInstanceOf(Closed.class, replies.everyone().exceptionNow());
+        assertInstanceOf(Closed.class, replies.replies().get(2).exceptionNow());
         assertThrows(Closed.class, () -> counter.add(1));
         assertThrows(Closed.class, () -> counter.addSend(1));
         assertThrows(Closed.class, () -> group.waitView(5));
@@ -338,13 +353,15 @@ class GroupTest {
     }
 
     @Test
-    void a_member_that_leaves_is_missing_from_all_and_one_that_is_asked_is_removed() {
+    void a_member_that_leaves_is_missing_from_all_and_one_that_is_asked_is_removed() throws InterruptedException {
+        final CountDownLatch started = new CountDownLatch(1);
         final CountDownLatch blocked = new CountDownLatch(1);
         join(new Counter());
-        final Group gone = join(blocking(blocked));
+        final Group gone = join(blocking(started, blocked));
         group.waitView(3);
         final Replies<Long> replies = counter.task(0);
         assertEquals(List.of(1, 2, 3), replies.members());
+        started.await();
         final Reply<Long> query = counter.totalAt(3);
         Thread.startVirtualThread(gone::abandon); // waits for the handler
         assertEquals(Map.of(1, 0L, 2, 0L), replies.all());

@@ -234,6 +234,24 @@ class RawGroupTest {
         }
     }
 
+    @Test
+    void an_open_claim_that_is_forgotten_is_aborted_by_the_collector() throws InterruptedException {
+        final int size = 1 << 20;
+        while (forgetClaim(size)) {}
+        long waited = 0;
+        while (shard.trySend(new byte[size]) != Status.OK) { // full until the claims are aborted, and their room passed
+            assertTrue(waited++ < 1000, "no claim was aborted");
+            System.gc();
+            Thread.sleep(5);
+            group.poll(batch, 0);
+            batch.release();
+        }
+    }
+
+    private boolean forgetClaim(long size) {
+        return shard.tryClaim(shard.newClaim(), size) == Status.OK;
+    }
+
     private void forgetBatches() {
         for (int i = 0; i < 100; i++) {
             final EventBatch forgotten = new EventBatch(64);
