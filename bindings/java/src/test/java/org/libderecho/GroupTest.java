@@ -231,6 +231,17 @@ class GroupTest {
         assertEquals(threads * calls, counter.add(0).result());
     }
 
+    @Test
+    void a_client_queries() {
+        final Group client = Group.join(nodes.next().set("role", "client"), new Counter());
+        open.add(client);
+        counter.add(8).result();
+        final Counter.Caller asking = Counter.Caller.of(client);
+        assertEquals(8, asking.totalAt(1).result());
+        assertEquals(-1, client.view().selfRank());
+        assertThrows(NotMember.class, () -> asking.add(1));
+    }
+
     // ---------------------------------------------------------------------------------------- state, views
 
     @Test
@@ -258,7 +269,7 @@ class GroupTest {
 
     /** The donor is a raw member, which decides when the state comes. */
     @Test
-    void calls_that_overtake_the_state_are_applied_after_it() throws Exception {
+    void calls_and_queries_that_overtake_the_state_are_run_after_it() throws Exception {
         final Nodes others = new Nodes();
         final Config config = others.next().addService(Counter.NAME, Counter.SCHEMA_HASH);
         final Counter joiner = new Counter();
@@ -270,14 +281,15 @@ class GroupTest {
             final int i = Nodes.await(donor, batch, EventKind.STATE_REQUEST);
             final int node = batch.node(i);
             final long request = batch.id(i);
-            for (int call = 0; call < 10; call++) donor.shard(Counter.NAME).call(0, 0, one);
-            Nodes.await(donor, batch, EventKind.CALL); // delivered here, so soon there
+            final Shard shard = donor.shard(Counter.NAME);
+            shard.query(node, 1, one);
+            for (int call = 0; call < 10; call++) shard.call(0, 0, one);
             donor.poll(batch, SHORT);
             assertFalse(joining.isDone());
             donor.state(node, request, MemorySegment.ofArray(state), true);
-            while (!joining.isDone()) donor.poll(batch, SHORT);
+            assertEquals(5, batch.buffer(Nodes.await(donor, batch, EventKind.REPLY)).getLong(0));
             open.add(joining.get());
-            assertEquals(15, joiner.sum);
+            assertEquals(15, Counter.Caller.of(open.getLast()).add(0).result());
         }
     }
 
