@@ -23,7 +23,7 @@ class Caller:
     nested: List | None
 
 
-@derecho.service(state=dict[str, list[Caller]])
+@derecho.service(name="awkward-service.2", state=dict[str, list[Caller]])
 class Awkward:
     @derecho.ordered
     def put(self, out: int, method: str, result: bytes, calls: bool, node: derecho.uint16, at1: float) -> None: ...

@@ -5,13 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+import derecho.jvm
 
 pytest.importorskip("jpype")
 
 PROGRAM = """
-    import socket, jpype, derecho, derecho.jvm
+    import pathlib, socket, sys
+    import jpype, derecho, derecho.jvm
+
+    derecho.jvm.JAR = pathlib.Path(sys.argv[1])
 
     def port():
         with socket.socket() as s:
@@ -36,17 +42,13 @@ PROGRAM = """
 """
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def test_java_and_python_are_members_of_one_group_in_one_process() -> None:
-    done = run(PROGRAM)
+def test_java_and_python_are_members_of_one_group_in_one_process(jar: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(jar)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == "ok", done.stdout + done.stderr
 
 
-def test_a_missing_jar_is_said_with_the_command_that_makes_it() -> None:
-    done = run("import pathlib, derecho.jvm as j; j.JAR = pathlib.Path('/nowhere/derecho.jar'); j.start()")
-    assert "bindings/java/build.py --output" in done.stderr
+def test_a_missing_jar_is_said_with_the_command_that_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(derecho.jvm, "JAR", Path("/nowhere/derecho.jar"))
+    with pytest.raises(FileNotFoundError, match=r"bindings/java/build.py --output"):
+        derecho.jvm.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -79,7 +80,7 @@ class _Stub:
 
     def __init__(self, model: StubModel) -> None:
         self.model = model
-        self.name = pascal(model.schema.name)
+        self.name = pascal(re.sub(r"\W|^(?=\d)", "_", model.schema.name))
         taken = {self.name, "Caller", *_IMPORTS, *_words(_OF_LANG)}
         records = _distinct((s.name for s in model.structs), pascal, taken)
         self.types = JavaTypes(records)
@@ -94,7 +95,7 @@ class _Stub:
             *_javadoc(model.doc or f"Service {model.schema.name}."),
             f"public abstract class {self.name} extends Service {{",
             "    /** Its name in a group. */",
-            f'    public static final String NAME = "{model.schema.name}";',
+            f"    public static final String NAME = {json.dumps(model.schema.name, ensure_ascii=False)};",
             "",
             "    /** Over its methods and types: members whose hashes differ do not join each other. */",
             f"    public static final long SCHEMA_HASH = 0x{model.schema.hash:016x}L;",
@@ -169,7 +170,7 @@ class _Stub:
         return [*lines, "in.end();"]
 
     def _state(self) -> list[str]:
-        state, where = self.model.state, self.model.schema.name
+        state, where = self.model.state, self.name
         kind = self.types.plain(state) if state else "byte[]"
         encode, decode, reader = ["return saveState();"], ["loadState(message);"], []
         if state is not None:
@@ -370,8 +371,9 @@ def _indented(lines: list[str]) -> list[str]:
 
 
 def _javadoc(doc: str) -> list[str]:
-    safe = doc.replace("*/", "*&#47;").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    marked = re.sub(r"``(.+?)``|`(.+?)`", lambda m: f"{{@code {m[1] or m[2]}}}", safe.replace("@", "&#64;"))
+    safe = doc.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+    safe = safe.replace("*/", "*&#47;")
+    marked = re.sub(r"``(.+?)``|`(.+?)`", lambda m: f"{{@code {m[1] or m[2]}}}", safe)
     lines = comment_lines(marked, _WIDTH - 12)
     if len(lines) == 1:
         return [f"/** {lines[0]} */"]
