@@ -157,7 +157,13 @@ final class Engine implements Pump.Target {
 
     @Override
     public void dispatch(EventBatch events) {
-        for (int i = 0; i < events.count(); i++) dispatch(events, i);
+        for (int i = 0; i < events.count(); i++) {
+            try {
+                dispatch(events, i);
+            } catch (DerechoError error) { // the group ended under the handler: the next poll says so
+                LOG.log(System.Logger.Level.DEBUG, "an event was not answered", error);
+            }
+        }
     }
 
     private void dispatch(EventBatch events, int i) {
