@@ -52,8 +52,8 @@ public final class EventBatch implements AutoCloseable, Iterable<Event> {
         return count;
     }
 
-    /** A {@code DERECHO_EVENT_} as a number: for a switch, faster than {@link #kind}. */
-    public int kindCode(int i) {
+    /** A {@code DERECHO_EVENT_} as a number. */
+    int kindCode(int i) {
         return events.get(JAVA_INT, at(i) + Native.Event.KIND);
     }
 

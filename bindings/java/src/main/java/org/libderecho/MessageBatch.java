@@ -6,8 +6,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Messages to be sent in one call, which is several times cheaper than one by one when they are small. They are written
- * one behind the other into memory that the batch owns and uses again once all were sent. One thread at a time.
+ * Messages to be sent in one call, at half the cost of one by one when they are small. They are written one behind the
+ * other into memory that the batch owns and uses again once all were sent. One thread at a time.
  */
 public final class MessageBatch {
     private static final long ALIGNMENT = 8;
