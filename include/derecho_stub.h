@@ -516,7 +516,7 @@ typedef struct derecho_replica {
     const char *why_not_loaded;
 } derecho_replica;
 
-enum { DERECHO_STATE_PIECE_BYTES = 64 << 10 };
+static const uint64_t derecho_state_piece_bytes = 64 << 10;
 
 /** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
 static inline void derecho_replica_retry(derecho_replica *replica) {
@@ -524,7 +524,7 @@ static inline void derecho_replica_retry(derecho_replica *replica) {
     while (replica->outgoing) {
         derecho_outgoing_state *state = replica->outgoing;
         const uint64_t left = state->size - state->sent;
-        const uint64_t piece = left < DERECHO_STATE_PIECE_BYTES ? left : DERECHO_STATE_PIECE_BYTES;
+        const uint64_t piece = left < derecho_state_piece_bytes ? left : derecho_state_piece_bytes;
         const derecho_status status =
             derecho_group_state(replica->group, state->node, state->request, (const char *)state->data + state->sent,
                                 (size_t)piece, piece == left);
