@@ -625,6 +625,87 @@ static inline derecho_status derecho_replica_handle(derecho_replica *replica, co
     }
 }
 
+/**
+ * One turn of a member's loop: poll, handle what came, send what waited for room.
+ * @param see          shown every event after it was handled, with `context`; may be NULL. Its data are gone
+ * afterwards.
+ * @param timeout_ns   as derecho_poll().
+ * @return as derecho_poll() and derecho_replica_handle().
+ */
+static inline derecho_status derecho_replica_turn(derecho_replica *replica, int64_t timeout_ns,
+                                                  void (*see)(void *context, const derecho_event *event),
+                                                  void *context) {
+    derecho_event events[64];
+    size_t count = 0;
+    uint64_t lease = 0;
+    derecho_status status = derecho_poll(replica->group, events, 64, timeout_ns, &count, &lease);
+    for (size_t i = 0; i < count && status == DERECHO_OK; ++i) {
+        status = derecho_replica_handle(replica, &events[i]);
+        if (see) see(context, &events[i]);
+    }
+    if (lease) derecho_release(replica->group, lease);
+    if (status == DERECHO_OK) derecho_replica_retry(replica);
+    return status;
+}
+
+/** What derecho_replica_await() waits for. */
+typedef struct derecho_awaited {
+    uint64_t call;
+    uint32_t owed, answered; /* owed: not known before the call is ordered */
+    derecho_status status;
+} derecho_awaited;
+
+static inline void derecho_awaited_see(void *context, const derecho_event *event) {
+    derecho_awaited *awaited = (derecho_awaited *)context;
+    if (event->kind == DERECHO_EVENT_CLOSED) awaited->status = event->status;
+    if (event->id != awaited->call) return;
+    if (event->kind == DERECHO_EVENT_ORDERED) awaited->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
+    if (event->kind != DERECHO_EVENT_REPLY) return;
+    awaited->answered++;
+    if (event->status != DERECHO_OK && event->status != DERECHO_REMOVED) awaited->status = event->status;
+}
+
+/** Take turns until every member has answered an ordered call. @return DERECHO_OK, or how one of them failed. */
+static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
+    derecho_awaited awaited = {call, 0, 0, DERECHO_OK};
+    for (int64_t left = timeout_ms; awaited.owed == 0 || awaited.answered < awaited.owed; --left) {
+        if (left <= 0) return DERECHO_TIMEOUT;
+        const derecho_status status = derecho_replica_turn(replica, 1000000, derecho_awaited_see, &awaited);
+        if (status != DERECHO_OK || awaited.status == DERECHO_CLOSED) return status ? status : awaited.status;
+    }
+    return awaited.status;
+}
+
+/** Take turns until the view has so many members. */
+static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
+                                                           int64_t timeout_ms) {
+    derecho_view view;
+    view.struct_bytes = sizeof view;
+    for (int64_t left = timeout_ms; left > 0; --left) {
+        derecho_status status = derecho_group_view(replica->group, &view);
+        if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count == count)
+            return DERECHO_OK;
+        status = derecho_replica_turn(replica, 1000000, NULL, NULL);
+        if (status != DERECHO_OK) return status;
+    }
+    return DERECHO_TIMEOUT;
+}
+
+/** Join a group with one service. @param options pairs of key and value, docs/options.md; `count` of them. */
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash,
+                                               const char *const (*options)[2], size_t count, int64_t timeout_ms,
+                                               derecho_group **group_out, derecho_shard **shard_out) {
+    derecho_config *config = NULL;
+    derecho_status status = derecho_config_create(&config);
+    for (size_t i = 0; i < count && status == DERECHO_OK; ++i)
+        status = derecho_config_set(config, options[i][0], options[i][1]);
+    if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
+    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, group_out);
+    if (status == DERECHO_OK) status = derecho_shard_open(*group_out, service, shard_out);
+    if (config && status == DERECHO_OK) status = derecho_config_close(config);
+    return status;
+}
+
 /** Free what the replica holds. */
 static inline void derecho_replica_free(derecho_replica *replica) {
     while (replica->held) {
