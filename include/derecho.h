@@ -383,7 +383,7 @@ typedef struct derecho_event {
     uint64_t size_bytes;
     uint64_t id;
     uint32_t method;
-    uint32_t shard; /* index of the service, in order of declaration */
+    uint32_t shard; /* of MESSAGE, CALL, QUERY, STATE...: index of the service, in order of declaration; else 0 */
     derecho_status status;
     uint32_t flags; /* DERECHO_FLAG_* */
 } derecho_event;

@@ -11,6 +11,7 @@ import pytest
 SERVICE = Path("examples/cache.py")
 PAGES = {"cpp": ("docs/cpp.md", "examples/cpp/cache_member.cpp"), "c": ("docs/c.md", "examples/c/cache_member.c")}
 SAYS = {"cpp": "this one has 5 bytes", "c": "every member has it; there are"}
+LINES_MAX = {"cpp": 39, "c": 50}  # C has no map, and no string that knows its length
 STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 Build = Callable[[str], list[str]]
@@ -20,7 +21,7 @@ Build = Callable[[str], list[str]]
 def test_a_page_ends_in_its_example(root: Path, language: str) -> None:
     page, example = ((root / path).read_text() for path in PAGES[language])
     assert page.endswith(f"\n{example}```\n")
-    assert len(example.splitlines()) < 50
+    assert len(example.splitlines()) <= LINES_MAX[language]
 
 
 @pytest.fixture(scope="session")
