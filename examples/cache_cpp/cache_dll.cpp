@@ -81,7 +81,7 @@ int32_t cache_put(cache_member *handle, const char *key, size_t key_bytes, const
 int32_t cache_put_result(cache_call *call, int64_t *result_out) {
     return dll::guarded([&] {
         const auto found = calls.find(call);
-        const auto& value = dll::result_of<int64_t>(*found);
+        const auto& value = found->result<int64_t>();
         *result_out = value;
     });
 }
@@ -97,7 +97,7 @@ int32_t cache_drop(cache_member *handle, const char *key, size_t key_bytes, cach
 int32_t cache_drop_result(cache_call *call, uint8_t *result_out) {
     return dll::guarded([&] {
         const auto found = calls.find(call);
-        const auto& value = dll::result_of<bool>(*found);
+        const auto& value = found->result<bool>();
         *result_out = value;
     });
 }
@@ -112,7 +112,7 @@ int32_t cache_get(cache_member *handle, uint32_t node, const char *key, size_t k
 int32_t cache_get_result(cache_call *call, uint8_t *present_out, const void **result_out, size_t *result_bytes_out) {
     return dll::guarded([&] {
         const auto found = calls.find(call);
-        const auto& whole = dll::result_of<std::optional<derecho::Bytes>>(*found);
+        const auto& whole = found->result<std::optional<derecho::Bytes>>();
         *present_out = whole.has_value();
         if (!whole) return;
         const auto& value = *whole;
@@ -131,7 +131,7 @@ int32_t cache_sizes(cache_member *handle, uint32_t node, cache_call **call_out) 
 int32_t cache_sizes_result(cache_call *call, const uint64_t **result_out, size_t *result_count_out) {
     return dll::guarded([&] {
         const auto found = calls.find(call);
-        const auto& value = dll::result_of<std::vector<uint64_t>>(*found);
+        const auto& value = found->result<std::vector<uint64_t>>();
         *result_out = value.data();
         *result_count_out = value.size();
     });

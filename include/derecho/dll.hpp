@@ -3,18 +3,16 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
+#include <concepts>
 #include <exception>
+#include <forward_list>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
-#include <variant>
+#include <vector>
 
 #include "../derecho.hpp"
 
@@ -44,116 +42,123 @@ derecho_status guarded(Function function) noexcept {
     }
 }
 
-/** Objects by handle: numbers in the guise of pointers, never used twice, so that a closed one is an error. */
+/**
+ * Objects by handle: the place in a table, and how often the place was used before, in the guise of a pointer. So a
+ * closed handle is an error even when its place has a new object.
+ */
 template <class T>
 class Handles {
 public:
     template <class Opaque>
     void add(std::shared_ptr<T> object, Opaque** handle_out) {
-        const std::unique_lock lock(mutex_);
-        objects_.emplace(++last_, std::move(object));
-        *handle_out = reinterpret_cast<Opaque*>(last_);
+        const std::lock_guard lock(mutex_);
+        if (free_.empty()) {
+            free_.push_back(static_cast<uint32_t>(places_.size()));
+            places_.emplace_back();
+        }
+        const uint32_t index = free_.back();
+        free_.pop_back();
+        places_[index].object = std::move(object);
+        *handle_out = reinterpret_cast<Opaque*>(uint64_t{places_[index].uses} << 32 | (index + 1));
     }
-    std::shared_ptr<T> find(const void* handle) const {
-        const std::shared_lock lock(mutex_);
-        const auto found = objects_.find(reinterpret_cast<uintptr_t>(handle));
-        if (found == objects_.end()) throw_absent(handle);
-        return found->second;
+    std::shared_ptr<T> find(const void* handle) {
+        const std::lock_guard lock(mutex_);
+        return place_of(handle).object;
     }
     std::shared_ptr<T> remove(const void* handle) {
-        const std::unique_lock lock(mutex_);
-        const auto found = objects_.find(reinterpret_cast<uintptr_t>(handle));
-        if (found == objects_.end()) throw_absent(handle);
-        std::shared_ptr<T> object = std::move(found->second);
-        objects_.erase(found);
+        const std::lock_guard lock(mutex_);
+        Place& place = place_of(handle);
+        std::shared_ptr<T> object = std::move(place.object);
+        place.object.reset();
+        place.uses++;
+        free_.push_back(static_cast<uint32_t>(&place - places_.data()));
         return object;
     }
 
 private:
-    [[noreturn]] void throw_absent(const void* handle) const {
-        const auto number = reinterpret_cast<uintptr_t>(handle);
-        if (number != 0 && number <= last_) throw Closed("the handle was closed");
-        throw BadHandle("not a handle that this library gave");
+    struct Place {
+        std::shared_ptr<T> object;
+        uint32_t uses = 0;
+    };
+
+    Place& place_of(const void* handle) {
+        const auto number = reinterpret_cast<uint64_t>(handle);
+        const uint64_t index = (number & UINT32_MAX) - 1;
+        if (index >= places_.size() || number >> 32 > places_[index].uses) {
+            throw BadHandle("not a handle that this library gave");
+        }
+        Place& place = places_[index];
+        if (number >> 32 < place.uses || !place.object) throw Closed("the handle was closed");
+        return place;
     }
 
-    mutable std::shared_mutex mutex_;
-    std::unordered_map<uintptr_t, std::shared_ptr<T>> objects_;
-    uintptr_t last_ = 0;
+    std::mutex mutex_;
+    std::vector<Place> places_;
+    std::vector<uint32_t> free_;
 };
+
+/** What tells types apart at run time: each has an address of its own. */
+template <class T>
+inline constexpr char kTypeTag = 0;
 
 /** A call under way, of whatever result. */
 class Call {
 public:
+    explicit Call(const void* result_type) : result_type_(result_type) {}
     virtual ~Call() = default;
+
     /** Wait for the first answer, or for all. @throws why there is none */
     virtual void wait(std::chrono::nanoseconds timeout, bool all) = 0;
+
+    /** The first answer, which lives as long as the call. @throws why there is none */
+    template <class T>
+    const detail::Kept<T>& result() const {
+        if (result_type_ != &kTypeTag<T>) throw InvalidArgument("the call is of a method with another result");
+        const void* value = peek();
+        if (value == nullptr) throw Timeout("no result yet: wait for the call first");
+        return *static_cast<const detail::Kept<T>*>(value);
+    }
 
     /** Bytes that live as long as the call. */
     BytesView keep(Bytes bytes) {
         const std::lock_guard lock(mutex_);
-        return kept_.emplace_back(std::move(bytes));
+        return kept_.emplace_front(std::move(bytes));
     }
 
+protected:
+    virtual const void* peek() const = 0;
+
 private:
+    const void* result_type_;
     std::mutex mutex_;
-    std::deque<Bytes> kept_;
+    std::forward_list<Bytes> kept_;
 };
 
-/** A call of a method whose result is a T. The result is kept, so that pointers into it live as long as the call. */
-template <class T>
+/** A call whose answers are a Reply<T> or Replies<T>. */
+template <class T, template <class> class Answers>
 class CallOf : public Call {
 public:
-    explicit CallOf(std::variant<Reply<T>, Replies<T>> answers) : answers_(std::move(answers)) {}
+    explicit CallOf(Answers<T> answers) : Call(&kTypeTag<T>), answers_(std::move(answers)) {}
 
     void wait(std::chrono::nanoseconds timeout, bool all) override {
-        if (all && std::holds_alternative<Replies<T>>(answers_)) std::get<Replies<T>>(answers_).all(timeout);
-        take(timeout);
+        if constexpr (std::same_as<Answers<T>, Replies<T>>) {
+            if (all) answers_.all(timeout);
+        }
+        answers_.wait(timeout);
+        answers_.peek();  // for why there is none
     }
-    /** The result; waits at most a moment for it, so a caller waits first. */
-    const detail::Kept<T>& result() {
-        const std::lock_guard lock(mutex_);
-        if (!result_) throw Timeout("no result yet: wait for the call first");
-        return *result_;
-    }
+
+protected:
+    const void* peek() const override { return answers_.peek(); }
 
 private:
-    void take(std::chrono::nanoseconds timeout) {
-        std::visit(
-            [&](const auto& answers) {
-                if constexpr (std::is_void_v<T>) {
-                    answers.get(timeout);
-                    const std::lock_guard lock(mutex_);
-                    result_.emplace();
-                } else {
-                    T value = answers.get(timeout);
-                    const std::lock_guard lock(mutex_);
-                    if (!result_) result_.emplace(std::move(value));
-                }
-            },
-            answers_);
-    }
-
-    std::variant<Reply<T>, Replies<T>> answers_;
-    std::mutex mutex_;
-    std::optional<detail::Kept<T>> result_;
+    Answers<T> answers_;
 };
 
 /** Keep a call under a new handle. */
-template <class Opaque, class T>
-void keep_call(Handles<Call>& calls, Replies<T> answers, Opaque** call_out) {
-    calls.add(std::make_shared<CallOf<T>>(std::move(answers)), call_out);
-}
-template <class Opaque, class T>
-void keep_call(Handles<Call>& calls, Reply<T> answers, Opaque** call_out) {
-    calls.add(std::make_shared<CallOf<T>>(std::move(answers)), call_out);
-}
-
-/** The call's result, if it is of type T. */
-template <class T>
-const detail::Kept<T>& result_of(Call& call) {
-    auto* typed = dynamic_cast<CallOf<T>*>(&call);
-    if (typed == nullptr) throw InvalidArgument("the call is of a method with another result");
-    return typed->result();
+template <class Opaque, class T, template <class> class Answers>
+void keep_call(Handles<Call>& calls, Answers<T> answers, Opaque** call_out) {
+    calls.add(std::make_shared<CallOf<T, Answers>>(std::move(answers)), call_out);
 }
 
 inline std::chrono::nanoseconds from_ms(int64_t timeout_ms) {

@@ -150,15 +150,26 @@ public:
     /** The node that answers. */
     uint32_t member() const { return state_->member; }
 
+    /** The value where it is kept, as long as somebody holds this; null while it is not there. @throws as get() */
+    const detail::Kept<T>* peek() const {
+        if (!done()) return nullptr;
+        if (state_->error) std::rethrow_exception(state_->error);
+        return &*state_->value;
+    }
+
     /** Wait for the value, driving the group. @throws RemoteError, MemberRemoved, Timeout, what ended the group */
     T get() const { return get(engine_->timeout); }
     T get(std::chrono::nanoseconds timeout) const {
-        if (!done() && !engine_->wait([this] { return done(); }, timeout, state_->where)) {
-            throw Timeout(state_->where + ": member " + std::to_string(member()) + " did not answer within " +
-                          detail::seconds_text(timeout));
-        }
-        if (state_->error) std::rethrow_exception(state_->error);
-        if constexpr (!std::is_void_v<T>) return *state_->value;
+        wait(timeout);
+        const detail::Kept<T>* value = peek();
+        if constexpr (!std::is_void_v<T>) return *value;
+    }
+
+    /** Wait until the answer is there, driving the group. @throws Timeout */
+    void wait(std::chrono::nanoseconds timeout) const {
+        if (done() || engine_->wait([this] { return done(); }, timeout, state_->where)) return;
+        throw Timeout(state_->where + ": member " + std::to_string(member()) + " did not answer within " +
+                      detail::seconds_text(timeout));
     }
 
 private:
@@ -179,14 +190,26 @@ public:
     /** Whether the first answer is there. */
     bool done() const { return state_->first() != nullptr || state_->complete(); }
 
-    /** Wait for the first answer, whoever's, driving the group. @throws as Reply::get() */
-    T get() const { return get(engine_->timeout); }
-    T get(std::chrono::nanoseconds timeout) const {
-        await([this] { return done(); }, timeout, "nothing came");
+    /** The first answer where it is kept, as long as somebody holds this; null while there is none. @throws as get() */
+    const detail::Kept<T>* peek() const {
+        if (!done()) return nullptr;
         const detail::ReplyState<T>* first = state_->first();
         if (first == nullptr) throw_without_answers();
         if (first->error) std::rethrow_exception(first->error);
-        if constexpr (!std::is_void_v<T>) return *first->value;
+        return &*first->value;
+    }
+
+    /** Wait until there is an answer, driving the group. @throws Timeout */
+    void wait(std::chrono::nanoseconds timeout) const {
+        await([this] { return done(); }, timeout, "nothing came");
+    }
+
+    /** Wait for the first answer, whoever's, driving the group. @throws as Reply::get() */
+    T get() const { return get(engine_->timeout); }
+    T get(std::chrono::nanoseconds timeout) const {
+        wait(timeout);
+        const detail::Kept<T>* value = peek();
+        if constexpr (!std::is_void_v<T>) return *value;
     }
 
     /** Wait until the call is ordered: the nodes that apply and answer it, by rank. */

@@ -266,7 +266,7 @@ def _call_body(prefix: str, cls: str, method: Method) -> list[str]:
 def _result_body(prefix: str, method: Method, wire: WireType) -> list[str]:
     p = passing(wire)
     statements = ["const auto found = calls.find(call);"]
-    statements.append(f"const auto& {'whole' if p.optional else 'value'} = dll::result_of<{value_type(wire)}>(*found);")
+    statements.append(f"const auto& {'whole' if p.optional else 'value'} = found->result<{value_type(wire)}>();")
     if p.optional:
         statements += ["*present_out = whole.has_value();", "if (!whole) return;", "const auto& value = *whole;"]
     if p.kind == "number":
