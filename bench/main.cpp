@@ -21,6 +21,7 @@ constexpr Subcommand kSubcommands[] = {
     {"member", bench::run_member, "one member of a benchmark group, over its whole life"},
     {"run", bench::run_group, "a benchmark group of several members, on this machine"},
     {"failover", bench::run_failover, "from the SIGKILL of a member to the next view at the others"},
+    {"ffi", bench::run_ffi, "what a message costs one program alone, for bindings to be compared with"},
     {"idle", bench::run_idle, "processor time and memory of a group that has nothing to do"},
 };
 

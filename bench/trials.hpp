@@ -8,6 +8,7 @@ namespace bench {
 int run_member(Settings& settings);
 int run_group(Settings& settings);
 int run_failover(Settings& settings);
+int run_ffi(Settings& settings);
 int run_idle(Settings& settings);
 
 }  // namespace bench

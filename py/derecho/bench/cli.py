@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .cases import WIRES, Case, all_cases, chosen, quick_cases
+from .ffi import measure_languages
 from .processes import BenchError
 from .runner import FULL, QUICK, Run, stamp
-from .show import show
+from .show import ffi_table, show
 from .targets import judge
 
 __all__ = ["bench"]
@@ -36,6 +37,7 @@ SCHEMA = 1
 @click.option(
     "--json", "json_to", metavar="FILE|-", help="Write the figures as JSON (docs/performance.md has the keys)."
 )
+@click.option("--ffi", is_flag=True, help="Only what a message costs in each language, beside its bare foreign call.")
 @click.option("--list", "list_only", is_flag=True, help="Print the keys of the cases, and measure nothing.")
 def bench(
     quick: bool,
@@ -44,12 +46,16 @@ def bench(
     members: str,
     rounds: int | None,
     json_to: str | None,
+    ffi: bool,
     list_only: bool,
 ) -> None:
     """Measure this machine, then libderecho on it: each figure beside the limit measured in the same run.
 
     Ends with code 1 when a case could not be measured; a target that is not met is no failure.
     """
+    if ffi:
+        _measure_ffi(rounds or 3, json_to)
+        return
     cases = chosen(
         quick_cases() if quick else all_cases(),
         only,
@@ -81,6 +87,17 @@ def bench(
     show(console, report)
     if any("error" in result for result in report["results"].values()):
         sys.exit(1)
+
+
+def _measure_ffi(rounds: int, json_to: str | None) -> None:
+    languages = measure_languages(rounds)
+    report = {"schema": SCHEMA, "derecho": _version(), "machine": _machine(), "started": stamp(), "ffi_ns": languages}
+    if json_to == "-":
+        click.echo(json.dumps(report, indent=1))
+        return
+    Console(width=None if sys.stdout.isatty() else 160).print(ffi_table(languages))
+    if json_to is not None:
+        Path(json_to).write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _measure(cases: list[Case], effort: Any, console: Console) -> dict[str, Any]:

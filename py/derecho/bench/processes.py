@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from .cases import Case
 
-__all__ = ["BenchError", "free_addresses", "native", "python_group"]
+__all__ = ["BenchError", "free_addresses", "native", "program", "python_group"]
 
 
 class BenchError(Exception):
@@ -98,6 +98,13 @@ def native(subcommand: str, settings: Mapping[str, object], deadline_s: float) -
     """
     with _Children() as children:
         children.start([str(_worker()), subcommand, *(f"{key}={value}" for key, value in settings.items())])
+        return children.results(deadline_s)[0]
+
+
+def program(argv: Sequence[str], deadline_s: float) -> Any:
+    """Run a program that prints one JSON text; return that."""
+    with _Children() as children:
+        children.start(argv)
         return children.results(deadline_s)[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["API_NAMES", "LIMIT_ROWS", "bandwidth", "duration", "quantity", "rate", "show", "size"]
+__all__ = ["API_NAMES", "LIMIT_ROWS", "bandwidth", "duration", "ffi_table", "quantity", "rate", "show", "size"]
 
 Result = Mapping[str, Any]
 
@@ -50,6 +50,21 @@ def show(console: Console, report: Mapping[str, Any]) -> None:
     for result in results:
         for error in [result["error"]] if "error" in result else result.get("errors", []):
             console.print(f"[red]{result['key']}[/red] failed: {error}", highlight=False)
+
+
+def ffi_table(languages: Mapping[str, Mapping[str, float]]) -> Table:
+    """One row a language: its bare foreign call, and what a message costs, sent and read, in three ways."""
+    table = _table(
+        "A message of 100 B, sent and read in place by one program alone, and what that is over C",
+        ("", "bare call", "copied", "claimed", "in batches"),
+    )
+    for language, found in languages.items():
+        row = [f"{found['bare_ns']:.1f} ns"]
+        for name in ("send_ns", "claim_ns", "many_ns"):
+            over = found[name] - languages["C"][name]
+            row.append(f"{found[name]:.0f} ns" + (f"  (+{over:.0f})" if language != "C" else ""))
+        table.add_row(language, *row)
+    return table
 
 
 # -------------------------------------------------------------------------------------------- tables
