@@ -1,8 +1,9 @@
 // For tests of derecho.hpp: a service, and members of one group in this process, over real sockets and shared memory.
 #pragma once
 
+#include <functional>
 #include <map>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -12,30 +13,56 @@
 
 namespace derecho::testing {
 
-/** A dictionary, with ways to fail. */
-struct Cache {
-    std::map<std::string, Bytes> items;
-    std::function<void()> during_put;  // what a test wants to happen in the handler
+/** A dictionary, with ways to fail. Tests look at it from their own thread while handlers run on another. */
+class Cache {
+public:
+    using Items = std::map<std::string, Bytes>;
 
     int64_t put(std::string_view key, BytesView value) {
-        if (during_put) during_put();
+        if (const std::function<void()> meanwhile = locked(during_put_)) meanwhile();
         if (key.empty()) throw std::invalid_argument("a key has at least one byte");
-        items[std::string(key)].assign(value.begin(), value.end());
-        return static_cast<int64_t>(items.size());
+        const std::lock_guard lock(mutex_);
+        items_[std::string(key)].assign(value.begin(), value.end());
+        return static_cast<int64_t>(items_.size());
     }
-    void clear() { items.clear(); }
+    void clear() {
+        const std::lock_guard lock(mutex_);
+        items_.clear();
+    }
     std::optional<Bytes> get(std::string_view key) const {
-        const auto found = items.find(std::string(key));
-        return found == items.end() ? std::nullopt : std::optional(found->second);
+        const Items all = items();
+        const auto found = all.find(std::string(key));
+        return found == all.end() ? std::nullopt : std::optional(found->second);
     }
     void refuse(const std::string& text) const { throw std::logic_error(text); }
 
-    std::map<std::string, Bytes> save_state() const { return items; }
-    void load_state(std::map<std::string, Bytes> state) { items = std::move(state); }
+    Items save_state() const { return items(); }
+    void load_state(Items state) {
+        const std::lock_guard lock(mutex_);
+        items_ = std::move(state);
+    }
+
+    Items items() const { return locked(items_); }
+
+    /** What a test wants to happen in the handler of put. */
+    void set_during_put(std::function<void()> function) {
+        const std::lock_guard lock(mutex_);
+        during_put_ = std::move(function);
+    }
 
     static constexpr auto derecho_service = service(
         "Cache", state<std::map<std::string, Bytes>>(), ordered<&Cache::put>("put", "key", "value"),
         ordered<&Cache::clear>("clear"), query<&Cache::get>("get", "key"), query<&Cache::refuse>("refuse", "text"));
+
+private:
+    template <class T>
+    T locked(const T& value) const {
+        const std::lock_guard lock(mutex_);
+        return value;
+    }
+    mutable std::mutex mutex_;  // over what follows
+    Items items_;
+    std::function<void()> during_put_;
 };
 
 /** A member with a Cache. */
