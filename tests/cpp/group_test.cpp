@@ -136,8 +136,7 @@ TEST(CppGroup, views_come_in_order_and_can_be_waited_for) {
 
 TEST(CppGroup, a_handler_that_waits_is_told_instead_of_hanging) {
     CacheMember one(1);
-    one.service.set_during_put([&one] {
-        one.cache->query<&Cache::get>(1, "k").get(); };
+    one.service.set_during_put([&one] { one.cache->query<&Cache::get>(1, "k").get(); });
     try {
         one.cache->ordered<&Cache::put>("k", kValue).get();
         FAIL();
@@ -148,7 +147,7 @@ TEST(CppGroup, a_handler_that_waits_is_told_instead_of_hanging) {
 
 TEST(CppGroup, a_handler_may_send) {
     CacheMember one(1);
-    one.service.during_put = [&one] {
+    one.service.set_during_put([&one] {
         one.service.set_during_put(nullptr);
         one.cache->send<&Cache::put>("second", kValue);
     });
@@ -181,8 +180,7 @@ TEST(CppGroup, sixteen_threads_call_at_once) {
 
 TEST(CppGroup, closing_ends_pending_calls) {
     CacheMember one(1), two(2, &one);
-    one.service.set_during_put([] {
-        std::this_thread::sleep_for(milliseconds(200)); };
+    one.service.set_during_put([] { std::this_thread::sleep_for(milliseconds(200)); });
     const Replies<int64_t> pending = two.cache->ordered<&Cache::put>("k", kValue);
     std::thread closer([&two] {
         std::this_thread::sleep_for(milliseconds(20));
@@ -198,8 +196,9 @@ TEST(CppGroup, closing_ends_pending_calls) {
 TEST(CppGroup, a_member_that_dies_owes_no_answer) {
     CacheMember one(1), two(2, &one), three(3, &one);
     one.group->wait_view(3);
-    three.service.during_put = [&three] {
-        std::thread([&three] { three.group->close(); }).detach();
+    std::thread closer;
+    three.service.set_during_put([&three, &closer] {
+        closer = std::thread([&three] { three.group->close(); });
         std::this_thread::sleep_for(milliseconds(100));
     });
     const auto values = one.cache->ordered<&Cache::put>("k", kValue).all();
