@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The committed file, and the program that writes it; the program is run with Python, in the top folder, and is given
 # the path to write as its last argument.
-GENERATED: dict[str, list[str]] = {"py/derecho/ctypes_api.py": ["py/derecho/_native/build_ctypes.py"]}
+GENERATED: dict[str, list[str]] = {
+    "py/derecho/ctypes_api.py": ["py/derecho/_native/build_ctypes.py"],
+    "bindings/csharp/Derecho/Native.cs": ["tools/csharp_symbols.py"],
+}
 
 
 def generate(program: list[str], output: Path) -> None:
