@@ -89,6 +89,12 @@ namespace Derecho
             fixed (byte* to = &target[offset]) CopyTo(to);
         }
 
+        /// <summary>Let a decoder read an event's bytes, and give parts of them away in place.</summary>
+        internal void Lend(Decoder decoder) => decoder.Reset(Enter(null), Length, _owner as EventBatch, _turn);
+
+        /// <summary>Let a decoder read an event's bytes, and copy what it gives away: it outlives the event.</summary>
+        internal void LendForGood(Decoder decoder) => decoder.Reset(Enter(null), Length, null, 0);
+
         internal void CopyTo(byte* to)
         {
             fixed (byte* array = Array)

@@ -245,20 +245,24 @@ namespace Derecho
     }
 
     /// <summary>Writes into memory of its own, which it keeps for the next message.</summary>
-    internal sealed unsafe class ScratchEncoder : Encoder, IDisposable
+    public unsafe class ScratchEncoder : Encoder, IDisposable
     {
         private byte* _memory;
         private int _capacity;
 
-        /// <summary>Whether the message is wanted; otherwise nothing is walked.</summary>
+        internal ScratchEncoder() { }
+
+        /// <summary>Whether the message is wanted; otherwise nothing is written.</summary>
         internal bool Wanted { get; set; } = true;
 
+        /// <summary>Frees a forgotten one.</summary>
         ~ScratchEncoder() { Marshal.FreeHGlobal((IntPtr)_memory); }
 
         /// <summary>What was written; valid until the next message.</summary>
         internal Bytes Message => new Bytes((IntPtr)_memory, Size);
 
-        public void Dispose()
+        /// <summary>Free the memory.</summary>
+        public virtual void Dispose()
         {
             Marshal.FreeHGlobal((IntPtr)_memory);
             _memory = null;

@@ -97,11 +97,15 @@ namespace Derecho
         public Status TryPoll(EventBatch batch, long timeoutNs) => batch.Poll(this, timeoutNs);
 
         /// <summary>Make a poll that waits on another thread return now.</summary>
+        public void Wake() => Failures.Check((int)TryWake());
+
+        /// <summary>As <see cref="Wake"/>, with a status instead of an exception.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)] // see Library.Entries
-        public void Wake()
+        public Status TryWake()
         {
-            Failures.Check(Native.derecho_wake(Handle));
+            int status = Native.derecho_wake(Handle);
             GC.KeepAlive(this);
+            return (Status)status;
         }
 
         /// <summary>Answer a call or query: exactly once each.</summary>
