@@ -213,7 +213,7 @@ namespace Derecho
         private void CopyNumbers<T>(int place, IReadOnlyList<T> values, int bytes) where T : struct
         {
             if (bytes == 0) return;
-            if (values is bool[] || !(values is T[] array))
+            if (typeof(T) == typeof(bool) || !(values is T[] array))
             {
                 PutEach(place, values);
                 return;
@@ -225,8 +225,9 @@ namespace Derecho
 
         private void PutEach<T>(int place, IReadOnlyList<T> values) where T : struct
         {
-            if (values is IReadOnlyList<bool> flags)
+            if (typeof(T) == typeof(bool))
             {
+                var flags = (IReadOnlyList<bool>)values;
                 for (int i = 0; i < flags.Count; i++) PutBool(place + i, flags[i]);
                 return;
             }
@@ -274,7 +275,8 @@ namespace Derecho
             if (Wanted && (size > _capacity || _memory == null))
             {
                 _capacity = Math.Max(size, 256);
-                _memory = (byte*)Marshal.ReAllocHGlobal((IntPtr)_memory, (IntPtr)_capacity);
+                Marshal.FreeHGlobal((IntPtr)_memory);
+                _memory = (byte*)Marshal.AllocHGlobal(_capacity);
             }
             data = _memory;
             return Wanted;

@@ -82,7 +82,7 @@ namespace Derecho
             byte[] state;
             try
             {
-                state = Service.Save();
+                state = Service.Save() ?? throw new StateError("it is null");
             }
             catch (Exception error)
             {
