@@ -21,7 +21,7 @@ namespace Derecho
         public readonly int Length;
 
         /// <summary>All of an array; null is empty.</summary>
-        public Bytes(byte[] array) : this(array, 0, array == null ? 0 : array.Length) { }
+        public Bytes(byte[] array) : this(array, IntPtr.Zero, array == null ? 0 : array.Length, 0) { }
 
         /// <summary>A part of an array.</summary>
         public Bytes(byte[] array, int offset, int count)
@@ -117,6 +117,7 @@ namespace Derecho
             return (byte*)_start;
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         internal void Exit()
         {
             if (_owner is BufferMemory memory) memory.DangerousRelease();

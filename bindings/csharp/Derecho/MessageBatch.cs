@@ -44,6 +44,14 @@ namespace Derecho
         /// <summary>Append a copy of a message.</summary>
         public void Add(Bytes data) => data.CopyTo((byte*)Reserve(data.Length));
 
+        /// <inheritdoc cref="Add(Bytes)"/>
+        public void Add(byte[] data)
+        {
+            int size = data.Length; // twice as fast as by way of Bytes
+            var place = (byte*)Reserve(size);
+            fixed (byte* from = data) System.Buffer.MemoryCopy(from, place, size, size);
+        }
+
         /// <summary>Append a message to be filled in by the caller.</summary>
         /// <returns>Where it lies, 8-byte aligned; good until the next message is added.</returns>
         public IntPtr Reserve(int size)
@@ -55,7 +63,9 @@ namespace Derecho
             if (_end == _capacity) GrowMessages();
             byte* place = _memory + _usedBytes;
             _usedBytes += rounded;
-            _messages[_end++] = new Native.derecho_bytes { data = place, size_bytes = (ulong)size };
+            Native.derecho_bytes* message = _messages + _end++;
+            message->data = place;
+            message->size_bytes = (ulong)size;
             return (IntPtr)place;
         }
 
