@@ -22,10 +22,8 @@ endif()
 add_custom_target(derecho_wheel DEPENDS derecho)
 
 install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir})
-install(FILES include/derecho.h DESTINATION ${derecho_includedir})
-if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/include/derecho.hpp")
-    install(FILES include/derecho.hpp DESTINATION ${derecho_includedir})
-endif()
+install(FILES include/derecho.h include/derecho.hpp DESTINATION ${derecho_includedir})
+install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp)
 
 include(CMakePackageConfigHelpers)
 install(EXPORT derechoTargets NAMESPACE derecho:: DESTINATION ${derecho_cmakedir})

@@ -4,7 +4,8 @@ enable_testing()
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
-file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS libderecho/*_test.cpp tests/fabric/*.cpp tests/sim/*.cpp)
+file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS libderecho/*_test.cpp tests/cpp/*.cpp tests/fabric/*.cpp
+     tests/sim/*.cpp)
 if(NOT test_sources)
     return()
 endif()

@@ -10,7 +10,7 @@ import click
 
 __all__ = ["main"]
 
-_LAZY = {"demo": "derecho.demo.cli", "bench": "derecho.bench.cli"}
+_LAZY = {"demo": "derecho.demo.cli", "bench": "derecho.bench.cli", "stubs": "derecho.stubs.cli"}
 
 
 class _Commands(click.Group):

@@ -1,0 +1,288 @@
+// The machinery of one group: the pump, the calls under way, and what each kind of event does.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "outbox.hpp"
+#include "pump.hpp"
+#include "raw.hpp"
+
+namespace derecho::detail {
+
+/** A call that waits for answers. Its functions are called by the thread that drives. */
+class Pending {
+public:
+    virtual ~Pending() = default;
+    /** Ordered: `event` names who owes an answer. */
+    virtual void order(const derecho_event&) {}
+    /** An answer came. @return whether it was the last one. */
+    virtual bool take(const derecho_event& event) = 0;
+    /** Nothing will come any more. */
+    virtual void fail(std::exception_ptr error) = 0;
+};
+
+/** One declared service or raw shard, as events number them. Its functions are called by the thread that drives. */
+class Host {
+public:
+    explicit Host(std::string name) : name_(std::move(name)) {}
+    virtual ~Host() = default;
+    virtual uint64_t schema_hash() const = 0;
+    virtual void handle(const derecho_event& event) = 0;
+    virtual void state_requested(const derecho_event& event) = 0;
+    virtual void state_came(const derecho_event& event) = 0;
+
+    const std::string& name() const { return name_; }
+    bool loading = false;  // what comes meanwhile is held back
+    std::exception_ptr load_error;
+
+private:
+    std::string name_;
+};
+
+class Engine {
+public:
+    Engine(RawGroup group, std::chrono::nanoseconds default_timeout, size_t piece_bytes)
+        : timeout(default_timeout),
+          raw(std::move(group)),
+          outbox(raw, piece_bytes),
+          pump(raw, {[this](const derecho_event& event) { guarded("dispatch", [&] { dispatch(event); }); },
+                     [this] { return outbox.retry(); },
+                     [this](derecho_status status, const std::string& text) { end(status, text); }}) {}
+
+    const std::chrono::nanoseconds timeout;  // default of every wait
+    RawGroup raw;
+    Outbox outbox;
+    std::vector<std::unique_ptr<Host>> hosts;
+    Pump pump;
+
+    // ------------------------------------------------------------------------------------ waiting
+
+    /** Drive until `done()`. @return false when the time passed. @throws why the group ended, unless done. */
+    template <class Done>
+    bool wait(Done done, std::chrono::nanoseconds patience, const std::string& what) {
+        if (!pump.wait([&] { return done() || has_ended(); }, patience, what)) return false;
+        if (!done()) std::rethrow_exception(ended());
+        return true;
+    }
+
+    bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
+
+    /** Why the group ended; null while it goes on. */
+    std::exception_ptr ended() const {
+        const std::lock_guard lock(mutex_);
+        return ended_;
+    }
+
+    /** Call attempt() until it is neither AGAIN nor WEDGED; @throws its error, or that of the deadline. */
+    template <class Attempt>
+    void retrying(Attempt attempt) {
+        derecho_status status = attempt();
+        if (status == DERECHO_OK) return;
+        const Clock::time_point deadline = Clock::now() + timeout;
+        while (status == DERECHO_AGAIN || status == DERECHO_WEDGED) {
+            if (pump.in_handler()) break;  // room comes by dispatching, which the handler holds up
+            if (Clock::now() >= deadline) raise(status, waited_in_vain(status));
+            pump.turn(std::chrono::milliseconds(1));
+            if (has_ended()) std::rethrow_exception(ended());
+            status = attempt();
+        }
+        check(status);
+    }
+
+    // ------------------------------------------------------------------------------------ sending
+
+    /** An ordered call whose message `fill` writes in place. @param pending null when no answers are wanted. */
+    template <class Fill>
+    void call(Shard shard, uint32_t method, size_t size_bytes, Fill fill, std::shared_ptr<Pending> pending) {
+        std::optional<Claim> claim;
+        retrying([&] {
+            auto [status, made] = shard.try_claim(method, pending ? DERECHO_CALL_REPLY : 0, size_bytes);
+            if (status == DERECHO_OK) claim.emplace(std::move(made));
+            return status;
+        });
+        fill(claim->data().data());
+        retrying([&] {
+            if (!pending) return claim->try_commit(size_bytes);
+            const std::lock_guard lock(mutex_);  // the answers may come before the commit returned
+            if (ended_) std::rethrow_exception(ended_);
+            const derecho_status status = claim->try_commit(size_bytes);
+            if (status == DERECHO_OK) pending_.emplace(claim->id(), pending);
+            return status;
+        });
+    }
+
+    void query(Shard shard, uint32_t node, uint32_t method, BytesView message, std::shared_ptr<Pending> pending) {
+        retrying([&] {
+            const std::lock_guard lock(mutex_);
+            if (ended_) std::rethrow_exception(ended_);
+            uint64_t id = 0;
+            const derecho_status status = shard.try_query(node, method, message, &id);
+            if (status == DERECHO_OK) pending_.emplace(id, pending);
+            return status;
+        });
+    }
+
+    // ------------------------------------------------------------------------------------ views
+
+    std::vector<View> views() const {
+        const std::lock_guard lock(mutex_);
+        return views_;
+    }
+
+    /** The current one; without members before the first. */
+    View view() const {
+        const std::lock_guard lock(mutex_);
+        return views_.empty() ? View{} : views_.back();
+    }
+
+    void on_view(std::function<void(const View&)> function) {
+        const std::lock_guard lock(mutex_);
+        on_view_.push_back(std::move(function));
+    }
+
+    // ------------------------------------------------------------------------------------ failures
+
+    using OnFailure = std::function<void(const std::string& where, std::exception_ptr)>;
+
+    /** Who is told of exceptions that no caller waits for. */
+    void on_failure(OnFailure function) {
+        const std::lock_guard lock(mutex_);
+        on_failure_ = std::move(function);
+    }
+
+    void failed(const std::string& where, std::exception_ptr error) {
+        OnFailure tell;
+        {
+            const std::lock_guard lock(mutex_);
+            tell = on_failure_;
+        }
+        if (tell) tell(where, error);
+    }
+
+    /** Run what must not end the driver's turn. */
+    template <class Function>
+    void guarded(const char* where, Function function) {
+        try {
+            function();
+        } catch (...) {
+            failed(where, std::current_exception());
+        }
+    }
+
+    // ------------------------------------------------------------------------------------ the end
+
+    /** Whoever waits is told why. */
+    void end(derecho_status status, const std::string& text) {
+        std::unordered_map<uint64_t, std::shared_ptr<Pending>> left;
+        std::exception_ptr why;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!ended_) ended_ = exception_of(status, text);
+            why = ended_;
+            left.swap(pending_);
+            has_ended_.store(true, std::memory_order_release);
+        }
+        for (auto& [call, pending] : left) pending->fail(why);
+    }
+
+private:
+    static std::exception_ptr exception_of(derecho_status status, const std::string& text) {
+        try {
+            raise(status, text);
+        } catch (...) {
+            return std::current_exception();
+        }
+    }
+
+    std::string waited_in_vain(derecho_status status) const {
+        const std::string seconds = std::to_string(std::chrono::duration<double>(timeout).count()) + " s";
+        if (status == DERECHO_WEDGED)
+            return "members were still being added or removed after " + seconds + "; try again";
+        return "no room within " + seconds +
+               ": a member, perhaps this one, is slow to take messages; try again, or raise "
+               "option ring_bytes (for queries mail_bytes)";
+    }
+
+    void dispatch(const derecho_event& event) {
+        switch (event.kind) {
+            case DERECHO_EVENT_MESSAGE:
+            case DERECHO_EVENT_CALL:
+            case DERECHO_EVENT_QUERY:
+                return hosts[event.shard]->handle(event);
+            case DERECHO_EVENT_ORDERED:
+                return ordered(event);
+            case DERECHO_EVENT_REPLY:
+                return replied(event);
+            case DERECHO_EVENT_VIEW:
+                return view_installed();
+            case DERECHO_EVENT_STATE_REQUEST:
+                return hosts[event.shard]->state_requested(event);
+            case DERECHO_EVENT_STATE:
+                return hosts[event.shard]->state_came(event);
+            case DERECHO_EVENT_CLOSED:
+                return closed(event.status);
+            default:
+                return;
+        }
+    }
+
+    std::shared_ptr<Pending> find(uint64_t call) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = pending_.find(call);
+        return found == pending_.end() ? nullptr : found->second;
+    }
+
+    void ordered(const derecho_event& event) {
+        if (const std::shared_ptr<Pending> pending = find(event.id)) pending->order(event);
+    }
+
+    void replied(const derecho_event& event) {
+        const std::shared_ptr<Pending> pending = find(event.id);
+        if (!pending || !pending->take(event)) return;
+        const std::lock_guard lock(mutex_);
+        pending_.erase(event.id);
+    }
+
+    void view_installed() {
+        const View view = raw.view();
+        std::vector<std::function<void(const View&)>> told;
+        {
+            const std::lock_guard lock(mutex_);
+            if (views_.empty() && view.self_rank != View::kNoRank && !view.members[view.self_rank].has_state) {
+                for (const std::unique_ptr<Host>& host : hosts) host->loading = true;
+            }
+            views_.push_back(view);
+            told = on_view_;
+        }
+        for (const auto& function : told) guarded("on_view", [&] { function(view); });
+    }
+
+    void closed(derecho_status status) {
+        std::string text = status == DERECHO_EJECTED       ? "the others removed this node from the group"
+                           : status == DERECHO_NO_MAJORITY ? "half or more of the view was lost, so this node stopped"
+                           : status == DERECHO_STATE_LOST  ? "every member that had the state is gone"
+                                                           : "this node left the group";
+        if (derecho_group_leave(raw.handle(), 0) == status) text += std::string(" (") + derecho_last_error() + ")";
+        end(status, text);
+    }
+
+    mutable std::mutex mutex_;  // over what follows; never held while a handler or a wait runs
+    std::unordered_map<uint64_t, std::shared_ptr<Pending>> pending_;
+    std::vector<View> views_;
+    std::vector<std::function<void(const View&)>> on_view_;
+    OnFailure on_failure_;
+    std::exception_ptr ended_;
+    std::atomic<bool> has_ended_ = false;
+};
+
+}  // namespace derecho::detail

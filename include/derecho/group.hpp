@@ -1,0 +1,241 @@
+// The group as services see it: join it with replicas, call them, watch its views, leave it.
+//
+//   derecho::Config config;
+//   config.node(1).listen("127.0.0.1:7001").contacts("127.0.0.1:7001");
+//   Cache cache;                                            // described as in derecho/service.hpp
+//   auto group = derecho::Group::join(config, cache);
+//   auto replicated = group.replicated<Cache>();
+//   replicated.ordered<&Cache::put>("k", value).all();      // every member has applied it
+//   replicated.query<&Cache::get>(2, "k").get();            // member 2's
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine.hpp"
+#include "host.hpp"
+#include "replies.hpp"
+#include "service.hpp"
+
+namespace derecho {
+
+/** Calls of a service that every member of the group replicates. Freely copied; lives as long as it likes. */
+template <Service T>
+class Replicated {
+public:
+    Replicated(std::shared_ptr<detail::Engine> engine, Shard shard) : engine_(std::move(engine)), shard_(shard) {}
+
+    /**
+     * Call a method at every member, in order with all calls. Its arguments are written straight into the ring. Waits
+     * for room, and for a view change to finish, at most the group's time-out.
+     * @throws RingFull, ViewChanging, TooLarge, EncodeError, what ended the group
+     */
+    template <auto Pointer, class... Given>
+    requires OrderedMethod<T, Pointer> && ArgumentsOf<Pointer, Given...>
+    auto ordered(Given&&... arguments) {
+        using Result = typename detail::Signature<decltype(Pointer)>::Result;
+        auto state = std::make_shared<detail::RepliesState<Result>>(where<Pointer>());
+        call<Pointer>(state, arguments...);
+        return Replies<Result>(engine_, state);
+    }
+
+    /** As ordered(), without asking for answers: the fastest form. */
+    template <auto Pointer, class... Given>
+    requires OrderedMethod<T, Pointer> && ArgumentsOf<Pointer, Given...>
+    void send(Given&&... arguments) { call<Pointer>(nullptr, arguments...); }
+
+    /** Call a method at one member, out of order with ordered calls. @throws NotMember, and as ordered() */
+    template <auto Pointer, class... Given>
+    requires QueryMethod<T, Pointer> && ArgumentsOf<Pointer, Given...>
+    auto query(uint32_t node, Given&&... arguments) {
+        using Signature = detail::Signature<decltype(Pointer)>;
+        auto state = std::make_shared<detail::ReplyState<typename Signature::Result>>(where<Pointer>(), node);
+        engine_->query(shard_, node, number<Pointer>(), Signature::Arguments::encode(arguments...), state);
+        return Reply<typename Signature::Result>(engine_, state);
+    }
+
+    /** This node if it is a member, else the first member: whom to query when it does not matter. */
+    uint32_t nearest() const {
+        const View view = engine_->view();
+        if (view.members.empty()) throw Closed("there is no view to send a query to");
+        return view.members[view.self_rank == View::kNoRank ? 0 : view.self_rank].node;
+    }
+
+private:
+    template <auto Pointer>
+    static constexpr uint32_t number() {
+        return static_cast<uint32_t>(Description<T>::template find<Pointer>());
+    }
+    template <auto Pointer>
+    static std::string where() {
+        return std::string(T::derecho_service.name) + "." +
+               std::string(std::get<number<Pointer>()>(T::derecho_service.methods).name);
+    }
+    template <auto Pointer, class... Given>
+    void call(std::shared_ptr<detail::Pending> pending, const Given&... arguments) {
+        using Arguments = typename detail::Signature<decltype(Pointer)>::Arguments;
+        engine_->call(
+            shard_, number<Pointer>(), Arguments::size(arguments...),
+            [&](std::byte* to) { Arguments::write(to, arguments...); }, std::move(pending));
+    }
+
+    std::shared_ptr<detail::Engine> engine_;
+    Shard shard_;
+};
+
+/** A shard for plain messages, for Group::join(): `function` is given each, in place, by the thread that drives. */
+struct RawShard {
+    std::string name;
+    std::function<void(const derecho_event&)> function;
+};
+
+/**
+ * This process's part in one group. Any thread may use it. Handlers run one at a time, in order, on a thread that waits
+ * for the group, or on a background thread while none does. Leaves in good order when it goes out of scope.
+ */
+class Group {
+public:
+    static constexpr std::chrono::seconds kTimeout{10};
+
+    /**
+     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
+     * a view and every service has its state.
+     * @param config     options; the services are added to it.
+     * @param services   replicas, and RawShards, the same at every member and in the same order. They outlive the
+     * group.
+     * @throws InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout, StateError
+     */
+    template <class... Services>
+    requires((SavesState<std::remove_reference_t<Services>> ||
+              std::same_as<std::remove_cvref_t<Services>, RawShard>)&&...) static Group
+        join(Config& config, Services&&... services) {
+        return join(config, kTimeout, services...);
+    }
+
+    /** ... with a time-out for joining, and as the default of every later wait. */
+    template <class... Services>
+    requires((SavesState<std::remove_reference_t<Services>> ||
+              std::same_as<std::remove_cvref_t<Services>, RawShard>)&&...) static Group
+        join(Config& config, std::chrono::nanoseconds timeout, Services&&... services) {
+        (declare(config, services), ...);
+        const size_t piece_bytes = std::stoul(config.get("mail_bytes")) / 8;  // room for frames, and for others' mail
+        auto engine = std::make_shared<detail::Engine>(RawGroup::join(config, timeout), timeout, piece_bytes);
+        (engine->hosts.push_back(make_host(*engine, services)), ...);
+        await_state(*engine, timeout);
+        engine->pump.start();
+        return Group(std::move(engine));
+    }
+
+    Group(Group&& other) noexcept = default;
+    Group& operator=(Group&& other) noexcept {
+        std::swap(engine_, other.engine_);
+        return *this;
+    }
+    ~Group() {
+        if (!engine_) return;
+        if (!engine_->has_ended() && std::uncaught_exceptions() == 0) {
+            derecho_group_leave(engine_->raw.handle(), milliseconds(engine_->timeout));
+        }
+        close();
+    }
+
+    /** Leave in good order, then close. @throws Timeout when the others did not confirm; it is closed all the same. */
+    void leave() { leave(engine_->timeout); }
+    void leave(std::chrono::nanoseconds timeout) {
+        const derecho_status status =
+            engine_->has_ended() ? DERECHO_OK : derecho_group_leave(engine_->raw.handle(), milliseconds(timeout));
+        const std::string text = derecho_last_error();
+        close();
+        if (status != DERECHO_OK) raise(status, text);
+    }
+
+    /** Stop at once, as a crash would. Pending replies fail with Closed. A second time does nothing. */
+    void close() {
+        derecho_group_close(engine_->raw.handle());
+        engine_->pump.stop();
+        engine_->end(DERECHO_CLOSED, "this node closed the group");
+    }
+
+    /** The calls of a service. @throws InvalidArgument when it was not given to join() */
+    template <Service T>
+    Replicated<T> replicated() const {
+        return Replicated<T>(engine_, engine_->raw.shard(std::string(T::derecho_service.name)));
+    }
+
+    /** A shard by name, for plain messages. */
+    Shard shard(const std::string& name) const { return engine_->raw.shard(name); }
+
+    /** The current view, as of the events applied here; and all since joining. */
+    View view() const { return engine_->view(); }
+    std::vector<View> views() const { return engine_->views(); }
+
+    /** Call a function for every later view, in order with calls, on the thread that drives. */
+    void on_view(std::function<void(const View&)> function) { engine_->on_view(std::move(function)); }
+
+    /** Call a function with what a handler threw when no caller waits for its answer. By default nothing hears of it.
+     */
+    void on_failure(std::function<void(const std::string& where, std::exception_ptr)> function) {
+        engine_->on_failure(std::move(function));
+    }
+
+    /** Wait for a view of so many members. @throws Timeout naming the view there is instead */
+    View wait_view(size_t members) const { return wait_view(members, engine_->timeout); }
+    View wait_view(size_t members, std::chrono::nanoseconds timeout) const {
+        const std::string what = "a view of " + std::to_string(members);
+        if (!engine_->wait([&] { return engine_->view().members.size() == members; }, timeout, what)) {
+            throw Timeout("no view of " + std::to_string(members) + " members within " + detail::seconds_text(timeout) +
+                          "; there are " + std::to_string(engine_->view().members.size()));
+        }
+        return view();
+    }
+
+    /** Why the group ended for this node; null while it goes on. */
+    std::exception_ptr ended() const { return engine_->ended(); }
+
+    /** The handle underneath, for stats() and fd(). Do not poll it: the group does. */
+    RawGroup& raw() { return engine_->raw; }
+
+private:
+    explicit Group(std::shared_ptr<detail::Engine> engine) : engine_(std::move(engine)) {}
+
+    template <Service T>
+    static void declare(Config& config, const T&) {
+        config.service(std::string(T::derecho_service.name), schema_hash<T>());
+    }
+    static void declare(Config& config, const RawShard& shard) { config.service(shard.name); }
+
+    template <Service T>
+    static std::unique_ptr<detail::Host> make_host(detail::Engine& engine, T& service) {
+        return std::make_unique<detail::ServiceHost<T>>(engine, service);
+    }
+    static std::unique_ptr<detail::Host> make_host(detail::Engine& engine, const RawShard& shard) {
+        return std::make_unique<detail::RawHost>(engine, shard.name, shard.function);
+    }
+
+    static void await_state(detail::Engine& engine, std::chrono::nanoseconds timeout) {
+        const auto missing = [&engine] {
+            std::string names;
+            for (const auto& host : engine.hosts) {
+                if (host->loading) names += (names.empty() ? "" : ", ") + host->name();
+            }
+            return names;
+        };
+        const auto ready = [&] { return !engine.view().members.empty() && missing().empty(); };
+        if (!engine.wait(ready, timeout, "joining")) {
+            throw Timeout("joined, but " + (missing().empty() ? "no view" : "the state of " + missing()) +
+                          " did not come within " + detail::seconds_text(timeout));
+        }
+        for (const auto& host : engine.hosts) {
+            if (host->load_error) std::rethrow_exception(host->load_error);
+        }
+    }
+
+    std::shared_ptr<detail::Engine> engine_;
+};
+
+}  // namespace derecho

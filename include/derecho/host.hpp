@@ -1,0 +1,186 @@
+// One service in one group: its local replica, where the calls of all members come in.
+#pragma once
+
+#include <cxxabi.h>
+
+#include <array>
+#include <concepts>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+#include "engine.hpp"
+#include "service.hpp"
+
+namespace derecho {
+
+namespace detail {
+template <class T>
+using SavedState =
+    std::conditional_t<std::is_void_v<typename Description<T>::StateValue>, Bytes, typename Description<T>::StateValue>;
+}
+
+/** A service whose state can be handed to a joiner: save_state() const returns it, load_state() takes it. Bytes, or the
+ * type that derecho::state<T>() declares. */
+template <class T>
+concept SavesState = Service<T> && requires(T service, const T constant, detail::SavedState<T> state) {
+    { constant.save_state() } -> std::convertible_to<detail::SavedState<T>>;
+    service.load_state(std::move(state));
+};
+
+namespace detail {
+
+/** "Type: text" of the exception being handled, as it travels to the caller. */
+inline std::string describe_current_exception() {
+    constexpr size_t kBytesMax = 4096;
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        const std::unique_ptr<char, decltype(&std::free)> name(
+            abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, nullptr), std::free);
+        std::string type = name ? name.get() : typeid(error).name();
+        if (const size_t colon = type.rfind("::"); colon != std::string::npos) type.erase(0, colon + 2);
+        return (type + ": " + error.what()).substr(0, kBytesMax);
+    } catch (...) {
+        return "unknown: an exception that is not a std::exception";
+    }
+}
+
+/** Messages of a raw shard, given to a function in place. */
+class RawHost : public Host {
+public:
+    using Function = std::function<void(const derecho_event&)>;
+    RawHost(Engine& engine, std::string name, Function function)
+        : Host(std::move(name)), engine_(engine), function_(std::move(function)) {}
+
+    uint64_t schema_hash() const override { return 0; }
+    void handle(const derecho_event& event) override {
+        if (event.kind == DERECHO_EVENT_MESSAGE) {
+            engine_.guarded(name().c_str(), [&] { function_(event); });
+        } else if ((event.flags & DERECHO_FLAG_REPLY) != 0) {
+            engine_.outbox.answer(event.node, event.id, DERECHO_UNKNOWN_METHOD, {});
+        }
+    }
+    void state_requested(const derecho_event& event) override { engine_.outbox.state(event.node, event.id, {}); }
+    void state_came(const derecho_event& event) override {
+        if ((event.flags & DERECHO_FLAG_LAST) != 0) loading = false;
+    }
+
+private:
+    Engine& engine_;
+    Function function_;
+};
+
+template <SavesState T>
+class ServiceHost : public Host {
+public:
+    ServiceHost(Engine& engine, T& service)
+        : Host(std::string(T::derecho_service.name)), engine_(engine), service_(service) {}
+
+    T& service() { return service_; }
+    uint64_t schema_hash() const override { return derecho::schema_hash<T>(); }
+
+    void handle(const derecho_event& event) override {
+        if (loading) {
+            const BytesView data = data_of(event);
+            held_.emplace_back(event, Bytes(data.begin(), data.end()));
+        } else {
+            run(event);
+        }
+    }
+
+    void state_requested(const derecho_event& event) override {
+        engine_.guarded("save_state", [&] { engine_.outbox.state(event.node, event.id, save()); });
+    }
+
+    void state_came(const derecho_event& event) override {
+        if ((event.flags & DERECHO_FLAG_FIRST) != 0) incoming_.clear();
+        const BytesView piece = data_of(event);
+        incoming_.insert(incoming_.end(), piece.begin(), piece.end());
+        if ((event.flags & DERECHO_FLAG_LAST) == 0) return;
+        try {
+            load(std::exchange(incoming_, {}));
+        } catch (...) {
+            load_error = std::make_exception_ptr(
+                StateError("the state of " + name() + " cannot be loaded: " + describe_current_exception()));
+        }
+        loading = false;
+        for (std::deque<std::pair<derecho_event, Bytes>> held = std::exchange(held_, {}); auto& [late, data] : held) {
+            late.data = data.data();
+            run(late);
+        }
+    }
+
+private:
+    using State = typename Description<T>::StateValue;
+    using Run = void (*)(ServiceHost&, const derecho_event&);
+
+    Bytes save() const {
+        if constexpr (std::is_void_v<State>) {
+            return service_.save_state();
+        } else {
+            return Message<State>::encode(service_.save_state());
+        }
+    }
+    void load(Bytes data) {
+        if constexpr (std::is_void_v<State>) {
+            service_.load_state(std::move(data));
+        } else {
+            service_.load_state(std::get<0>(Message<State>::decode(data)));
+        }
+    }
+
+    /** Run the handler of one method; its result's message goes to the caller if he wants it. */
+    template <auto Pointer>
+    static void run_method(ServiceHost& host, const derecho_event& event) {
+        using Signature = detail::Signature<decltype(Pointer)>;
+        using Result = typename Signature::Result;
+        auto arguments = Signature::Arguments::decode(data_of(event));
+        auto invoke = [&host](auto&... each) -> Result { return (host.service_.*Pointer)(each...); };
+        Bytes answer;
+        if constexpr (std::is_void_v<Result>) {
+            std::apply(invoke, arguments);
+        } else {
+            answer = ResultMessage<Result>::encode(std::apply(invoke, arguments));
+        }
+        if ((event.flags & DERECHO_FLAG_REPLY) != 0) {
+            host.engine_.outbox.answer(event.node, event.id, DERECHO_OK, answer);
+        }
+    }
+
+    static constexpr std::array<Run, Description<T>::kCount> kMethods = [] {
+        std::array<Run, Description<T>::kCount> table{};
+        size_t i = 0;
+        Description<T>::for_each([&table, &i ]<auto Pointer>() { table[i++] = &run_method<Pointer>; });
+        return table;
+    }();
+
+    void run(const derecho_event& event) {
+        if (event.kind == DERECHO_EVENT_MESSAGE) return;  // of a member that treats this shard as raw
+        const bool wants_answer = (event.flags & DERECHO_FLAG_REPLY) != 0;
+        try {
+            if (event.method < kMethods.size()) return kMethods[event.method](*this, event);
+            if (wants_answer) engine_.outbox.answer(event.node, event.id, DERECHO_UNKNOWN_METHOD, {});
+        } catch (...) {
+            if (!wants_answer) return engine_.failed(name(), std::current_exception());
+            const std::string said = describe_current_exception();
+            engine_.guarded(name().c_str(),
+                            [&] { engine_.outbox.answer(event.node, event.id, DERECHO_REMOTE_ERROR, bytes_of(said)); });
+        }
+    }
+
+    Engine& engine_;
+    T& service_;
+    Bytes incoming_;                                    // pieces of state
+    std::deque<std::pair<derecho_event, Bytes>> held_;  // what came while the state was under way
+};
+
+}  // namespace detail
+}  // namespace derecho

@@ -1,0 +1,385 @@
+// The C ABI with owners and exceptions: one class a noun of derecho.h, no thread, no queue, no copy.
+//
+// Every class may be used after its group was closed: it throws Closed. Threads are as derecho.h says for each
+// function.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../derecho.h"
+#include "error.hpp"
+
+namespace derecho {
+
+using BytesView = std::span<const std::byte>;
+
+/** The bytes of a text. */
+inline BytesView bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+/** A length of time as the ABI takes it. */
+inline int64_t nanoseconds(std::chrono::nanoseconds duration) { return duration.count(); }
+inline int64_t milliseconds(std::chrono::nanoseconds duration) {
+    return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+}
+
+/** Owner of a handle: moved, never copied; closed once. */
+template <class Opaque, derecho_status (*Close)(Opaque*)>
+class Handle {
+public:
+    explicit Handle(Opaque* handle = nullptr) : handle_(handle) {}
+    Handle(Handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Handle& operator=(Handle&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~Handle() {
+        if (handle_ != nullptr) Close(handle_);  // one that is closed already says so, which is fine
+    }
+    Opaque* get() const noexcept { return handle_; }
+
+private:
+    Opaque* handle_;
+};
+
+/** What a node is to be: options by name, as in docs/options.md, and the services of the group. */
+class Config {
+public:
+    Config() : handle_(create()) {}
+
+    /** Set an option. @throws InvalidArgument naming the known ones. */
+    Config& set(const std::string& key, const std::string& value) {
+        check(derecho_config_set(handle_.get(), key.c_str(), value.c_str()));
+        return *this;
+    }
+    Config& node(uint32_t id) { return set("node", std::to_string(id)); }
+    Config& listen(const std::string& address) { return set("listen", address); }
+    Config& contacts(const std::string& addresses) { return set("contacts", addresses); }
+    Config& group(const std::string& name) { return set("group", name); }
+    Config& wire(const std::string& name) { return set("wire", name); }
+
+    /** Set options from a TOML file. @throws InvalidArgument with file, line and reason. */
+    Config& load(const std::string& path) {
+        check(derecho_config_load(handle_.get(), path.c_str()));
+        return *this;
+    }
+
+    /** Declare a service, or with hash 0 a shard for plain messages. Every node declares the same, in the same order.
+     */
+    Config& service(const std::string& name, uint64_t schema_hash = 0) {
+        check(derecho_config_add_service(handle_.get(), name.c_str(), schema_hash));
+        return *this;
+    }
+
+    std::string get(const std::string& key) const {
+        const char* value = nullptr;
+        check(derecho_config_get(handle_.get(), key.c_str(), &value));
+        return value;
+    }
+
+    /** Free it now. Also done when it goes out of scope. */
+    void close() { check(derecho_config_close(handle_.get())); }
+
+    derecho_config* handle() const noexcept { return handle_.get(); }
+
+private:
+    static derecho_config* create() {
+        derecho_config* made = nullptr;
+        check(derecho_config_create(&made));
+        return made;
+    }
+    Handle<derecho_config, derecho_config_close> handle_;
+};
+
+/** One member of a view. */
+struct Member {
+    uint32_t node;
+    std::string address;
+    bool has_state;
+    bool operator==(const Member&) const = default;
+};
+
+/** An agreed list of members, by rank. */
+struct View {
+    static constexpr uint32_t kNoRank = UINT32_MAX;  // of a client
+
+    uint64_t id = 0;
+    uint32_t self_rank = kNoRank;
+    std::vector<Member> members;
+
+    std::vector<uint32_t> nodes() const {
+        std::vector<uint32_t> found;
+        for (const Member& member : members) found.push_back(member.node);
+        return found;
+    }
+};
+
+class Shard;
+
+/** Room for one message in this node's ring, to be filled in place. Given back unsent when dropped open. */
+class Claim {
+public:
+    Claim(Claim&& other) noexcept : shard_(std::exchange(other.shard_, nullptr)), claim_(other.claim_) {}
+    Claim& operator=(Claim&& other) noexcept {
+        std::swap(shard_, other.shard_);
+        std::swap(claim_, other.claim_);
+        return *this;
+    }
+    ~Claim() {
+        if (shard_ != nullptr) derecho_claim_abort(shard_, &claim_);
+    }
+
+    /** The memory, 8-byte aligned. It may move when a commit throws RingFull. */
+    std::span<std::byte> data() const noexcept { return {static_cast<std::byte*>(claim_.data), claim_.size_bytes}; }
+
+    /** The ticket, or the call. Final once committed. */
+    uint64_t id() const noexcept { return claim_.id; }
+
+    /** Send it, or its first bytes. @throws RingFull with the claim still open; others as derecho_claim_commit(). */
+    void commit(size_t used_bytes) { check(try_commit(used_bytes)); }
+    void commit() { commit(claim_.size_bytes); }
+    derecho_status try_commit(size_t used_bytes) {
+        const derecho_status status = derecho_claim_commit(shard_, &claim_, used_bytes);
+        if (status == DERECHO_OK) shard_ = nullptr;
+        return status;
+    }
+
+    /** Give it back unsent. */
+    void abort() { check(derecho_claim_abort(std::exchange(shard_, nullptr), &claim_)); }
+
+    /** Not committed, not given back. */
+    bool open() const noexcept { return shard_ != nullptr; }
+
+private:
+    friend class Shard;
+    Claim() = default;
+    derecho_shard* shard_ = nullptr;
+    derecho_claim claim_{};
+};
+
+/** The members that replicate one service. A name for it, freely copied; lives as long as its group. */
+class Shard {
+public:
+    explicit Shard(derecho_shard* handle) : handle_(handle) {}
+
+    /** Queue a message for ordered delivery, copied once. Returns its ticket. */
+    uint64_t send(BytesView data) {
+        uint64_t ticket = 0;
+        check(try_send(data, &ticket));
+        return ticket;
+    }
+    derecho_status try_send(BytesView data, uint64_t* ticket_out = nullptr) noexcept {
+        return derecho_shard_send(handle_, data.data(), data.size(), ticket_out);
+    }
+
+    /** Queue several at a fraction of the cost. Returns how many went, at least one unless there are none. */
+    size_t send_many(std::span<const derecho_bytes> messages, uint64_t* ticket_out = nullptr) {
+        size_t sent = 0;
+        check(derecho_shard_send_many(handle_, messages.data(), messages.size(), &sent, ticket_out));
+        return sent;
+    }
+
+    /** Call a method of every member. @param flags DERECHO_CALL_REPLY when answers are wanted. Returns the call's id.
+     */
+    uint64_t call(uint32_t method, uint32_t flags, BytesView arguments) {
+        uint64_t id = 0;
+        check(try_call(method, flags, arguments, &id));
+        return id;
+    }
+    derecho_status try_call(uint32_t method, uint32_t flags, BytesView arguments, uint64_t* call_out) noexcept {
+        return derecho_shard_call(handle_, method, flags, arguments.data(), arguments.size(), call_out);
+    }
+
+    /** Claim room for a plain message, or for a call. */
+    Claim claim(size_t size_bytes) { return claim(0, DERECHO_CLAIM_MESSAGE, size_bytes); }
+    Claim claim(uint32_t method, uint32_t flags, size_t size_bytes) {
+        std::pair<derecho_status, Claim> made = try_claim(method, flags, size_bytes);
+        check(made.first);
+        return std::move(made.second);
+    }
+    std::pair<derecho_status, Claim> try_claim(uint32_t method, uint32_t flags, size_t size_bytes) noexcept {
+        Claim made;
+        const derecho_status status = derecho_shard_claim(handle_, method, flags, size_bytes, &made.claim_);
+        if (status == DERECHO_OK) made.shard_ = handle_;
+        return {status, std::move(made)};
+    }
+
+    /** Call a method of one node, out of order. Returns the call's id. */
+    uint64_t query(uint32_t node, uint32_t method, BytesView arguments) {
+        uint64_t id = 0;
+        check(try_query(node, method, arguments, &id));
+        return id;
+    }
+    derecho_status try_query(uint32_t node, uint32_t method, BytesView arguments, uint64_t* call_out) noexcept {
+        return derecho_shard_query(handle_, node, method, arguments.data(), arguments.size(), call_out);
+    }
+
+    derecho_shard* handle() const noexcept { return handle_; }
+
+private:
+    derecho_shard* handle_;
+};
+
+/** The payload of an event: memory of the ring, valid until its batch is released. */
+inline BytesView data_of(const derecho_event& event) {
+    return {static_cast<const std::byte*>(event.data), static_cast<size_t>(event.size_bytes)};
+}
+
+/** Completions of one poll, and their lease. Used over and over; released when it is polled into again, or dropped. */
+class EventBatch {
+public:
+    explicit EventBatch(size_t capacity = 256) : events_(capacity) {}
+    EventBatch(EventBatch&& other) noexcept
+        : events_(std::move(other.events_)),
+          count_(std::exchange(other.count_, 0)),
+          group_(other.group_),
+          lease_(std::exchange(other.lease_, 0)) {}
+    EventBatch& operator=(EventBatch&& other) noexcept {
+        std::swap(events_, other.events_);
+        std::swap(count_, other.count_);
+        std::swap(group_, other.group_);
+        std::swap(lease_, other.lease_);
+        return *this;
+    }
+    ~EventBatch() { release(); }
+
+    const derecho_event* begin() const noexcept { return events_.data(); }
+    const derecho_event* end() const noexcept { return events_.data() + count_; }
+    const derecho_event& operator[](size_t index) const noexcept { return events_[index]; }
+    size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+
+    /** Give the payloads' memory back to the senders. */
+    void release() noexcept {
+        count_ = 0;
+        if (lease_ != 0) derecho_release(group_, std::exchange(lease_, 0));  // a closed group's lease is gone anyway
+    }
+
+private:
+    friend class RawGroup;
+
+    std::vector<derecho_event> events_;
+    size_t count_ = 0;
+    derecho_group* group_ = nullptr;
+    uint64_t lease_ = 0;
+};
+
+/** This process's part in one group, polled by the application itself. */
+class RawGroup {
+public:
+    /** Join, or found. Returns once a view holds this node. @throws as derecho_group_join() lists. */
+    static RawGroup join(const Config& config, std::chrono::nanoseconds timeout) {
+        derecho_group* handle = nullptr;
+        check(derecho_group_join(config.handle(), milliseconds(timeout), &handle));
+        return RawGroup(handle);
+    }
+
+    /** Leave in good order: what was sent is delivered first. */
+    void leave(std::chrono::nanoseconds timeout) { check(derecho_group_leave(handle(), milliseconds(timeout))); }
+
+    /** Stop at once, as a crash would. Also done when it goes out of scope. */
+    void close() { check(derecho_group_close(handle())); }
+
+    /** Take completions, waiting for the first; drives the protocol. Releases what the batch held before. */
+    size_t poll(EventBatch& batch, std::chrono::nanoseconds timeout) {
+        check(try_poll(batch, timeout));
+        return batch.size();
+    }
+    derecho_status try_poll(EventBatch& batch, std::chrono::nanoseconds timeout) noexcept {
+        batch.release();
+        batch.group_ = handle();
+        return derecho_poll(handle(), batch.events_.data(), batch.events_.size(), nanoseconds(timeout), &batch.count_,
+                            &batch.lease_);
+    }
+
+    /** Make a poll on another thread return. */
+    void wake() { check(derecho_wake(handle())); }
+
+    /** Answer a call or query. */
+    void reply(uint32_t node, uint64_t call, derecho_status status, BytesView data) {
+        check(derecho_group_reply(handle(), node, call, status, data.data(), data.size()));
+    }
+
+    /** Send a piece of state to a joiner. */
+    void state(uint32_t node, uint64_t request, BytesView piece, bool last) {
+        check(derecho_group_state(handle(), node, request, piece.data(), piece.size(), last ? 1 : 0));
+    }
+
+    Shard shard(const std::string& service) const {
+        derecho_shard* found = nullptr;
+        check(derecho_shard_open(handle(), service.c_str(), &found));
+        return Shard(found);
+    }
+
+    /** The view whose events are being given. */
+    View view() const {
+        derecho_view view;
+        view.struct_bytes = sizeof view;
+        check(derecho_group_view(handle(), &view));
+        View found{view.id, view.self_rank, {}};
+        for (const derecho_member& member : std::span(view.members, view.member_count)) {
+            found.members.push_back({member.node, member.address, (member.flags & DERECHO_MEMBER_HAS_STATE) != 0});
+        }
+        return found;
+    }
+
+    derecho_stats stats() const {
+        derecho_stats stats;
+        stats.struct_bytes = sizeof stats;
+        check(derecho_group_stats(handle(), &stats));
+        return stats;
+    }
+
+    /** A descriptor that is readable when there is something to poll; never read or close it. */
+    int fd() const {
+        int found = -1;
+        check(derecho_group_fd(handle(), &found));
+        return found;
+    }
+
+    derecho_group* handle() const noexcept { return handle_.get(); }
+
+private:
+    explicit RawGroup(derecho_group* handle) : handle_(handle) {}
+    Handle<derecho_group, derecho_group_close> handle_;
+};
+
+/** Zeroed, page-aligned memory, registered with the group's wires. Copies share it; the last one frees it. */
+class Buffer {
+public:
+    explicit Buffer(size_t size_bytes) { check(derecho_buffer_create(size_bytes, &handle_)); }
+    Buffer(const Buffer& other) : handle_(other.handle_) {
+        if (handle_ != nullptr) check(derecho_buffer_retain(handle_));
+    }
+    Buffer(Buffer&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Buffer& operator=(Buffer other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~Buffer() {
+        if (handle_ != nullptr) derecho_buffer_release(handle_);
+    }
+
+    /** Its bytes. @throws Closed once released. */
+    std::span<std::byte> data() const {
+        void* data = nullptr;
+        uint64_t size = 0;
+        check(derecho_buffer_data(handle_, &data, &size));
+        return {static_cast<std::byte*>(data), static_cast<size_t>(size)};
+    }
+
+    /** Drop this reference now. */
+    void release() { check(derecho_buffer_release(std::exchange(handle_, nullptr))); }
+
+private:
+    derecho_buffer* handle_ = nullptr;
+};
+
+}  // namespace derecho

@@ -1,0 +1,252 @@
+// The answers to a call, as they will have come: Reply<T> of one member, Replies<T> of all.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine.hpp"
+#include "service.hpp"
+
+namespace derecho {
+
+namespace detail {
+
+/** What a method returns, when it has to be kept: nothing is std::monostate. */
+template <class T>
+using Kept = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+template <class T>
+Kept<T> decode_result(BytesView message) {
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return std::get<0>(ResultMessage<T>::decode(message));
+    }
+}
+
+/** Written by the driver, once; read by others after done(). */
+template <class T>
+class ReplyState : public Pending {
+public:
+    ReplyState(std::string method, uint32_t node) : where(std::move(method)), member(node) {}
+
+    bool take(const derecho_event& event) override {
+        try {
+            if (event.status == DERECHO_OK) {
+                value = decode_result<T>(data_of(event));
+            } else {
+                throw_failure(event);
+            }
+        } catch (...) {
+            error = std::current_exception();
+        }
+        removed = event.status == DERECHO_REMOVED;
+        done_.store(true, std::memory_order_release);
+        return true;
+    }
+    void fail(std::exception_ptr why) override {
+        if (done()) return;
+        error = why;
+        done_.store(true, std::memory_order_release);
+    }
+    bool done() const { return done_.load(std::memory_order_acquire); }
+
+    const std::string where;
+    const uint32_t member;
+    std::optional<Kept<T>> value;
+    std::exception_ptr error;
+    bool removed = false;  // the member left before it answered
+
+private:
+    [[noreturn]] void throw_failure(const derecho_event& event) const {
+        const BytesView said = data_of(event);
+        const std::string text(reinterpret_cast<const char*>(said.data()), said.size());
+        const std::string who = where + ": member " + std::to_string(member);
+        if (event.status == DERECHO_REMOTE_ERROR) throw RemoteError(member, text, where);
+        if (event.status == DERECHO_REMOVED) throw MemberRemoved(who + " left the view before it answered");
+        if (event.status == DERECHO_UNKNOWN_METHOD) throw UnknownMethod(who + " has no such method");
+        raise(event.status, who + ": " + text);
+    }
+
+    std::atomic<bool> done_ = false;
+};
+
+template <class T>
+class RepliesState : public Pending {
+public:
+    explicit RepliesState(std::string method) : where(std::move(method)) {}
+
+    void order(const derecho_event& event) override {
+        const BytesView list = data_of(event);
+        for (size_t at = 0; at + sizeof(uint32_t) <= list.size(); at += sizeof(uint32_t)) {
+            uint32_t node;
+            std::memcpy(&node, list.data() + at, sizeof node);
+            replies.push_back(std::make_shared<ReplyState<T>>(where, node));
+        }
+        ordered_.store(true, std::memory_order_release);
+    }
+    bool take(const derecho_event& event) override {
+        for (const auto& reply : replies) {
+            if (reply->member == event.node && !reply->done()) {
+                reply->take(event);
+                arrived_++;
+                if (!reply->removed && first_.load(std::memory_order_relaxed) == nullptr) first_ = reply.get();
+                if (arrived_ == replies.size()) complete_.store(true, std::memory_order_release);
+                break;
+            }
+        }
+        return complete();
+    }
+    void fail(std::exception_ptr why) override {
+        for (const auto& reply : replies) reply->fail(why);
+        error = why;
+        complete_.store(true, std::memory_order_release);
+    }
+
+    bool ordered() const { return ordered_.load(std::memory_order_acquire); }
+    bool complete() const { return complete_.load(std::memory_order_acquire); }
+    /** Whose answer came first; null while, or when, there is none. */
+    const ReplyState<T>* first() const { return first_.load(std::memory_order_acquire); }
+
+    const std::string where;
+    std::vector<std::shared_ptr<ReplyState<T>>> replies;  // by rank, once ordered
+    std::exception_ptr error;                             // the group ended first
+
+private:
+    size_t arrived_ = 0;
+    std::atomic<bool> ordered_ = false;
+    std::atomic<bool> complete_ = false;
+    std::atomic<const ReplyState<T>*> first_ = nullptr;
+};
+
+inline std::string seconds_text(std::chrono::nanoseconds duration) {
+    std::string text = std::to_string(std::chrono::duration<double>(duration).count());
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.back() == '.') text.pop_back();
+    return text + " s";
+}
+
+}  // namespace detail
+
+/** The answer of one member: a future. Copies are the same one. */
+template <class T>
+class Reply {
+public:
+    Reply(std::shared_ptr<detail::Engine> engine, std::shared_ptr<detail::ReplyState<T>> state)
+        : engine_(std::move(engine)), state_(std::move(state)) {}
+
+    bool done() const { return state_->done(); }
+
+    /** The node that answers. */
+    uint32_t member() const { return state_->member; }
+
+    /** Wait for the value, driving the group. @throws RemoteError, MemberRemoved, Timeout, what ended the group */
+    T get() const { return get(engine_->timeout); }
+    T get(std::chrono::nanoseconds timeout) const {
+        if (!done() && !engine_->wait([this] { return done(); }, timeout, state_->where)) {
+            throw Timeout(state_->where + ": member " + std::to_string(member()) + " did not answer within " +
+                          detail::seconds_text(timeout));
+        }
+        if (state_->error) std::rethrow_exception(state_->error);
+        if constexpr (!std::is_void_v<T>) return *state_->value;
+    }
+
+private:
+    std::shared_ptr<detail::Engine> engine_;
+    std::shared_ptr<detail::ReplyState<T>> state_;
+};
+
+/**
+ * The answers of all members to an ordered call. Members are replicas, so the first answer tells what all will say;
+ * all() also means that every member has applied the call; members() only that it has its place in the order.
+ */
+template <class T>
+class Replies {
+public:
+    Replies(std::shared_ptr<detail::Engine> engine, std::shared_ptr<detail::RepliesState<T>> state)
+        : engine_(std::move(engine)), state_(std::move(state)) {}
+
+    /** Whether the first answer is there. */
+    bool done() const { return state_->first() != nullptr || state_->complete(); }
+
+    /** Wait for the first answer, whoever's, driving the group. @throws as Reply::get() */
+    T get() const { return get(engine_->timeout); }
+    T get(std::chrono::nanoseconds timeout) const {
+        await([this] { return done(); }, timeout, "nothing came");
+        const detail::ReplyState<T>* first = state_->first();
+        if (first == nullptr) throw_without_answers();
+        if (first->error) std::rethrow_exception(first->error);
+        if constexpr (!std::is_void_v<T>) return *first->value;
+    }
+
+    /** Wait until the call is ordered: the nodes that apply and answer it, by rank. */
+    std::vector<uint32_t> members() const { return members(engine_->timeout); }
+    std::vector<uint32_t> members(std::chrono::nanoseconds timeout) const {
+        std::vector<uint32_t> nodes;
+        for (const Reply<T>& reply : replies(timeout)) nodes.push_back(reply.member());
+        return nodes;
+    }
+
+    /** Wait until the call is ordered: each member's own future, by rank. */
+    std::vector<Reply<T>> replies() const { return replies(engine_->timeout); }
+    std::vector<Reply<T>> replies(std::chrono::nanoseconds timeout) const {
+        await([this] { return state_->ordered() || state_->complete(); }, timeout, "it was not ordered");
+        if (!state_->ordered()) std::rethrow_exception(state_->error);
+        std::vector<Reply<T>> found;
+        for (const auto& reply : state_->replies) found.emplace_back(engine_, reply);
+        return found;
+    }
+
+    /**
+     * Wait for every member that was in the view when the call was ordered. Members that left before they answered are
+     * not in it. Values by node; for a method without result std::monostate.
+     * @throws RemoteError of the first member, by rank, whose handler failed; MemberRemoved if all left; Timeout naming
+     *         who did not answer.
+     */
+    std::map<uint32_t, detail::Kept<T>> all() const { return all(engine_->timeout); }
+    std::map<uint32_t, detail::Kept<T>> all(std::chrono::nanoseconds timeout) const {
+        await([this] { return state_->complete(); }, timeout, "");
+        std::map<uint32_t, detail::Kept<T>> values;
+        for (const auto& reply : state_->replies) {
+            if (reply->error && !reply->removed) std::rethrow_exception(reply->error);
+            if (!reply->error) values.emplace(reply->member, *reply->value);
+        }
+        if (values.empty()) throw_without_answers();
+        return values;
+    }
+
+private:
+    template <class Done>
+    void await(Done done, std::chrono::nanoseconds timeout, const char* late) const {
+        if (done() || engine_->wait(done, timeout, state_->where)) return;
+        throw Timeout(state_->where + ": " + (*late != '\0' ? late : who_is_missing()) + " within " +
+                      detail::seconds_text(timeout));
+    }
+    std::string who_is_missing() const {
+        if (!state_->ordered()) return "it was not ordered";
+        std::string nodes;
+        for (const auto& reply : state_->replies) {
+            if (!reply->done()) nodes += (nodes.empty() ? "" : ", ") + std::to_string(reply->member);
+        }
+        return "members " + nodes + " did not answer";
+    }
+    [[noreturn]] void throw_without_answers() const {
+        if (state_->error) std::rethrow_exception(state_->error);
+        throw MemberRemoved(state_->where + ": every member left before it answered");
+    }
+
+    std::shared_ptr<detail::Engine> engine_;
+    std::shared_ptr<detail::RepliesState<T>> state_;
+};
+
+}  // namespace derecho

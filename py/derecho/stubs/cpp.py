@@ -1,0 +1,160 @@
+"""C++: one header a service, over ``derecho.hpp``."""
+
+from __future__ import annotations
+
+from ..codec.method import Method
+from ..codec.wire import ArrayOf, Blob, Field, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
+from .model import StubModel
+from .names import comment_lines, snake
+
+__all__ = ["declaration", "emit", "identifier", "parameter_type", "value_type"]
+
+_WIDTH = 120
+_KEYWORDS = set(
+    """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class
+    compl concept const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype
+    default delete do double dynamic_cast else enum explicit export extern false float for friend goto if inline int
+    long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
+    reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template
+    this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
+    while xor xor_eq save_state load_state
+    """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
+)
+_SCALARS = {"f32": "float", "f64": "double", "bool": "bool"}
+_SCALARS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n in (8, 16, 32, 64)}
+
+
+def emit(model: StubModel) -> dict[str, str]:
+    """Write the header of a service.
+
+    Returns
+    -------
+    dict of str to str
+        One file: its name and content.
+    """
+    name, space = identifier(model.schema.name), snake(identifier(model.schema.name))
+    lines = [
+        f"// Service {model.schema.name}: what a member implements, and what a caller calls. See docs/cpp.md.",
+        f"// Written by `derecho stubs` from {model.source}; do not edit.",
+        "#pragma once",
+        "",
+        "#include <derecho.hpp>",
+        "",
+        f"namespace {space} {{",
+        "",
+        "/** Of the service's methods and types: members whose hashes differ do not join each other. */",
+        f"inline constexpr uint64_t kSchemaHash = 0x{model.schema.hash:016x};",
+    ]
+    for struct in model.structs:
+        lines += ["", *_struct(struct, model.struct_docs[struct.name])]
+    lines += ["", *_service(model, name)]
+    lines += [
+        "",
+        f"static_assert(derecho::schema_hash<{name}>() == kSchemaHash, "
+        '"the stub was made for other headers of libderecho");',
+        "",
+        f"}}  // namespace {space}",
+    ]
+    return {f"{space}.hpp": "\n".join(lines) + "\n"}
+
+
+def identifier(name: str) -> str:
+    """A name that is no keyword of C++."""
+    return f"{name}_" if name in _KEYWORDS else name
+
+
+def value_type(wire: WireType) -> str:
+    """The C++ type that holds a value."""
+    if isinstance(wire, ScalarType):
+        return _SCALARS[wire.name]
+    if isinstance(wire, Blob):
+        return "std::string" if wire.name == "str" else "derecho::Bytes"
+    if isinstance(wire, ListOf):
+        return f"std::vector<{value_type(wire.element)}>"
+    if isinstance(wire, MapOf):
+        return f"std::map<{value_type(wire.key)}, {value_type(wire.value)}>"
+    if isinstance(wire, ArrayOf):
+        return f"std::array<{value_type(wire.element)}, {wire.count}>"
+    if isinstance(wire, OptionalOf):
+        return f"std::optional<{value_type(wire.value)}>"
+    assert isinstance(wire, StructOf)
+    return identifier(wire.name)
+
+
+def parameter_type(wire: WireType) -> str:
+    """The C++ type that a handler takes: a view into the message where there is one."""
+    if isinstance(wire, ScalarType):
+        return value_type(wire)
+    if isinstance(wire, Blob):
+        return "std::string_view" if wire.name == "str" else "derecho::BytesView"
+    if isinstance(wire, ListOf) and isinstance(wire.element, ScalarType) and wire.element.name != "bool":
+        return f"std::span<const {value_type(wire.element)}>"
+    return f"const {value_type(wire)}&"
+
+
+def declaration(method: Method, parameter_of: str = "{type} {name}") -> str:
+    """``int64_t put(std::string_view key, derecho::BytesView value)``."""
+    parameters = ", ".join(
+        parameter_of.format(type=parameter_type(f.type), name=identifier(f.name)) for f in method.fields
+    )
+    result = value_type(method.result) if method.result else "void"
+    return f"{result} {identifier(method.name)}({parameters})"
+
+
+def comment(doc: str, indent: str = "") -> list[str]:
+    """A docstring as a comment; nothing for none."""
+    if not doc:
+        return []
+    lines = comment_lines(doc.replace("*/", "* /"), _WIDTH - len(indent) - 3)
+    if len(lines) == 1 and len(indent) + len(lines[0]) + 7 <= _WIDTH:
+        return [f"{indent}/** {lines[0]} */"]
+    return [f"{indent}/**", *(f"{indent} * {line}".rstrip() for line in lines), f"{indent} */"]
+
+
+def _struct(struct: StructOf, doc: str) -> list[str]:
+    name = identifier(struct.name)
+    return [
+        *comment(doc),
+        f"struct {name} {{",
+        *(f"    {value_type(f.type)} {identifier(f.name)}{{}};" for f in struct.fields),
+        f"    bool operator==(const {name}&) const = default;",
+        "",
+        "    static constexpr auto derecho_fields = derecho::fields(",
+        f'        "{struct.name}",',
+        *_listed([_field(name, f) for f in struct.fields]),
+        "};",
+    ]
+
+
+def _field(struct: str, field: Field) -> str:
+    return f'derecho::field<&{struct}::{identifier(field.name)}>("{field.name}")'
+
+
+def _service(model: StubModel, name: str) -> list[str]:
+    lines = [*comment(model.doc), f"class {name} {{", "public:", f"    virtual ~{name}() = default;"]
+    for method in model.methods:
+        lines += ["", *comment(model.method_docs[method.name], "    ")]
+        const = "" if method.kind == "ordered" else " const"
+        lines.append(f"    virtual {declaration(method)}{const} = 0;")
+    state = value_type(model.state) if model.state else "derecho::Bytes"
+    lines += [
+        "",
+        "    /** The state as of now, for a member that joins. */",
+        f"    virtual {state} save_state() const = 0;",
+        "    /** Replace the state by one that another member saved. */",
+        f"    virtual void load_state({state} state) = 0;",
+        "",
+        "    static constexpr auto derecho_service = derecho::service(",
+        f'        "{model.schema.name}",',
+    ]
+    entries = [f"derecho::state<{state}>()"] if model.state else []
+    for method in model.methods:
+        words = "".join(f', "{word}"' for word in (f.name for f in method.fields))
+        entries.append(f'derecho::{method.kind}<&{name}::{identifier(method.name)}>("{method.name}"{words})')
+    return [*lines, *_listed(entries), "};"]
+
+
+def _listed(entries: list[str]) -> list[str]:
+    """The last arguments of a call, one a line, and its end."""
+    return [f"        {entry}{',' if i + 1 < len(entries) else ');'}" for i, entry in enumerate(entries)]

@@ -1,0 +1,697 @@
+// The reference executor of conformance scripts (tests/conformance/README.md): each step is one call of derecho.h, and
+// what it gave is one line. It judges nothing.
+#define _POSIX_C_SOURCE 200809L
+#include <derecho.h>
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { FIELDS_MAX = 32, EVENTS_MAX = 256, PAYLOADS_MAX = 256, SHOWN_BYTES = 32, SUM_MODULUS = 65521 };
+
+static void die(const char *what, const char *which) {
+    fprintf(stderr, "executor: %s: %s\n", what, which);
+    exit(2);
+}
+
+static void *allocate(size_t size) {
+    void *memory = calloc(1, size ? size : 1);
+    if (!memory) die("out of memory", "");
+    return memory;
+}
+
+// ------------------------------------------------------------------------------------------------- table of names
+
+typedef struct Entry {
+    struct Entry *next; // newest first
+    char *name;
+    void *handle;        // of a config, group, shard or buffer, or the shard of a claim
+    derecho_claim claim;
+    uint64_t id;         // of a call, a ticket, or an event
+    uint64_t sent_order; // not 0: a call or a ticket; the greatest is the latest
+    uint64_t *leases;
+    size_t lease_count;
+} Entry;
+
+static Entry *table;
+static uint64_t ids_sent;
+
+static Entry *find(const char *name) {
+    Entry *entry = table;
+    while (entry && strcmp(entry->name, name) != 0) entry = entry->next;
+    return entry;
+}
+
+static Entry *entry_of(const char *name) {
+    Entry *entry = find(name);
+    if (!entry) die("no such name", name);
+    return entry;
+}
+
+// The entry of a name, made if need be.
+static Entry *keep(const char *name) {
+    Entry *entry = find(name);
+    if (entry) return entry;
+    entry = allocate(sizeof *entry);
+    entry->name = strdup(name);
+    entry->next = table;
+    return table = entry;
+}
+
+static void keep_sent(const char *name, uint64_t id) {
+    Entry *entry = keep(name);
+    entry->id = id;
+    entry->sent_order = ++ids_sent;
+}
+
+static void keep_lease(const char *name, uint64_t lease) {
+    Entry *entry = keep(name);
+    entry->leases = realloc(entry->leases, (entry->lease_count + 1) * sizeof *entry->leases);
+    if (!entry->leases) die("out of memory", name);
+    entry->leases[entry->lease_count++] = lease;
+}
+
+static const char *name_of_sent(uint64_t id) {
+    const Entry *latest = NULL;
+    for (const Entry *entry = table; entry; entry = entry->next)
+        if (entry->sent_order && entry->id == id && (!latest || entry->sent_order > latest->sent_order)) latest = entry;
+    return latest ? latest->name : "?";
+}
+
+static void free_table(void) {
+    while (table) {
+        Entry *next = table->next;
+        free(table->leases);
+        free(table->name);
+        free(table);
+        table = next;
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- a step's inputs
+
+static struct {
+    char *name, *value;
+} fields[FIELDS_MAX];
+static size_t field_count;
+
+static void decode(char *text) {
+    char *to = text;
+    for (const char *from = text; *from; ++from) {
+        if (*from == '%') {
+            const char digits[] = {from[1], from[2], 0};
+            *to++ = (char)strtol(digits, NULL, 16);
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = 0;
+}
+
+// Returns the function's name.
+static char *read_step(char *line) {
+    char *rest = NULL;
+    char *function = strtok_r(line, "\t\n", &rest);
+    field_count = 0;
+    for (char *field; (field = strtok_r(NULL, "\t\n", &rest));) {
+        char *equals = strchr(field, '=');
+        if (!equals || field_count == FIELDS_MAX) die("bad field", field);
+        *equals = 0;
+        decode(equals + 1);
+        fields[field_count].name = field;
+        fields[field_count++].value = equals + 1;
+    }
+    return function;
+}
+
+static char *optional(const char *name) {
+    for (size_t i = 0; i < field_count; ++i)
+        if (!strcmp(fields[i].name, name)) return fields[i].value;
+    return NULL;
+}
+
+static char *text(const char *name) {
+    char *value = optional(name);
+    if (!value) die("missing input", name);
+    return value;
+}
+
+static uint64_t to_number(const char *value) {
+    if (*value == '$') return entry_of(value + 1)->id;
+    return *value == '-' ? (uint64_t)strtoll(value, NULL, 10) : strtoull(value, NULL, 10);
+}
+
+static uint64_t number(const char *name) { return to_number(text(name)); }
+
+static uint64_t number_or(const char *name, uint64_t fallback) {
+    const char *value = optional(name);
+    return value ? to_number(value) : fallback;
+}
+
+static void *handle(const char *name) {
+    const char *value = text(name);
+    if (!strcmp(value, "null")) return NULL;
+    if (!strcmp(value, "garbage")) return (void *)1;
+    return entry_of(value)->handle;
+}
+
+// ------------------------------------------------------------------------------------------------- payloads, flags
+
+static struct {
+    derecho_bytes bytes[PAYLOADS_MAX];
+    void *memory[PAYLOADS_MAX]; // what is to be freed after the step
+    size_t count;
+} payloads;
+
+static derecho_bytes hex(const char *digits, char *memory) {
+    const size_t size = strlen(digits) / 2;
+    for (size_t i = 0; i < size; ++i) {
+        const char pair[] = {digits[2 * i], digits[2 * i + 1], 0};
+        memory[i] = (char)strtol(pair, NULL, 16);
+    }
+    return (derecho_bytes){memory, size};
+}
+
+static derecho_bytes of_buffer(const char *name, uint64_t size) {
+    void *data = NULL;
+    uint64_t size_bytes = 0;
+    if (derecho_buffer_data(entry_of(name)->handle, &data, &size_bytes) != DERECHO_OK || size > size_bytes)
+        die("no such bytes in buffer", name);
+    return (derecho_bytes){data, size};
+}
+
+static derecho_bytes to_payload(char *value) {
+    char *argument = strchr(value, ':');
+    if (!argument || payloads.count == PAYLOADS_MAX) die("bad payload", value);
+    *argument++ = 0;
+    char *count = strchr(argument, ':');
+    const uint64_t size = strtoull(count ? count + 1 : argument, NULL, 10);
+    void **memory = &payloads.memory[payloads.count++];
+    if (!strcmp(value, "text")) return (derecho_bytes){argument, strlen(argument)};
+    if (!strcmp(value, "hex")) return hex(argument, *memory = allocate(strlen(argument)));
+    if (!strcmp(value, "null")) return (derecho_bytes){NULL, size};
+    if (!count) die("bad payload", value);
+    *count = 0;
+    if (!strcmp(value, "buffer")) return of_buffer(argument, size);
+    if (strcmp(value, "repeat") != 0) die("bad payload", value);
+    return (derecho_bytes){memset(*memory = allocate(size), (int)strtol(argument, NULL, 10), size), size};
+}
+
+static derecho_bytes payload(const char *name) { return to_payload(text(name)); }
+
+static void free_payloads(void) {
+    while (payloads.count > 0) {
+        free(payloads.memory[--payloads.count]);
+        payloads.memory[payloads.count] = NULL;
+    }
+}
+
+typedef struct {
+    const char *name;
+    uint32_t value;
+} Named;
+
+static const Named call_flags[] = {{"REPLY", DERECHO_CALL_REPLY}, {"MESSAGE", DERECHO_CLAIM_MESSAGE}, {NULL, 0}};
+static const Named event_flags[] = {
+    {"REPLY", DERECHO_FLAG_REPLY}, {"FIRST", DERECHO_FLAG_FIRST}, {"LAST", DERECHO_FLAG_LAST},
+    {"OWN", DERECHO_FLAG_OWN},     {NULL, 0},
+};
+static const Named kinds[] = {
+    {"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT_CALL},   {"QUERY", DERECHO_EVENT_QUERY},
+    {"ORDERED", DERECHO_EVENT_ORDERED}, {"REPLY", DERECHO_EVENT_REPLY}, {"VIEW", DERECHO_EVENT_VIEW},
+    {"STATE", DERECHO_EVENT_STATE},     {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
+    {"CLOSED", DERECHO_EVENT_CLOSED},   {NULL, 0},
+};
+
+static uint32_t value_of(const Named *names, const char *name) {
+    for (; names->name; ++names)
+        if (!strcmp(names->name, name)) return names->value;
+    die("unknown name", name);
+    return 0;
+}
+
+static uint32_t flags(void) {
+    uint32_t bits = 0;
+    char *rest = NULL;
+    for (char *name = strtok_r(text("flags"), "|", &rest); name; name = strtok_r(NULL, "|", &rest))
+        bits |= value_of(call_flags, name);
+    return bits;
+}
+
+// Events of which kinds are not counted, a bit each.
+static uint32_t skipped_kinds(void) {
+    uint32_t bits = 0;
+    char *rest = NULL, *skip = optional("skip");
+    for (char *name = skip ? strtok_r(skip, "|", &rest) : NULL; name; name = strtok_r(NULL, "|", &rest))
+        bits |= 1u << value_of(kinds, name);
+    return bits;
+}
+
+static const char *short_name(derecho_status status) { return derecho_status_name(status) + strlen("DERECHO_"); }
+
+static derecho_status status_input(void) {
+    const char *name = text("status");
+    for (derecho_status status = DERECHO_OK; status <= DERECHO_INTERNAL; ++status)
+        if (!strcmp(name, short_name(status))) return status;
+    return (derecho_status)to_number(name);
+}
+
+// ------------------------------------------------------------------------------------------------- a step's outputs
+
+static FILE *given; // fields of the line
+
+static void encode(FILE *out, const char *value) {
+    for (; *value; ++value)
+        fprintf(out, strchr("%\t\n\r", *value) ? "%%%02X" : "%c", (unsigned char)*value);
+}
+
+static void give(const char *name, const char *value) {
+    fprintf(given, "\t%s=", name);
+    encode(given, value);
+}
+
+static void give_number(const char *name, uint64_t value) { fprintf(given, "\t%s=%llu", name, (unsigned long long)value); }
+
+static void give_alignment(const void *data, size_t alignment) {
+    if ((uintptr_t)data % alignment != 0) give("aligned", "BAD");
+}
+
+static void write_bytes(const void *data, uint64_t size) {
+    const unsigned char *bytes = data;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < size; ++i) {
+        if (i < SHOWN_BYTES) fprintf(given, "%02x", bytes[i]);
+        sum += bytes[i];
+    }
+    fprintf(given, "+%llu", (unsigned long long)(sum % SUM_MODULUS));
+}
+
+// ------------------------------------------------------------------------------------------------- events
+
+static int version_grows(const derecho_group *group, const derecho_event *event) {
+    enum { SHARDS_MAX = 256 };
+    static struct {
+        const derecho_group *group;
+        uint32_t shard;
+        uint64_t version;
+    } seen[SHARDS_MAX];
+    static size_t count;
+    if (event->kind != DERECHO_EVENT_MESSAGE && event->kind != DERECHO_EVENT_CALL) return 1;
+    size_t i = 0;
+    while (i < count && (seen[i].group != group || seen[i].shard != event->shard)) ++i;
+    if (i == SHARDS_MAX) die("too many shards", "");
+    if (i == count) {
+        seen[count].group = group;
+        seen[count++].shard = event->shard;
+    }
+    const int grows = event->version > seen[i].version;
+    seen[i].version = event->version;
+    return grows;
+}
+
+static uint32_t has_sent_id(const derecho_event *event) {
+    if (event->kind == DERECHO_EVENT_MESSAGE) return event->flags & DERECHO_FLAG_OWN;
+    return event->kind >= DERECHO_EVENT_CALL && event->kind <= DERECHO_EVENT_REPLY;
+}
+
+static void write_flags(uint32_t bits) {
+    const char *separator = "";
+    for (const Named *flag = event_flags; flag->name; ++flag) {
+        if (!(bits & flag->value)) continue;
+        fprintf(given, "%s%s", separator, flag->name);
+        separator = "|";
+    }
+}
+
+static void give_event(const derecho_group *group, size_t index, const derecho_event *event) {
+    const Named *kind = kinds;
+    while (kind->name && kind->value != event->kind) ++kind;
+    fprintf(given, "\te%zu=%s;node=%u;method=%u;shard=%u;status=%s;flags=", index, kind->name, event->node, event->method,
+            event->shard, short_name(event->status));
+    write_flags(event->flags);
+    fprintf(given, ";size=%llu;data=", (unsigned long long)event->size_bytes);
+    write_bytes(event->data, event->size_bytes);
+    if (has_sent_id(event)) fprintf(given, ";id=%s", name_of_sent(event->id));
+    if (!version_grows(group, event)) fprintf(given, ";version=BAD");
+    const size_t alignment = event->kind == DERECHO_EVENT_ORDERED ? 4 : 8;
+    if (event->size_bytes > 0 && (uintptr_t)event->data % alignment != 0) fprintf(given, ";aligned=BAD");
+}
+
+static uint64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+// One derecho_poll(); what is counted is given and added to *counted.
+static derecho_status poll_once(derecho_group *group, int64_t timeout_ns, size_t wanted, uint32_t skipped, char **ids,
+                                size_t *counted) {
+    derecho_event events[EVENTS_MAX];
+    size_t count = 0;
+    uint64_t lease = 0;
+    const size_t missing = wanted - *counted;
+    const size_t capacity = missing < EVENTS_MAX ? missing : EVENTS_MAX;
+    const derecho_status status = derecho_poll(group, events, capacity, timeout_ns, &count, &lease);
+    for (size_t i = 0; i < count; ++i) {
+        if (skipped & 1u << events[i].kind) continue;
+        char *name = *ids ? strtok_r(NULL, ",", ids) : NULL;
+        if (name) keep(name)->id = events[i].id;
+        give_event(group, (*counted)++, &events[i]);
+    }
+    if (lease && optional("lease_out")) keep_lease(text("lease_out"), lease);
+    else derecho_release(group, lease);
+    return status;
+}
+
+typedef struct {
+    derecho_group *group;
+    uint64_t after_ns;
+} Waker;
+
+static void *wake_later(void *argument) {
+    const Waker *waker = argument;
+    const struct timespec time = {(time_t)(waker->after_ns / 1000000000), (long)(waker->after_ns % 1000000000)};
+    nanosleep(&time, NULL);
+    derecho_wake(waker->group);
+    return NULL;
+}
+
+static derecho_status poll_woken(derecho_group *group, uint64_t timeout_ns) {
+    Waker waker = {group, number("wake_after_ms") * 1000000};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wake_later, &waker) != 0) die("no thread", "wake_after_ms");
+    const uint64_t begin = now_ns();
+    size_t counted = 0;
+    char *no_ids = NULL;
+    const derecho_status status = poll_once(group, (int64_t)timeout_ns, 1, 0, &no_ids, &counted);
+    give("woken", counted == 0 && now_ns() - begin < timeout_ns ? "yes" : "no");
+    pthread_join(thread, NULL);
+    return status;
+}
+
+static derecho_status do_poll(void) {
+    derecho_group *group = handle("group");
+    const uint64_t timeout_ns = number_or("timeout_ms", 0) * 1000000, begin = now_ns(), wanted = number_or("until", 1);
+    if (optional("wake_after_ms")) return poll_woken(group, timeout_ns);
+    const uint32_t skipped = skipped_kinds();
+    char *ids = optional("ids");
+    size_t counted = 0;
+    derecho_status status;
+    uint64_t waited = 0;
+    do {
+        status = poll_once(group, (int64_t)(timeout_ns - waited), wanted, skipped, &ids, &counted);
+        waited = now_ns() - begin;
+    } while (status == DERECHO_OK && counted < wanted && waited < timeout_ns);
+    return status;
+}
+
+static derecho_status do_release(void) {
+    derecho_group *group = handle("group");
+    const Entry *entry = entry_of(text("lease"));
+    derecho_status status = DERECHO_OK;
+    for (size_t i = 0; i < entry->lease_count && status == DERECHO_OK; ++i)
+        status = derecho_release(group, entry->leases[i]);
+    return status;
+}
+
+static derecho_status do_wake(void) { return derecho_wake(handle("group")); }
+
+// ------------------------------------------------------------------------------------------------- no status
+
+static derecho_status do_status_name(void) { return give("result", derecho_status_name(status_input())), DERECHO_OK; }
+static derecho_status do_last_error(void) { return give("result", derecho_last_error()), DERECHO_OK; }
+static derecho_status do_abi_version(void) { return give_number("result", derecho_abi_version()), DERECHO_OK; }
+static derecho_status do_abi_hash(void) { return give_number("result", derecho_abi_hash()), DERECHO_OK; }
+static derecho_status do_version(void) { return give("result", derecho_version()), DERECHO_OK; }
+
+// ------------------------------------------------------------------------------------------------- configuration
+
+static derecho_status do_config_create(void) {
+    return derecho_config_create((derecho_config **)&keep(text("config_out"))->handle);
+}
+
+static derecho_status do_config_set(void) { return derecho_config_set(handle("config"), text("key"), text("value")); }
+
+static derecho_status do_config_get(void) {
+    const char *value = NULL;
+    const derecho_status status = derecho_config_get(handle("config"), text("key"), &value);
+    if (status == DERECHO_OK) give("value", value);
+    return status;
+}
+
+static derecho_status do_config_load(void) { return derecho_config_load(handle("config"), text("path")); }
+
+static derecho_status do_config_add_service(void) {
+    return derecho_config_add_service(handle("config"), text("name"), number("schema_hash"));
+}
+
+static derecho_status do_config_close(void) { return derecho_config_close(handle("config")); }
+
+// ------------------------------------------------------------------------------------------------- group
+
+static derecho_status do_group_join(void) {
+    derecho_group *group = NULL;
+    const derecho_status status = derecho_group_join(handle("config"), (int64_t)number("timeout_ms"), &group);
+    if (status == DERECHO_OK) keep(text("group_out"))->handle = group;
+    return status;
+}
+
+static derecho_status do_group_leave(void) {
+    return derecho_group_leave(handle("group"), (int64_t)number("timeout_ms"));
+}
+
+static derecho_status do_group_close(void) { return derecho_group_close(handle("group")); }
+
+static derecho_status do_group_fd(void) {
+    int fd = -1;
+    return derecho_group_fd(handle("group"), &fd);
+}
+
+static derecho_status do_group_view(void) {
+    derecho_view view = {.struct_bytes = (uint32_t)number_or("struct_bytes", sizeof view)};
+    const derecho_status status = derecho_group_view(handle("group"), &view);
+    if (status != DERECHO_OK) return status;
+    give_number("id", view.id);
+    give_number("self_rank", view.self_rank);
+    fprintf(given, "\tmembers=");
+    for (uint32_t rank = 0; rank < view.member_count; ++rank)
+        fprintf(given, "%s%u:%s", rank ? "," : "", view.members[rank].node,
+                view.members[rank].flags & DERECHO_MEMBER_HAS_STATE ? "HAS_STATE" : "");
+    return status;
+}
+
+static derecho_status do_group_stats(void) {
+    derecho_stats stats = {.struct_bytes = (uint32_t)number_or("struct_bytes", sizeof stats)};
+    const derecho_status status = derecho_group_stats(handle("group"), &stats);
+    if (status != DERECHO_OK) return status;
+    give_number("delivered_messages", stats.delivered_messages);
+    give_number("delivered_bytes", stats.delivered_bytes);
+    give_number("sent_messages", stats.sent_messages);
+    give_number("views", stats.views);
+    return status;
+}
+
+static derecho_status do_group_reply(void) {
+    const derecho_bytes data = payload("data");
+    return derecho_group_reply(handle("group"), (uint32_t)number("node"), number("call"), status_input(), data.data,
+                               data.size_bytes);
+}
+
+static derecho_status do_group_state(void) {
+    const derecho_bytes data = payload("data");
+    return derecho_group_state(handle("group"), (uint32_t)number("node"), number("request"), data.data, data.size_bytes,
+                               (int32_t)number("last"));
+}
+
+// ------------------------------------------------------------------------------------------------- shard, claim
+
+static derecho_status do_shard_open(void) {
+    derecho_shard *shard = NULL;
+    const derecho_status status = derecho_shard_open(handle("group"), text("service"), &shard);
+    if (status == DERECHO_OK) keep(text("shard_out"))->handle = shard;
+    return status;
+}
+
+// The id of what was sent, under the name that the step gives.
+static derecho_status sent(const char *output, derecho_status status, uint64_t id) {
+    const char *name = optional(output);
+    if (name && status == DERECHO_OK) keep_sent(name, id);
+    return status;
+}
+
+static derecho_status do_shard_send(void) {
+    const derecho_bytes data = payload("data");
+    uint64_t ticket = 0;
+    const derecho_status status = derecho_shard_send(handle("shard"), data.data, data.size_bytes, &ticket);
+    return sent("ticket_out", status, ticket);
+}
+
+static derecho_status do_shard_send_many(void) {
+    size_t count = 0, sent_count = 0;
+    uint64_t ticket = 0;
+    char *rest = NULL;
+    for (char *one = strtok_r(text("messages"), ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        const derecho_bytes bytes = to_payload(one);
+        payloads.bytes[count++] = bytes;
+    }
+    const derecho_status status = derecho_shard_send_many(handle("shard"), payloads.bytes, count, &sent_count, &ticket);
+    give_number("sent", sent_count);
+    return sent("ticket_out", status, ticket);
+}
+
+static derecho_status do_shard_call(void) {
+    const derecho_bytes args = payload("args");
+    uint64_t call = 0;
+    const derecho_status status = derecho_shard_call(handle("shard"), (uint32_t)number("method"), flags(), args.data,
+                                                     args.size_bytes, optional("call_out") ? &call : NULL);
+    return sent("call_out", status, call);
+}
+
+static derecho_status do_shard_query(void) {
+    const derecho_bytes args = payload("args");
+    uint64_t call = 0;
+    const derecho_status status = derecho_shard_query(handle("shard"), (uint32_t)number("node"),
+                                                      (uint32_t)number("method"), args.data, args.size_bytes, &call);
+    return sent("call_out", status, call);
+}
+
+static derecho_status do_shard_claim(void) {
+    derecho_claim claim;
+    derecho_shard *shard = handle("shard");
+    const derecho_status status =
+        derecho_shard_claim(shard, (uint32_t)number("method"), flags(), number("size_bytes"), &claim);
+    if (status != DERECHO_OK) return status;
+    Entry *entry = keep(text("claim_out"));
+    entry->handle = shard;
+    entry->claim = claim;
+    give_number("size_bytes", claim.size_bytes);
+    give_alignment(claim.data, 8);
+    return status;
+}
+
+static derecho_shard *shard_of(const Entry *claim) { return optional("shard") ? handle("shard") : claim->handle; }
+
+static derecho_status do_claim_fill(void) {
+    const derecho_bytes data = payload("data");
+    const derecho_claim *claim = &entry_of(text("claim"))->claim;
+    if (data.size_bytes > claim->size_bytes) die("more than was claimed", text("claim"));
+    if (data.size_bytes > 0) memcpy(claim->data, data.data, data.size_bytes);
+    return DERECHO_OK;
+}
+
+static derecho_status do_claim_commit(void) {
+    Entry *entry = entry_of(text("claim"));
+    const derecho_status status = derecho_claim_commit(shard_of(entry), &entry->claim, number("used_bytes"));
+    return sent("claim", status, entry->claim.id);
+}
+
+static derecho_status do_claim_abort(void) {
+    Entry *entry = entry_of(text("claim"));
+    return derecho_claim_abort(shard_of(entry), &entry->claim);
+}
+
+// ------------------------------------------------------------------------------------------------- buffer, log
+
+static derecho_status do_buffer_create(void) {
+    derecho_buffer *buffer = NULL;
+    const derecho_status status = derecho_buffer_create(number("size_bytes"), &buffer);
+    if (status == DERECHO_OK) keep(text("buffer_out"))->handle = buffer;
+    return status;
+}
+
+static derecho_status do_buffer_data(void) {
+    void *data = NULL;
+    uint64_t size = 0;
+    const derecho_status status = derecho_buffer_data(handle("buffer"), &data, &size);
+    if (status != DERECHO_OK) return status;
+    give_number("size_bytes", size);
+    give_alignment(data, 4096);
+    return status;
+}
+
+static derecho_status do_buffer_retain(void) { return derecho_buffer_retain(handle("buffer")); }
+static derecho_status do_buffer_release(void) { return derecho_buffer_release(handle("buffer")); }
+
+// The buffer's memory from `offset`, of which the step uses `size` bytes.
+static char *buffer_part(uint64_t size) {
+    const uint64_t offset = number("offset");
+    return (char *)(uintptr_t)of_buffer(text("buffer"), offset + size).data + offset;
+}
+
+static derecho_status do_buffer_fill(void) {
+    const derecho_bytes data = payload("data");
+    char *part = buffer_part(data.size_bytes);
+    if (data.size_bytes > 0) memcpy(part, data.data, data.size_bytes);
+    return DERECHO_OK;
+}
+
+static derecho_status do_buffer_read(void) {
+    const uint64_t size = number("size_bytes");
+    const char *part = buffer_part(size);
+    fprintf(given, "\tdata=");
+    write_bytes(part, size);
+    return DERECHO_OK;
+}
+
+static derecho_status do_log_to(void) { return derecho_log_to((int)number("fd"), (int32_t)number("level")); }
+
+// ------------------------------------------------------------------------------------------------- steps
+
+static const struct {
+    const char *name;
+    derecho_status (*run)(void);
+} steps[] = {
+#define STEP(name) {#name, do_##name}
+    STEP(status_name),   STEP(last_error),    STEP(abi_version),        STEP(abi_hash),     STEP(version),
+    STEP(config_create), STEP(config_set),    STEP(config_get),         STEP(config_load),  STEP(config_add_service),
+    STEP(config_close),  STEP(group_join),    STEP(group_leave),        STEP(group_close),  STEP(group_fd),
+    STEP(group_view),    STEP(group_stats),   STEP(group_reply),        STEP(group_state),  STEP(shard_open),
+    STEP(shard_send),    STEP(shard_send_many), STEP(shard_call),       STEP(shard_query),  STEP(shard_claim),
+    STEP(claim_fill),    STEP(claim_commit),  STEP(claim_abort),        STEP(poll),         STEP(release),
+    STEP(wake),          STEP(buffer_create), STEP(buffer_data),        STEP(buffer_retain), STEP(buffer_release),
+    STEP(buffer_fill),   STEP(buffer_read),   STEP(log_to),
+};
+
+static derecho_status run(const char *function) {
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; ++i)
+        if (!strcmp(steps[i].name, function)) return steps[i].run();
+    die("unknown function", function);
+    return DERECHO_OK;
+}
+
+static void run_line(char *line) {
+    char *fields_text = NULL;
+    size_t size = 0;
+    given = open_memstream(&fields_text, &size);
+    if (!given) die("out of memory", line);
+    const derecho_status status = run(read_step(line));
+    fclose(given);
+    printf("%s", short_name(status));
+    if (status == DERECHO_OK) {
+        printf("%s", fields_text);
+    } else {
+        printf("\terror=");
+        encode(stdout, derecho_last_error());
+    }
+    printf("\n");
+    fflush(stdout);
+    free(fields_text);
+    free_payloads();
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) die("usage", "executor SCRIPT");
+    FILE *script = fopen(argv[1], "r");
+    if (!script) die("cannot read", argv[1]);
+    char *line = NULL;
+    size_t capacity = 0;
+    while (getline(&line, &capacity, script) > 0) run_line(line);
+    free(line);
+    fclose(script);
+    free_table();
+    return 0;
+}

@@ -1,0 +1,222 @@
+// What a C++ service sees of a group: calls, failures, state, views, waiting and ending, over the header alone.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpp/members.hpp"
+
+namespace derecho::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const Bytes kValue = {std::byte{1}, std::byte{2}};
+
+struct Pinned {  // tests/python/test_schema.py pins the same number
+    int64_t put(std::string_view, BytesView) { return 0; }
+    std::optional<Bytes> get(std::string_view) const { return std::nullopt; }
+    static constexpr auto derecho_service =
+        service("Cache", ordered<&Pinned::put>("put", "key", "value"), query<&Pinned::get>("get", "key"));
+};
+
+struct Other {
+    void put(int32_t) {}
+    Bytes save_state() const { return {}; }
+    void load_state(Bytes) {}
+    static constexpr auto derecho_service = service("Cache", ordered<&Other::put>("put", "key"));
+};
+
+TEST(CppSchema, a_described_class_has_the_hash_of_the_annotated_one) {
+    EXPECT_EQ(schema_text<Pinned>(),
+              "service Cache\nordered put(key:str,value:bytes)->i64\nquery get(key:str)->optional<bytes>\n");
+    static_assert(schema_hash<Pinned>() == 0x57e971a22b988e36);
+}
+
+TEST(CppSchema, concepts_tell_methods_apart) {
+    static_assert(OrderedMethod<Cache, &Cache::put> && !QueryMethod<Cache, &Cache::put>);
+    static_assert(QueryMethod<Cache, &Cache::get> && !OrderedMethod<Cache, &Cache::get>);
+    static_assert(!MethodOfService<Cache, &Cache::save_state>);
+    static_assert(ArgumentsOf<&Cache::put, const char*, Bytes>);
+    static_assert(!ArgumentsOf<&Cache::put, const char*> && !ArgumentsOf<&Cache::put, int, Bytes>);
+}
+
+TEST(CppGroup, every_member_answers_an_ordered_call) {
+    CacheMember one(1), two(2, &one);
+    two.group->wait_view(2);
+    const Replies<int64_t> replies = two.cache->ordered<&Cache::put>("k", kValue);
+    EXPECT_EQ(replies.get(), 1);
+    EXPECT_EQ(replies.members(), (std::vector<uint32_t>{1, 2}));
+    EXPECT_EQ(replies.all(), (std::map<uint32_t, int64_t>{{1, 1}, {2, 1}}));
+    for (const Reply<int64_t>& reply : replies.replies()) EXPECT_EQ(reply.get(), 1);
+    EXPECT_EQ(one.service.items, two.service.items);
+    EXPECT_EQ(one.cache->ordered<&Cache::clear>().all().size(), 2u);
+    EXPECT_TRUE(two.service.items.empty());
+}
+
+TEST(CppGroup, a_query_asks_one_member) {
+    CacheMember one(1), two(2, &one);
+    one.cache->ordered<&Cache::put>("k", kValue).all();
+    EXPECT_EQ(two.cache->query<&Cache::get>(1, "k").get(), kValue);
+    EXPECT_EQ(two.cache->query<&Cache::get>(two.cache->nearest(), "absent").get(), std::nullopt);
+    EXPECT_THROW(two.cache->query<&Cache::get>(9, "k"), NotMember);
+}
+
+TEST(CppGroup, what_a_handler_throws_reaches_the_caller_with_type_and_text) {
+    CacheMember one(1), two(2, &one);
+    try {
+        two.cache->query<&Cache::refuse>(1, "not today").get();
+        FAIL();
+    } catch (const RemoteError& error) {
+        EXPECT_EQ(error.member(), 1u);
+        EXPECT_EQ(error.type_name(), "logic_error");
+        EXPECT_EQ(error.text(), "not today");
+        EXPECT_STREQ(error.what(), "Cache.refuse: member 1 failed: logic_error: not today");
+    }
+    EXPECT_THROW(one.cache->ordered<&Cache::put>("", kValue).all(), RemoteError);
+}
+
+TEST(CppGroup, a_failure_that_nobody_waits_for_is_told_to_on_failure) {
+    CacheMember one(1);
+    std::string heard;
+    one.group->on_failure([&heard](const std::string& where, std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::invalid_argument& invalid) {
+            heard = where + ": " + invalid.what();
+        }
+    });
+    one.cache->send<&Cache::put>("", kValue);
+    one.cache->ordered<&Cache::clear>().get();
+    EXPECT_EQ(heard, "Cache: a key has at least one byte");
+}
+
+TEST(CppGroup, a_joiner_has_the_state_and_what_came_after_it) {
+    CacheMember one(1);
+    for (int i = 0; i < 100; i++) one.cache->ordered<&Cache::put>(std::to_string(i), Bytes(20'000)).get();
+    std::atomic<bool> stop = false;
+    std::thread busy([&] {
+        for (int i = 0; !stop; i++) one.cache->send<&Cache::put>("during " + std::to_string(i % 50), kValue);
+    });
+    CacheMember two(2, &one);
+    stop = true;
+    busy.join();
+    one.cache->ordered<&Cache::put>("last", kValue).all();
+    EXPECT_GE(two.service.items.size(), 101u);
+    EXPECT_EQ(one.service.items, two.service.items);
+}
+
+TEST(CppGroup, views_come_in_order_and_can_be_waited_for) {
+    CacheMember one(1);
+    std::vector<uint64_t> seen;
+    one.group->on_view([&seen](const View& view) { seen.push_back(view.id); });
+    {
+        CacheMember two(2, &one);
+        EXPECT_EQ(one.group->wait_view(2).nodes(), (std::vector<uint32_t>{1, 2}));
+    }
+    EXPECT_EQ(one.group->wait_view(1).nodes(), std::vector<uint32_t>{1});
+    ASSERT_EQ(seen.size(), 2u);
+    EXPECT_LT(seen[0], seen[1]);
+    EXPECT_THROW(one.group->wait_view(5, milliseconds(20)), Timeout);
+}
+
+TEST(CppGroup, a_handler_that_waits_is_told_instead_of_hanging) {
+    CacheMember one(1);
+    one.service.during_put = [&one] { one.cache->query<&Cache::get>(1, "k").get(); };
+    try {
+        one.cache->ordered<&Cache::put>("k", kValue).get();
+        FAIL();
+    } catch (const RemoteError& error) {
+        EXPECT_EQ(error.type_name(), "InHandler");
+    }
+}
+
+TEST(CppGroup, a_handler_may_send) {
+    CacheMember one(1);
+    one.service.during_put = [&one] {
+        one.service.during_put = nullptr;
+        one.cache->send<&Cache::put>("second", kValue);
+    };
+    one.cache->ordered<&Cache::put>("first", kValue).get();
+    one.cache->ordered<&Cache::put>("third", kValue).get();
+    EXPECT_EQ(one.service.items.size(), 3u);
+}
+
+TEST(CppGroup, sixteen_threads_call_at_once) {
+    constexpr int kThreads = 16;
+    constexpr int kCalls = 200;
+    CacheMember one(1), two(2, &one);
+    std::vector<std::thread> threads;
+    std::atomic<int> answers = 0;
+    for (int thread = 0; thread < kThreads; thread++) {
+        threads.emplace_back([&, thread] {
+            CacheMember& member = thread % 2 == 0 ? one : two;
+            for (int i = 0; i < kCalls; i++) {
+                const std::string key = std::to_string(thread) + "/" + std::to_string(i);
+                answers += member.cache->ordered<&Cache::put>(key, kValue).get() > 0;
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(answers, kThreads * kCalls);
+    one.cache->ordered<&Cache::put>("end", kValue).all();
+    EXPECT_EQ(one.service.items.size(), size_t{kThreads * kCalls + 1});
+    EXPECT_EQ(one.service.items, two.service.items);
+}
+
+TEST(CppGroup, closing_ends_pending_calls) {
+    CacheMember one(1), two(2, &one);
+    one.service.during_put = [] { std::this_thread::sleep_for(milliseconds(200)); };
+    const Replies<int64_t> pending = two.cache->ordered<&Cache::put>("k", kValue);
+    std::thread closer([&two] {
+        std::this_thread::sleep_for(milliseconds(20));
+        two.group->close();
+    });
+    EXPECT_THROW(pending.all(), Closed);
+    closer.join();
+    EXPECT_THROW(two.cache->ordered<&Cache::put>("k", kValue), Closed);
+    EXPECT_THROW(two.cache->query<&Cache::get>(1, "k"), Closed);
+    two.group->close();
+}
+
+TEST(CppGroup, a_member_that_dies_owes_no_answer) {
+    CacheMember one(1), two(2, &one), three(3, &one);
+    one.group->wait_view(3);
+    three.service.during_put = [&three] {
+        std::thread([&three] { three.group->close(); }).detach();
+        std::this_thread::sleep_for(milliseconds(100));
+    };
+    const auto values = one.cache->ordered<&Cache::put>("k", kValue).all();
+    EXPECT_EQ(values, (std::map<uint32_t, int64_t>{{1, 1}, {2, 1}}));
+}
+
+TEST(CppGroup, plain_messages_go_to_the_function_of_their_shard) {
+    std::vector<std::string> texts;
+    Config config;
+    config.node(1).listen("127.0.0.1:0");
+    Cache cache;
+    Group group = Group::join(config, cache, RawShard{"log", [&texts](const derecho_event& event) {
+                                                          const BytesView data = data_of(event);
+                                                          texts.emplace_back(reinterpret_cast<const char*>(data.data()),
+                                                                             data.size());
+                                                      }});
+    group.shard("log").send(bytes_of("a"));
+    group.shard("log").send(bytes_of("b"));
+    for (int i = 0; i < 1000 && texts.size() < 2; i++) group.replicated<Cache>().ordered<&Cache::clear>().get();
+    EXPECT_EQ(texts, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(CppGroup, members_with_another_schema_are_refused) {
+    CacheMember one(1);
+    Config config;
+    config.node(2).listen("127.0.0.1:0").contacts(one.address());
+    Other other;
+    EXPECT_THROW(Group::join(config, seconds(5), other), Incompatible);
+}
+
+}  // namespace
+}  // namespace derecho::testing
