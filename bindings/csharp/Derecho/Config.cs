@@ -61,35 +61,17 @@ namespace Derecho
             GC.KeepAlive(this);
         }
 
-        /// <summary>Close it, and give what the core says: OK the first time.</summary>
-        public Status TryClose() => _owner.TryClose();
-
         /// <summary>Close it; a second time does nothing. A group that was joined with it needs it no more.</summary>
-        public void Dispose() => TryClose();
+        public void Dispose() => _owner.Dispose();
     }
 
-    /// <summary>Closes a handle of the core's, when it is told to or when it is forgotten.</summary>
-    internal abstract class CoreHandle : SafeHandleZeroOrMinusOneIsInvalid
+    /// <summary>
+    /// Closes a configuration, when it is told to or when it is forgotten. The number stays known after the close, and the
+    /// core tells an old handle from a new one: so every use of what was closed is answered by the core itself, CLOSED.
+    /// </summary>
+    internal sealed unsafe class ConfigHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        protected CoreHandle(IntPtr handle) : base(true) { SetHandle(handle); }
-
-        // The number stays known after the close, and the core tells an old handle from a new one: so every use of a
-        // closed object is answered by the core itself, CLOSED, in its words.
-        internal Status TryClose()
-        {
-            var status = (Status)CloseNow();
-            Dispose();
-            return status;
-        }
-
-        protected abstract int CloseNow();
-
-        protected override bool ReleaseHandle() => CloseNow() == Native.DERECHO_OK;
-    }
-
-    internal sealed unsafe class ConfigHandle : CoreHandle
-    {
-        private ConfigHandle(IntPtr handle) : base(handle) { }
+        private ConfigHandle(IntPtr handle) : base(true) { SetHandle(handle); }
 
         [MethodImpl(MethodImplOptions.NoInlining)] // see Library.Entries
         internal static ConfigHandle Create()
@@ -99,6 +81,6 @@ namespace Derecho
             return new ConfigHandle(handle);
         }
 
-        protected override int CloseNow() => Native.derecho_config_close(handle);
+        protected override bool ReleaseHandle() => Native.derecho_config_close(handle) == Native.DERECHO_OK;
     }
 }

@@ -17,11 +17,20 @@ namespace Derecho
         /// <summary>The library's version, such as "0.1.0".</summary>
         public static string Version => Utf8.Text(Loaded().Version());
 
+        /// <summary>DERECHO_ABI_VERSION of the library at hand.</summary>
+        public static uint AbiVersion => Loaded().AbiVersion();
+
+        /// <summary>A hash over every declaration of derecho.h; the same as this binding was made for.</summary>
+        public static ulong AbiHash => Loaded().AbiHash();
+
         /// <summary>What the last failed call of this thread had to say; "" if none failed.</summary>
         public static string LastError => Utf8.Text(Loaded().LastError());
 
         /// <summary>Where the library was found; its plain name when the loader's search path was to know.</summary>
         public static string Path { get; private set; } = "";
+
+        /// <summary>The core's name of a status, such as "DERECHO_AGAIN".</summary>
+        public static string NameOf(Status status) => Utf8.Text(Loaded().StatusName((int)status));
 
         /// <summary>Write the library's log lines to a descriptor.</summary>
         /// <param name="fd">Such as 2, standard error.</param>
@@ -105,6 +114,12 @@ namespace Derecho
         /// </summary>
         private struct Entries
         {
+            [MethodImpl(MethodImplOptions.NoInlining)]
+            internal byte* StatusName(int status) => Native.derecho_status_name(status);
+
+            [MethodImpl(MethodImplOptions.NoInlining)]
+            internal uint AbiVersion() => Native.derecho_abi_version();
+
             [MethodImpl(MethodImplOptions.NoInlining)]
             internal ulong AbiHash() => Native.derecho_abi_hash();
 

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Derecho
 {
@@ -35,11 +36,8 @@ namespace Derecho
             GC.KeepAlive(this);
         }
 
-        /// <summary>Stop at once, as a crash would, and give what the core says: OK the first time.</summary>
-        public Status TryClose() => _owner.TryClose();
-
         /// <summary>Stop at once, as a crash would; a second time does nothing.</summary>
-        public void Dispose() => TryClose();
+        public void Dispose() => _owner.Dispose();
 
         /// <summary>A descriptor that becomes readable when there are events; never read or close it.</summary>
         public int Descriptor
@@ -154,10 +152,11 @@ namespace Derecho
         }
     }
 
-    internal sealed class GroupHandle : CoreHandle
+    /// <summary>Closes a group, as <see cref="ConfigHandle"/> does.</summary>
+    internal sealed class GroupHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        internal GroupHandle(IntPtr handle) : base(handle) { }
+        internal GroupHandle(IntPtr handle) : base(true) { SetHandle(handle); }
 
-        protected override int CloseNow() => Native.derecho_group_close(handle);
+        protected override bool ReleaseHandle() => Native.derecho_group_close(handle) == Native.DERECHO_OK;
     }
 }

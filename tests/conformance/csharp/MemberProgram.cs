@@ -218,10 +218,11 @@ namespace Conformance
         private static byte[] Bytes(string hex) =>
             Enumerable.Range(0, hex.Length / 2).Select(i => Convert.ToByte(hex.Substring(2 * i, 2), 16)).ToArray();
 
-        /// <summary>A word of an answer: blanks, tabs, newlines and % are encoded; an empty one is "-".</summary>
+        /// <summary>A word of an answer: blanks, tabs, newlines and % are encoded; an empty one is "-", and "-" is "%2D".</summary>
         private static string Encoded(string text)
         {
             if (text == "") return "-";
+            if (text == "-") return "%2D";
             var encoded = new StringBuilder(text);
             foreach (char c in "% \t\n\r") encoded.Replace(c.ToString(), $"%{(int)c:X2}");
             return encoded.ToString();
