@@ -188,7 +188,7 @@ namespace Derecho
 
         private byte* Place(int at, int width)
         {
-            if ((uint)at > (uint)(_length - width)) throw Bad($"has no {width} bytes at {at}");
+            if (at < 0 || at > _length - width) throw Bad($"has no {width} bytes at {at}");
             return _data + at;
         }
 

@@ -190,7 +190,7 @@ namespace Derecho
         private bool Writes(int at, int width)
         {
             if (_data == null) return false;
-            if ((uint)at > (uint)(Size - width)) throw Changed();
+            if (at < 0 || at > Size - width) throw Changed();
             return true;
         }
 

@@ -15,6 +15,7 @@ namespace Derecho
         private readonly Pump _pump;
         private readonly Decoder _replies = new Decoder();
         private readonly Dictionary<ulong, IPending> _pending = new Dictionary<ulong, IPending>(); // under its own lock
+        private readonly object _answering = new object(); // who closes the group may fail calls while another dispatches
         private volatile DerechoError _end;
         private volatile View[] _views = new View[0];
 
@@ -117,8 +118,14 @@ namespace Derecho
             IPending answers = Find(reply.Id);
             if (answers == null) return;
             reply.Data.LendForGood(_replies);
-            if (!answers.Take(reply, _replies)) return;
+            lock (_answering)
+                if (!answers.Take(reply, _replies)) return;
             lock (_pending) _pending.Remove(reply.Id);
+        }
+
+        private void OnOrdered(Event ordered)
+        {
+            lock (_answering) Find(ordered.Id)?.Order(ordered);
         }
 
         // ------------------------------------------------------------------------------------------ dispatching
@@ -130,7 +137,7 @@ namespace Derecho
                 case EventKind.Message: Hosts[e.Shard].OnMessage(e); break;
                 case EventKind.Call: Hosts[e.Shard].OnCall(e); break;
                 case EventKind.Query: Hosts[e.Shard].OnCall(e); break;
-                case EventKind.Ordered: Find(e.Id)?.Order(e); break;
+                case EventKind.Ordered: OnOrdered(e); break;
                 case EventKind.Reply: OnReply(e); break;
                 case EventKind.View: OnView(); break;
                 case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
@@ -190,6 +197,7 @@ namespace Derecho
 
         internal void Close(DerechoError reason)
         {
+            if (_end == null) _end = reason;
             _pump.Stop();
             Raw.Dispose();
             Ended(reason);
@@ -205,7 +213,8 @@ namespace Derecho
                 pending = _pending.Values.ToArray();
                 _pending.Clear();
             }
-            foreach (IPending call in pending) call.Fail(_end);
+            lock (_answering)
+                foreach (IPending call in pending) call.Fail(_end);
             _pump.GiveUp();
         }
     }

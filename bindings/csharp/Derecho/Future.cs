@@ -52,7 +52,7 @@ namespace Derecho
 
         internal virtual string Late(TimeSpan timeout) => $"{What}: nothing came within {timeout.TotalSeconds:g} s";
 
-        /// <summary>Finish, once; only by the driver.</summary>
+        /// <summary>Finish, once; only by the engine.</summary>
         internal void Set(T value, DerechoError error = null)
         {
             if (_done) return;
@@ -113,7 +113,7 @@ namespace Derecho
         }
     }
 
-    /// <summary>What the engine does with a call under way; only the driver calls it.</summary>
+    /// <summary>What the engine does with a call under way, one thread at a time.</summary>
     internal interface IPending
     {
         /// <summary>The call has its place in the order.</summary>

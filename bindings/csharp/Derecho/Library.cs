@@ -66,6 +66,7 @@ namespace Derecho
             string here = System.IO.Path.GetDirectoryName(typeof(Library).Assembly.Location) ?? "";
             string beside = System.IO.Path.Combine(here, "libderecho.so");
             var tried = new List<string>();
+            dlerror(); // bound before it is needed: binding it would make it forget what to tell
             foreach (string path in string.IsNullOrEmpty(chosen) ? new[] { beside, "libderecho.so" } : new[] { chosen })
             {
                 _handle = dlopen(path, RTLD_NOW);

@@ -160,7 +160,7 @@ namespace Derecho
         private void Arrive(Reply<T> reply)
         {
             _arrived[_arrivals] = reply;
-            _arrivals++; // only the driver writes it; whoever sees the new number sees the entry
+            _arrivals++; // one thread at a time writes it; whoever sees the new number sees the entry
         }
 
         private Reply<T>[] Ordered() => _replies ?? throw Error;

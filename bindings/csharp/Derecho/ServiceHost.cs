@@ -147,7 +147,7 @@ namespace Derecho
             }
             catch (DerechoError late)
             {
-                Log.Write($"{Name}: the answer could not be sent", late);
+                if (_engine.End == null) Log.Write($"{Name}: the answer could not be sent", late);
             }
         }
 
