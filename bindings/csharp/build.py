@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 RUNTIMES = ("mono", "coreclr")
 
 _MCS = ["mcs", "-langversion:7.2", "-optimize", "-debug:portable", "-warnaserror", "-nologo", "-r:System.Core.dll"]
+_LIBRARY = ["-unsafe", "-target:library", "-define:DERECHO_SPAN"]  # mono's own class library has spans
 _CONFIG = {"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "8.0.0"}}}
 
 
@@ -45,7 +46,7 @@ def build(output: Path) -> Path:
     library = output / "Derecho.dll"
     sources = sorted((HERE / "Derecho").glob("*.cs"))
     documentation = f"-doc:{library.with_suffix('.xml')}"
-    subprocess.run([*_MCS, "-unsafe", "-target:library", documentation, f"-out:{library}", *sources], check=True)
+    subprocess.run([*_MCS, *_LIBRARY, documentation, f"-out:{library}", *sources], check=True)
     return library
 
 

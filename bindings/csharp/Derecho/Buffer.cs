@@ -91,7 +91,8 @@ namespace Derecho
     /// <summary>One reference to a buffer of the core's, counted by the runtime; the handle is its address.</summary>
     internal sealed unsafe class BufferMemory : SafeBuffer
     {
-        private IntPtr _buffer;
+        private readonly IntPtr _buffer;
+        private volatile bool _closed; // for users: the memory itself lives until nobody holds it
 
         [MethodImpl(MethodImplOptions.NoInlining)] // see Library.Entries
         internal BufferMemory(long size) : base(true)
@@ -111,12 +112,19 @@ namespace Derecho
             bool held = false;
             try
             {
+                if (_closed) throw new ObjectDisposedException(nameof(Buffer));
                 DangerousAddRef(ref held);
             }
             catch (ObjectDisposedException)
             {
                 throw new Closed("the buffer is closed");
             }
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            _closed = true;
+            base.Dispose(disposing);
         }
 
         protected override bool ReleaseHandle() => Native.derecho_buffer_release(_buffer) == Native.DERECHO_OK;

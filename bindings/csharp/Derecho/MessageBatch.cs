@@ -7,7 +7,7 @@ namespace Derecho
     /// Messages for <see cref="Shard.SendMany"/>, gathered in memory that no collector moves. Made once and used again
     /// without allocation. One thread at a time may use it.
     /// </summary>
-    public sealed unsafe class MessageBatch : IDisposable
+    public sealed unsafe partial class MessageBatch : IDisposable
     {
         private byte* _memory;
         private int _memoryBytes, _usedBytes;

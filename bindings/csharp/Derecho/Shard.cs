@@ -10,7 +10,7 @@ namespace Derecho
     /// no exception. Both may meet: <see cref="RingFull"/>, <see cref="ViewChanging"/>, <see cref="TooLarge"/>,
     /// <see cref="NotMember"/>, <see cref="Ejected"/>, <see cref="NoMajority"/>, <see cref="Closed"/>.
     /// </remarks>
-    public sealed unsafe class Shard
+    public sealed unsafe partial class Shard
     {
         private readonly RawGroup _group;
 

@@ -52,6 +52,7 @@ namespace Tests
             BufferPin pin = buffer.Pin();
             buffer.Write(0, new byte[] { 7 });
             buffer.Dispose();
+            Check.Throws<Closed>(() => buffer.Slice(0, 1), "closed");
             Check.Equal((byte)7, System.Runtime.InteropServices.Marshal.ReadByte(pin.Address));
             pin.Dispose();
             pin.Dispose();
