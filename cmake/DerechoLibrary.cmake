@@ -22,7 +22,7 @@ endif()
 add_custom_target(derecho_wheel DEPENDS derecho)
 
 install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir})
-install(FILES include/derecho.h include/derecho.hpp DESTINATION ${derecho_includedir})
+install(FILES include/derecho.h include/derecho.hpp include/derecho_stub.h DESTINATION ${derecho_includedir})
 install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp)
 
 include(CMakePackageConfigHelpers)

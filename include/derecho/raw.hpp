@@ -126,14 +126,16 @@ class Shard;
 /** Room for one message in this node's ring, to be filled in place. Given back unsent when dropped open. */
 class Claim {
 public:
-    Claim(Claim&& other) noexcept : shard_(std::exchange(other.shard_, nullptr)), claim_(other.claim_) {}
+    Claim(Claim&& other) noexcept
+        : shard_(other.shard_), claim_(other.claim_), open_(std::exchange(other.open_, false)) {}
     Claim& operator=(Claim&& other) noexcept {
         std::swap(shard_, other.shard_);
         std::swap(claim_, other.claim_);
+        std::swap(open_, other.open_);
         return *this;
     }
     ~Claim() {
-        if (shard_ != nullptr) derecho_claim_abort(shard_, &claim_);
+        if (open_) derecho_claim_abort(shard_, &claim_);
     }
 
     /** The memory, 8-byte aligned. It may move when a commit throws RingFull. */
@@ -147,21 +149,25 @@ public:
     void commit() { commit(claim_.size_bytes); }
     derecho_status try_commit(size_t used_bytes) {
         const derecho_status status = derecho_claim_commit(shard_, &claim_, used_bytes);
-        if (status == DERECHO_OK) shard_ = nullptr;
+        if (status == DERECHO_OK) open_ = false;
         return status;
     }
 
     /** Give it back unsent. */
-    void abort() { check(derecho_claim_abort(std::exchange(shard_, nullptr), &claim_)); }
+    void abort() {
+        open_ = false;
+        check(derecho_claim_abort(shard_, &claim_));
+    }
 
     /** Not committed, not given back. */
-    bool open() const noexcept { return shard_ != nullptr; }
+    bool open() const noexcept { return open_; }
 
 private:
     friend class Shard;
     Claim() = default;
     derecho_shard* shard_ = nullptr;
     derecho_claim claim_{};
+    bool open_ = false;
 };
 
 /** The members that replicate one service. A name for it, freely copied; lives as long as its group. */
@@ -207,7 +213,8 @@ public:
     std::pair<derecho_status, Claim> try_claim(uint32_t method, uint32_t flags, size_t size_bytes) noexcept {
         Claim made;
         const derecho_status status = derecho_shard_claim(handle_, method, flags, size_bytes, &made.claim_);
-        if (status == DERECHO_OK) made.shard_ = handle_;
+        made.shard_ = handle_;
+        made.open_ = status == DERECHO_OK;
         return {status, std::move(made)};
     }
 
@@ -355,19 +362,20 @@ private:
 class Buffer {
 public:
     explicit Buffer(size_t size_bytes) { check(derecho_buffer_create(size_bytes, &handle_)); }
-    Buffer(const Buffer& other) : handle_(other.handle_) {
-        if (handle_ != nullptr) check(derecho_buffer_retain(handle_));
+    Buffer(const Buffer& other) : handle_(other.handle_), held_(other.held_) {
+        if (held_) check(derecho_buffer_retain(handle_));
     }
-    Buffer(Buffer&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Buffer(Buffer&& other) noexcept : handle_(other.handle_), held_(std::exchange(other.held_, false)) {}
     Buffer& operator=(Buffer other) noexcept {
         std::swap(handle_, other.handle_);
+        std::swap(held_, other.held_);
         return *this;
     }
     ~Buffer() {
-        if (handle_ != nullptr) derecho_buffer_release(handle_);
+        if (held_) derecho_buffer_release(handle_);
     }
 
-    /** Its bytes. @throws Closed once released. */
+    /** Its bytes, as long as somebody holds the buffer. @throws Closed when nobody does */
     std::span<std::byte> data() const {
         void* data = nullptr;
         uint64_t size = 0;
@@ -376,10 +384,14 @@ public:
     }
 
     /** Drop this reference now. */
-    void release() { check(derecho_buffer_release(std::exchange(handle_, nullptr))); }
+    void release() {
+        held_ = false;
+        check(derecho_buffer_release(handle_));
+    }
 
 private:
     derecho_buffer* handle_ = nullptr;
+    bool held_ = true;
 };
 
 }  // namespace derecho

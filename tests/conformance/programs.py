@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from languages import ROOT, Program, installed
 
-__all__ = ["Member", "MemberError", "build", "environment", "run"]
+__all__ = ["BuildError", "Member", "MemberError", "build", "environment", "run"]
 
 _BUILD_S = 300.0
 _SCRIPT_S = 60.0
@@ -31,15 +32,21 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "DERECHO_LIBRARY": library}
 
 
+class BuildError(Exception):
+    """A program could not be built; what its compiler said."""
+
+
 def build(program: Program, out: Path) -> list[str]:
     """Build a program into a folder; return the command that starts it."""
 
     def fill(argv: Sequence[str]) -> list[str]:
         return [a.format(root=ROOT, installed=installed(), out=out) for a in argv]
 
-    if program.build:
-        done = subprocess.run(fill(program.build), capture_output=True, text=True, timeout=_BUILD_S)
-        assert done.returncode == 0, done.stdout + done.stderr
+    for argv in program.build:
+        command = fill(argv)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, env=environment())
+        if done.returncode != 0:
+            raise BuildError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return fill(program.argv)
 
 
@@ -82,8 +89,7 @@ class Member:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.kill()
-        self._child.wait()
+        self.kill()
         for stream in (self._child.stdin, self._child.stdout):
             assert stream is not None
             stream.close()
@@ -121,8 +127,20 @@ class Member:
         """Close its standard input; it must end by itself, with 0."""
         assert self._child.stdin is not None
         self._child.stdin.close()
-        code = self._child.wait(_END_S)
+        try:
+            code = self._child.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs {_END_S:g} s after its standard input ended") from None
         assert code == 0, f"{self.name} ended with {code}: {self._printed()}"
+
+    def pause(self) -> None:
+        """Stop it in its tracks."""
+        self._child.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does."""
+        self._child.kill()
+        self._child.wait()
 
     def _line(self, asked: str, timeout_s: float) -> str:
         assert self._child.stdout is not None

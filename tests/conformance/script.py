@@ -17,7 +17,7 @@ from abi_model import HEADER, read_abi
 from payloads import shown, to_bytes
 from shorthand import expand
 
-__all__ = ["Answer", "Compiled", "Script", "ScriptError", "Step", "functions", "load"]
+__all__ = ["Answer", "Compiled", "Script", "ScriptError", "Step", "free_ports", "functions", "load"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -283,10 +283,11 @@ def _fills(name: str, folder: Path, ports: set[str]) -> dict[str, str]:
     fills["abi_version"] = next(str(c.value) for c in read_abi().constants if c.name == "DERECHO_ABI_VERSION")
     fills["abi_hash"] = str(abi_hash(HEADER.read_text(encoding="utf-8")))
     placeholders = sorted(p.strip("{}") for p in ports)
-    return fills | dict(zip(placeholders, _free_ports(len(placeholders)), strict=True))
+    return fills | dict(zip(placeholders, free_ports(len(placeholders)), strict=True))
 
 
-def _free_ports(count: int) -> list[str]:
+def free_ports(count: int) -> list[str]:
+    """Return ports of the loopback interface that nobody listens at, all different."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [str(each.getsockname()[1]) for each in sockets]
     for each in sockets:

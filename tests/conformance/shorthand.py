@@ -27,8 +27,8 @@ def expand(raw: Raw) -> list[Raw]:
     ``b`` with the options, a configuration ``b.config`` and, for each service, shard ``b.raw``. It listens at its port,
     its contact is node 1's. With ``is`` it fails in that way.
 
-    ``{"member": "b", "node": 2, "of": {"a": 1}, ...}`` does so too, then lets the first of the members there are hand it
-    an empty state, and takes the events of all that from everybody.
+    ``{"member": "b", "node": 2, "of": {"a": 1}, ...}`` does so too, then lets the first of the members there are hand
+    it an empty state, and takes the events of all that from everybody.
 
     Raises
     ------

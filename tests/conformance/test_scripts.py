@@ -39,7 +39,7 @@ class Runner:
     def _run(self, script: Script, executor: str) -> Transcript:
         compiled = script.compile(executor, self._folders.mktemp("script"))
         lines, stderr = run(self._command(EXECUTORS[executor]), compiled.path)
-        assert len(lines) == len(compiled.steps)
+        assert len(lines) == len(compiled.steps), lines
         complaints = [s.complaint(Answer.read(line)) for s, line in zip(compiled.steps, lines, strict=True)]
         assert not any(complaints), "\n".join(filter(None, complaints))
         for part in compiled.stderr:

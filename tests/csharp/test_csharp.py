@@ -32,8 +32,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(reason)
     library = build.build(tmp_path_factory.mktemp("csharp"))
     services = (TESTS / "odd.py", "Tests"), (ROOT / "tests" / "conformance" / "everything.py", "Conformance")
-    stubs = [path for service, namespace in services for path in build.write_stubs(service, namespace, library.parent)]
-    return build.build_program("tests", [*sorted(TESTS.glob("*.cs")), *stubs], library)
+    stubs = library.parent / "stubs"
+    for service, namespace in services:
+        words = ["stubs", service, "--lang", "csharp", "--package", namespace, "--out", stubs]
+        subprocess.run([sys.executable, "-m", "derecho.cli", *words], check=True)
+    return build.build_program("tests", [*sorted(TESTS.glob("*.cs")), *sorted(stubs.glob("*.cs"))], library)
 
 
 @pytest.fixture(params=build.RUNTIMES)

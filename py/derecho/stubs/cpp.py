@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..codec.method import Method
 from ..codec.wire import ArrayOf, Blob, Field, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 from .model import StubModel
-from .names import comment_lines, snake
+from .names import comment_lines, fold, snake
 
 __all__ = ["declaration", "emit", "identifier", "parameter_type", "value_type"]
 
@@ -56,7 +56,7 @@ def emit(model: StubModel) -> dict[str, str]:
         "",
         f"}}  // namespace {space}",
     ]
-    return {f"{space}.hpp": "\n".join(lines) + "\n"}
+    return {f"{space}.hpp": "\n".join(fold(lines)) + "\n"}
 
 
 def identifier(name: str) -> str:

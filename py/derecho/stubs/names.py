@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-__all__ = ["camel", "comment_lines", "constant", "pascal", "snake"]
+__all__ = ["camel", "comment_lines", "constant", "fold", "pascal", "snake"]
 
 
 def _words(name: str) -> list[str]:
@@ -41,3 +41,16 @@ def comment_lines(doc: str, width: int) -> list[str]:
         indent = line[: len(line) - len(line.lstrip())]
         lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
     return lines
+
+
+def fold(lines: list[str], width: int = 120) -> list[str]:
+    """Code with lines no longer than `width`, broken after commas and indented by four more."""
+    folded = []
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        while len(line) > width and ", " in line[len(indent) : width]:
+            cut = line.rindex(", ", len(indent), width) + 1
+            folded.append(line[:cut])
+            line = indent + line[cut:].lstrip()
+        folded.append(line)
+    return folded

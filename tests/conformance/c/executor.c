@@ -26,12 +26,12 @@ static void *allocate(size_t size) {
 // ------------------------------------------------------------------------------------------------- table of names
 
 typedef struct Entry {
-    struct Entry *next; // newest first
+    struct Entry *next;  // newest first
     char *name;
-    void *handle;        // of a config, group, shard or buffer, or the shard of a claim
+    void *handle;  // of a config, group, shard or buffer, or the shard of a claim
     derecho_claim claim;
-    uint64_t id;         // of a call, a ticket, or an event
-    uint64_t sent_order; // not 0: a call or a ticket; the greatest is the latest
+    uint64_t id;          // of a call, a ticket, or an event
+    uint64_t sent_order;  // not 0: a call or a ticket; the greatest is the latest
     uint64_t *leases;
     size_t lease_count;
 } Entry;
@@ -93,9 +93,7 @@ static void free_table(void) {
 
 // ------------------------------------------------------------------------------------------------- a step's inputs
 
-static struct {
-    char *name, *value;
-} fields[FIELDS_MAX];
+static struct { char *name, *value; } fields[FIELDS_MAX];
 static size_t field_count;
 
 static void decode(char *text) {
@@ -163,7 +161,7 @@ static void *handle(const char *name) {
 
 static struct {
     derecho_bytes bytes[PAYLOADS_MAX];
-    void *memory[PAYLOADS_MAX]; // what is to be freed after the step
+    void *memory[PAYLOADS_MAX];  // what is to be freed after the step
     size_t count;
 } payloads;
 
@@ -217,12 +215,16 @@ typedef struct {
 
 static const Named call_flags[] = {{"REPLY", DERECHO_CALL_REPLY}, {"MESSAGE", DERECHO_CLAIM_MESSAGE}, {NULL, 0}};
 static const Named event_flags[] = {
-    {"REPLY", DERECHO_FLAG_REPLY}, {"FIRST", DERECHO_FLAG_FIRST}, {"LAST", DERECHO_FLAG_LAST},
-    {"OWN", DERECHO_FLAG_OWN},     {NULL, 0},
+    {"REPLY", DERECHO_FLAG_REPLY},
+    {"FIRST", DERECHO_FLAG_FIRST},
+    {"LAST", DERECHO_FLAG_LAST},
+    {"OWN", DERECHO_FLAG_OWN},
+    {NULL, 0},
 };
 static const Named kinds[] = {
-    {"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT_CALL},   {"QUERY", DERECHO_EVENT_QUERY},
-    {"ORDERED", DERECHO_EVENT_ORDERED}, {"REPLY", DERECHO_EVENT_REPLY}, {"VIEW", DERECHO_EVENT_VIEW},
+    {"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT_CALL},
+    {"QUERY", DERECHO_EVENT_QUERY},     {"ORDERED", DERECHO_EVENT_ORDERED},
+    {"REPLY", DERECHO_EVENT_REPLY},     {"VIEW", DERECHO_EVENT_VIEW},
     {"STATE", DERECHO_EVENT_STATE},     {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
     {"CLOSED", DERECHO_EVENT_CLOSED},   {NULL, 0},
 };
@@ -262,11 +264,10 @@ static derecho_status status_input(void) {
 
 // ------------------------------------------------------------------------------------------------- a step's outputs
 
-static FILE *given; // fields of the line
+static FILE *given;  // fields of the line
 
 static void encode(FILE *out, const char *value) {
-    for (; *value; ++value)
-        fprintf(out, strchr("%\t\n\r", *value) ? "%%%02X" : "%c", (unsigned char)*value);
+    for (; *value; ++value) fprintf(out, strchr("%\t\n\r", *value) ? "%%%02X" : "%c", (unsigned char)*value);
 }
 
 static void give(const char *name, const char *value) {
@@ -274,7 +275,9 @@ static void give(const char *name, const char *value) {
     encode(given, value);
 }
 
-static void give_number(const char *name, uint64_t value) { fprintf(given, "\t%s=%llu", name, (unsigned long long)value); }
+static void give_number(const char *name, uint64_t value) {
+    fprintf(given, "\t%s=%llu", name, (unsigned long long)value);
+}
 
 static void give_alignment(const void *data, size_t alignment) {
     if ((uintptr_t)data % alignment != 0) give("aligned", "BAD");
@@ -292,6 +295,7 @@ static void write_bytes(const void *data, uint64_t size) {
 
 // ------------------------------------------------------------------------------------------------- events
 
+// Whether it is greater than that of the event before in its shard, which this remembers.
 static int version_grows(const derecho_group *group, const derecho_event *event) {
     enum { SHARDS_MAX = 256 };
     static struct {
@@ -330,8 +334,8 @@ static void write_flags(uint32_t bits) {
 static void give_event(const derecho_group *group, size_t index, const derecho_event *event) {
     const Named *kind = kinds;
     while (kind->name && kind->value != event->kind) ++kind;
-    fprintf(given, "\te%zu=%s;node=%u;method=%u;shard=%u;status=%s;flags=", index, kind->name, event->node, event->method,
-            event->shard, short_name(event->status));
+    fprintf(given, "\te%zu=%s;node=%u;method=%u;shard=%u;status=%s;flags=", index, kind->name, event->node,
+            event->method, event->shard, short_name(event->status));
     write_flags(event->flags);
     fprintf(given, ";size=%llu;data=", (unsigned long long)event->size_bytes);
     write_bytes(event->data, event->size_bytes);
@@ -362,8 +366,10 @@ static derecho_status poll_once(derecho_group *group, int64_t timeout_ns, size_t
         if (name) keep(name)->id = events[i].id;
         give_event(group, (*counted)++, &events[i]);
     }
-    if (lease && optional("lease_out")) keep_lease(text("lease_out"), lease);
-    else derecho_release(group, lease);
+    if (lease && optional("lease_out"))
+        keep_lease(text("lease_out"), lease);
+    else
+        derecho_release(group, lease);
     return status;
 }
 
@@ -422,11 +428,21 @@ static derecho_status do_wake(void) { return derecho_wake(handle("group")); }
 
 // ------------------------------------------------------------------------------------------------- no status
 
-static derecho_status do_status_name(void) { return give("result", derecho_status_name(status_input())), DERECHO_OK; }
-static derecho_status do_last_error(void) { return give("result", derecho_last_error()), DERECHO_OK; }
-static derecho_status do_abi_version(void) { return give_number("result", derecho_abi_version()), DERECHO_OK; }
-static derecho_status do_abi_hash(void) { return give_number("result", derecho_abi_hash()), DERECHO_OK; }
-static derecho_status do_version(void) { return give("result", derecho_version()), DERECHO_OK; }
+static derecho_status result(const char *value) {
+    give("result", value);
+    return DERECHO_OK;
+}
+
+static derecho_status result_number(uint64_t value) {
+    give_number("result", value);
+    return DERECHO_OK;
+}
+
+static derecho_status do_status_name(void) { return result(derecho_status_name(status_input())); }
+static derecho_status do_last_error(void) { return result(derecho_last_error()); }
+static derecho_status do_abi_version(void) { return result_number(derecho_abi_version()); }
+static derecho_status do_abi_hash(void) { return result_number(derecho_abi_hash()); }
+static derecho_status do_version(void) { return result(derecho_version()); }
 
 // ------------------------------------------------------------------------------------------------- configuration
 
@@ -645,15 +661,16 @@ static const struct {
     const char *name;
     derecho_status (*run)(void);
 } steps[] = {
-#define STEP(name) {#name, do_##name}
-    STEP(status_name),   STEP(last_error),    STEP(abi_version),        STEP(abi_hash),     STEP(version),
-    STEP(config_create), STEP(config_set),    STEP(config_get),         STEP(config_load),  STEP(config_add_service),
-    STEP(config_close),  STEP(group_join),    STEP(group_leave),        STEP(group_close),  STEP(group_fd),
-    STEP(group_view),    STEP(group_stats),   STEP(group_reply),        STEP(group_state),  STEP(shard_open),
-    STEP(shard_send),    STEP(shard_send_many), STEP(shard_call),       STEP(shard_query),  STEP(shard_claim),
-    STEP(claim_fill),    STEP(claim_commit),  STEP(claim_abort),        STEP(poll),         STEP(release),
-    STEP(wake),          STEP(buffer_create), STEP(buffer_data),        STEP(buffer_retain), STEP(buffer_release),
-    STEP(buffer_fill),   STEP(buffer_read),   STEP(log_to),
+#define STEP(name) \
+    { #name, do_##name }
+    STEP(status_name),   STEP(last_error),      STEP(abi_version), STEP(abi_hash),      STEP(version),
+    STEP(config_create), STEP(config_set),      STEP(config_get),  STEP(config_load),   STEP(config_add_service),
+    STEP(config_close),  STEP(group_join),      STEP(group_leave), STEP(group_close),   STEP(group_fd),
+    STEP(group_view),    STEP(group_stats),     STEP(group_reply), STEP(group_state),   STEP(shard_open),
+    STEP(shard_send),    STEP(shard_send_many), STEP(shard_call),  STEP(shard_query),   STEP(shard_claim),
+    STEP(claim_fill),    STEP(claim_commit),    STEP(claim_abort), STEP(poll),          STEP(release),
+    STEP(wake),          STEP(buffer_create),   STEP(buffer_data), STEP(buffer_retain), STEP(buffer_release),
+    STEP(buffer_fill),   STEP(buffer_read),     STEP(log_to),
 };
 
 static derecho_status run(const char *function) {

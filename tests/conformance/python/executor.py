@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from payloads import shown, to_bytes  # noqa: E402
-from ring import KINDS, Event, Failed  # noqa: E402
+from payloads import shown, to_bytes
+from ring import KINDS, Event, Failed
 
 Given = dict[str, Any]
 
@@ -175,9 +175,7 @@ class Executor:
 
     def do_shard_call(self) -> None:
         wanted = "call_out" in self.inputs
-        call = self.ring.shard_call(
-            self.named("shard"), self.number("method"), self.flags(), self.data("args"), wanted
-        )
+        call = self.ring.shard_call(self.named("shard"), self.number("method"), self.flags(), self.data("args"), wanted)
         self.keep_sent("call_out", call)
 
     def do_shard_query(self) -> None:

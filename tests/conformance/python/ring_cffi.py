@@ -1,4 +1,4 @@
-"""The raw ring as the package itself uses it: `derecho._native`, where handles have owners and statuses are exceptions."""
+"""The raw ring as the package uses it: `derecho._native`, where handles have owners and statuses are exceptions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ring import Event, Failed
+
 from derecho import DerechoError
 from derecho._native import Claim, Config, Memory, Message, NativeGroup, fast, log_to, version
 from derecho._native._load import ffi, lib, text
-from ring import Event, Failed
 
 __all__ = ["CffiRing"]
 

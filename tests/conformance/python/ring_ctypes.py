@@ -7,8 +7,9 @@ from ctypes import byref, c_size_t, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
-from derecho import ctypes_api as api
 from ring import Event, Failed
+
+from derecho import ctypes_api as api
 
 __all__ = ["CtypesRing"]
 
@@ -120,7 +121,7 @@ class CtypesRing:
         stats = api.derecho_stats()
         stats.struct_bytes = ctypes.sizeof(stats) if struct_bytes is None else struct_bytes
         _check(api.derecho_group_stats(self._group(group), byref(stats)))
-        return {name: getattr(stats, name) for name, _ in stats._fields_}
+        return {name: getattr(stats, name) for name in stats.__slots__}
 
     def group_reply(self, group: int, node: int, call: int, status: int, data: Payload) -> None:
         _check(api.derecho_group_reply(self._group(group), node, call, status, *_pointer(data)))

@@ -1,0 +1,363 @@
+"""C: one header a service, over ``derecho_stub.h``: structs and their tables, callers, a dispatcher."""
+
+from __future__ import annotations
+
+from ..codec.method import Method
+from ..codec.wire import (
+    ArrayOf,
+    Blob,
+    Field,
+    ListOf,
+    MapOf,
+    OptionalOf,
+    ScalarType,
+    StructOf,
+    WireType,
+    has_tail,
+    struct_layout,
+)
+from .cpp import comment, identifier
+from .model import StubModel, children
+from .names import constant, fold, snake
+
+__all__ = ["emit"]
+
+_SCALARS = {"f32": "float", "f64": "double", "bool": "bool"}
+_SCALARS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n in (8, 16, 32, 64)}
+
+_HANDLERS_DOC = """\
+What a member does when a method is called. Each is given `context`, the arguments, where to put the result, and its
+handling, and returns DERECHO_OK or derecho_fail(). Arguments, and what they point to, are gone when it returns; what a
+result points to may come from handling->arena."""
+
+_DISPATCH_DOC = """\
+Run the handler of a DERECHO_EVENT_CALL or DERECHO_EVENT_QUERY of this service, and answer. Answers that find no room
+are kept in `answers`, for derecho_answers_retry()."""
+
+
+def emit(model: StubModel) -> dict[str, str]:
+    """Write the header of a service.
+
+    Returns
+    -------
+    dict of str to str
+        One file: its name and content.
+    """
+    prefix = snake(model.schema.name)
+    return {f"{prefix}.h": "\n".join(fold(_Header(model, prefix).lines())) + "\n"}
+
+
+class _Header:
+    """One service's header under construction."""
+
+    def __init__(self, model: StubModel, prefix: str) -> None:
+        self._model = model
+        self._prefix = prefix
+
+    def lines(self) -> list[str]:
+        model, guard = self._model, f"{self._prefix.upper()}_STUB_H"
+        lines = [
+            f"/* Service {model.schema.name}: what a member implements, and what a caller calls. See docs/c.md.",
+            f"   Written by `derecho stubs` from {model.source}; do not edit. */",
+            f"#ifndef {guard}",
+            f"#define {guard}",
+            "",
+            "#include <derecho_stub.h>",
+            "",
+            f'#define {self._prefix.upper()}_SERVICE "{model.schema.name}"',
+            "",
+            "/** For derecho_config_add_service(): members whose hashes differ do not join each other. */",
+            f"#define {self._prefix.upper()}_SCHEMA_HASH 0x{model.schema.hash:016x}u",
+            "",
+            "enum {",
+            *(f"    {self._number(m)} = {m.id}," for m in model.methods),
+            "};",
+        ]
+        for wire in self._types():
+            lines += ["", *self._declare(wire)]
+        for struct in model.structs:
+            lines += ["", *self._message_functions(self._name(struct), self._name(struct))]
+        if model.state:
+            lines += ["", *self._message_struct(f"{self._prefix}_state", (Field("state", model.state),))]
+            lines += ["", *self._message_functions(f"{self._prefix}_state", f"{self._prefix}_state")]
+        for method in model.methods:
+            lines += ["", *self._messages(method), "", *self._caller(method)]
+            if method.result:
+                lines += ["", *self._result_reader(method)]
+        lines += ["", *self._handlers(), "", *self._dispatcher(), "", f"#endif /* {guard} */"]
+        return lines
+
+    # ---------------------------------------------------------------------------------------- names
+
+    def _number(self, method: Method) -> str:
+        return f"{self._prefix.upper()}_{constant(method.name)}"
+
+    def _name(self, wire: WireType) -> str:
+        """The C type of a value."""
+        if isinstance(wire, ScalarType):
+            return _SCALARS[wire.name]
+        if isinstance(wire, Blob):
+            return "derecho_text" if wire.name == "str" else "derecho_bytes"
+        return f"{self._prefix}_{_word(wire)}"
+
+    def _table(self, wire: WireType) -> str:
+        """The table of a type."""
+        if isinstance(wire, (ScalarType, Blob)):
+            return f"derecho_type_{wire.name}"
+        return f"{self._name(wire)}_type"
+
+    # ---------------------------------------------------------------------------------------- types
+
+    def _types(self) -> list[WireType]:
+        """Everything that needs a typedef, each after what it is made of."""
+        found: dict[str, WireType] = {}
+
+        def visit(wire: WireType) -> None:
+            for child in (wire.pair,) if isinstance(wire, MapOf) else children(wire):
+                visit(child)
+            if not isinstance(wire, (ScalarType, Blob)):
+                found.setdefault(self._name(wire), wire)
+
+        for wire in [*self._model.structs, *self._roots()]:
+            visit(wire)
+        return list(found.values())
+
+    def _roots(self) -> list[WireType]:
+        methods = self._model.methods
+        roots = [f.type for m in methods for f in m.fields] + [m.result for m in methods if m.result]
+        return roots + ([self._model.state] if self._model.state else [])
+
+    def _declare(self, wire: WireType) -> list[str]:
+        name = self._name(wire)
+        if isinstance(wire, StructOf):
+            return self._struct(name, wire.fields, self._model.struct_docs.get(wire.name, ""))
+        if isinstance(wire, ListOf):
+            return self._reference(name, wire.element, "LIST")
+        if isinstance(wire, MapOf):
+            return self._reference(name, wire.pair, "MAP")
+        if isinstance(wire, ArrayOf):
+            element = self._name(wire.element)
+            body = [f"typedef struct {name} {{", f"    {element} items[{wire.count}];", f"}} {name};"]
+            return body + self._table_of(name, wire, "ARRAY", wire.count, self._table(wire.element))
+        assert isinstance(wire, OptionalOf)
+        body = [f"typedef struct {name} {{", "    bool present;", f"    {self._name(wire.value)} value;", f"}} {name};"]
+        return body + self._table_of(
+            name, wire, "OPTIONAL", 0, self._table(wire.value), value=f"offsetof({name}, value)"
+        )
+
+    def _reference(self, name: str, element: WireType, kind: str) -> list[str]:
+        return [
+            f"typedef struct {name} {{",
+            f"    const {self._name(element)} *items;",
+            "    uint64_t count;",
+            f"}} {name};",
+            *self._table_line(name, kind, True, 4, 8, 0, f"&{self._table(element)}", "0", "NULL"),
+        ]
+
+    def _table_of(self, name: str, wire: WireType, kind: str, count: int, element: str, value: str = "0") -> list[str]:
+        return self._table_line(name, kind, has_tail(wire), wire.align, wire.size, count, f"&{element}", value, "NULL")
+
+    def _table_line(
+        self,
+        name: str,
+        kind: str,
+        refers: bool,
+        align: int,
+        size: int,
+        count: int,
+        element: str,
+        value: str,
+        fields: str,
+        memory: str | None = None,
+    ) -> list[str]:
+        memory = f"sizeof({name})" if memory is None else memory
+        return [
+            f"static const derecho_type {name}_type = {{",
+            f"    DERECHO_TYPE_{kind}, {str(refers).lower()}, {align}, {size}, {memory}, {count}, {element}, {value}, "
+            f"{fields}}};",
+        ]
+
+    def _struct(self, name: str, fields: tuple[Field, ...], doc: str = "") -> list[str]:
+        return [
+            *comment(doc),
+            f"typedef struct {name} {{",
+            *(f"    {self._name(f.type)} {identifier(f.name)};" for f in fields),
+            f"}} {name};",
+            *self._struct_table(name, fields),
+        ]
+
+    def _struct_table(self, name: str, fields: tuple[Field, ...]) -> list[str]:
+        offsets, size = struct_layout(fields)
+        align = max((f.type.align for f in fields), default=1)
+        refers = any(has_tail(f.type) for f in fields)
+        lines = []
+        if fields:
+            lines = [
+                f"static const derecho_type_field {name}_fields[] = {{",
+                *(
+                    f"    {{&{self._table(f.type)}, {offset}, offsetof({name}, {identifier(f.name)})}},"
+                    for f, offset in zip(fields, offsets, strict=True)
+                ),
+                "};",
+            ]
+        listed = f"{name}_fields" if fields else "NULL"
+        memory = None if fields else "0"
+        return lines + self._table_line(name, "STRUCT", refers, align, size, len(fields), "NULL", "0", listed, memory)
+
+    # ---------------------------------------------------------------------------------------- messages
+
+    def _message_struct(self, name: str, fields: tuple[Field, ...]) -> list[str]:
+        return self._struct(name, fields) if fields else self._struct_table(name, fields)
+
+    def _message_functions(self, name: str, type_name: str) -> list[str]:
+        return [
+            "/** Its size as a message; UINT64_MAX when a text is not UTF-8. */",
+            f"static inline uint64_t {name}_bytes(const {type_name} *value) {{",
+            f"    return derecho_message_bytes(&{type_name}_type, value);",
+            "}",
+            "/** Write it as a message, to memory of that size. */",
+            f"static inline void {name}_write(const {type_name} *value, void *to) {{",
+            f"    derecho_message_write(&{type_name}_type, value, to);",
+            "}",
+            "/** Read it from a message: NULL, or why it is refused. It points into the message and the arena. */",
+            f"static inline const char *{name}_read(const void *data, uint64_t size, {type_name} *value, "
+            "derecho_arena *arena) {",
+            f"    return derecho_message_read(&{type_name}_type, data, size, value, arena);",
+            "}",
+        ]
+
+    def _messages(self, method: Method) -> list[str]:
+        name = f"{self._prefix}_{snake(method.name)}"
+        result = (Field("result", method.result),) if method.result else ()
+        return [
+            *self._message_struct(f"{name}_arguments", method.fields),
+            *self._message_struct(f"{name}_reply", result),
+        ]
+
+    # ---------------------------------------------------------------------------------------- functions
+
+    def _parameters(self, method: Method) -> list[str]:
+        return [
+            f"{self._name(f.type)} {identifier(f.name)}"
+            if isinstance(f.type, (ScalarType, Blob))
+            else f"const {self._name(f.type)} *{identifier(f.name)}"
+            for f in method.fields
+        ]
+
+    def _value(self, field: Field) -> str:
+        plain = isinstance(field.type, (ScalarType, Blob))
+        return identifier(field.name) if plain else f"*{identifier(field.name)}"
+
+    def _caller(self, method: Method) -> list[str]:
+        name = f"{self._prefix}_{snake(method.name)}"
+        ordered = method.kind == "ordered"
+        where = "every member" if ordered else "one member"
+        text = f"Call it at {where}. @param call_out names the call in its events"
+        text += "; NULL: no answers wanted." if ordered else "."
+        text += f"\n@return as derecho_shard_{'call' if ordered else 'query'}(); DERECHO_INVALID for a text not UTF-8."
+        doc = self._model.method_docs[method.name]
+        head = ["derecho_shard *shard", *([] if ordered else ["uint32_t node"]), *self._parameters(method)]
+        made = (
+            [f"    const {name}_arguments arguments = {{{', '.join(map(self._value, method.fields))}}};"]
+            if method.fields
+            else []
+        )
+        arguments = f"&{name}_arguments_type, {'&arguments' if method.fields else 'NULL'}"
+        what = "call_out ? DERECHO_CALL_REPLY : 0" if ordered else "node"
+        call = (
+            f"derecho_stub_call(shard, {self._number(method)}, {what}, {arguments}, call_out)"
+            if ordered
+            else f"derecho_stub_query(shard, {what}, {self._number(method)}, {arguments}, call_out)"
+        )
+        return [
+            *comment(f"{doc}\n\n{text}" if doc else text),
+            f"static inline derecho_status {name}({', '.join([*head, 'uint64_t *call_out'])}) {{",
+            *made,
+            f"    return {call};",
+            "}",
+        ]
+
+    def _result_reader(self, method: Method) -> list[str]:
+        name = f"{self._prefix}_{snake(method.name)}"
+        assert method.result is not None
+        return [
+            "/** Take the result out of a DERECHO_EVENT_REPLY with status DERECHO_OK: NULL, or why it is refused. */",
+            f"static inline const char *{name}_result(const derecho_event *event, "
+            f"{self._name(method.result)} *result_out, derecho_arena *arena) {{",
+            f"    {name}_reply reply;",
+            f"    const char *why = derecho_message_read(&{name}_reply_type, event->data, event->size_bytes, &reply, "
+            "arena);",
+            "    if (!why) *result_out = reply.result;",
+            "    return why;",
+            "}",
+        ]
+
+    def _handlers(self) -> list[str]:
+        lines = [
+            *comment(_HANDLERS_DOC),
+            f"typedef struct {self._prefix}_handlers {{",
+            "    void *context;",
+        ]
+        for method in self._model.methods:
+            result = [f"{self._name(method.result)} *result_out"] if method.result else []
+            parameters = ["void *context", *self._parameters(method), *result, "derecho_handling *handling"]
+            lines.append(f"    derecho_status (*{identifier(method.name)})({', '.join(parameters)});")
+        return [*lines, f"}} {self._prefix}_handlers;"]
+
+    def _dispatcher(self) -> list[str]:
+        lines = [
+            *comment(_DISPATCH_DOC),
+            f"static inline derecho_status {self._prefix}_dispatch(derecho_group *group, const derecho_event *event, "
+            f"const {self._prefix}_handlers *handlers, derecho_answers *answers) {{",
+            '    derecho_handling handling = {event, {NULL}, ""};',
+            "    const char *why = NULL;",
+            "    switch (event->method) {",
+        ]
+        for method in self._model.methods:
+            lines += self._case(method)
+        return [
+            *lines,
+            "        default: return derecho_answer(group, event, DERECHO_UNKNOWN_METHOD, NULL, 0, answers);",
+            "    }",
+            "}",
+        ]
+
+    def _case(self, method: Method) -> list[str]:
+        name = f"{self._prefix}_{snake(method.name)}"
+        given = [
+            ("" if isinstance(f.type, (ScalarType, Blob)) else "&") + f"arguments.{identifier(f.name)}"
+            for f in method.fields
+        ]
+        arguments = ["handlers->context", *given, *(["&reply.result"] if method.result else []), "&handling"]
+        lines = [f"        case {self._number(method)}: {{"]
+        if method.fields:
+            lines.append(f"            {name}_arguments arguments;")
+        if method.result:
+            lines += [f"            {name}_reply reply;", "            memset(&reply, 0, sizeof reply);"]
+        target = "&arguments" if method.fields else "NULL"
+        return [
+            *lines,
+            f"            why = derecho_message_read(&{name}_arguments_type, event->data, event->size_bytes, {target}, "
+            "&handling.arena);",
+            "            const derecho_status status = why ? derecho_fail(&handling, "
+            f'"DecodeError", derecho_text_of(why)) : handlers->{identifier(method.name)}({", ".join(arguments)});',
+            f"            return derecho_answer_result(group, &handling, status, &{name}_reply_type, "
+            f"{'&reply' if method.result else 'NULL'}, answers);",
+            "        }",
+        ]
+
+
+def _word(wire: WireType) -> str:
+    """A type as a part of a name."""
+    if isinstance(wire, StructOf):
+        if wire.python is None:  # an entry of a map
+            return f"pair_{_word(wire.fields[0].type)}_{_word(wire.fields[1].type)}"
+        return snake(wire.name)
+    if isinstance(wire, (ListOf, OptionalOf)):
+        inner = wire.element if isinstance(wire, ListOf) else wire.value
+        return f"{'list' if isinstance(wire, ListOf) else 'optional'}_{_word(inner)}"
+    if isinstance(wire, ArrayOf):
+        return f"array_{_word(wire.element)}_{wire.count}"
+    if isinstance(wire, MapOf):
+        return f"map_{_word(wire.key)}_{_word(wire.value)}"
+    return wire.name
