@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Derecho
 {
     /// <summary>
-    /// Some bytes, wherever they lie: a <c>byte[]</c>, a part of a <see cref="Buffer"/>, a message in the ring. Never copied
-    /// but by <see cref="ToArray"/> and <see cref="CopyTo(byte[], int)"/>.
+    /// Some bytes, wherever they lie: a <c>byte[]</c>, a part of a <see cref="Buffer"/>, a message in the ring. Never
+    /// copied but by <see cref="ToArray"/> and <see cref="CopyTo(byte[], int)"/>.
     /// </summary>
     /// <remarks>
     /// A message of the ring is there until its batch is released, in a handler until the handler returns; reading it
@@ -49,7 +49,8 @@ namespace Derecho
         public static implicit operator Bytes(byte[] array) => new Bytes(array);
 
         /// <summary>A segment of an array, without a copy.</summary>
-        public static implicit operator Bytes(ArraySegment<byte> part) => new Bytes(part.Array, part.Offset, part.Count);
+        public static implicit operator Bytes(ArraySegment<byte> part) =>
+            new Bytes(part.Array, part.Offset, part.Count);
 
         /// <summary>One byte.</summary>
         public byte this[int index]
@@ -67,13 +68,15 @@ namespace Derecho
         }
 
         /// <summary>Where they lie, for native code; zero for an array, which a collector may move.</summary>
-        /// <remarks>Valid as long as the bytes are: the ring's until their release, a buffer's until its close.</remarks>
+        /// <remarks>Valid as long as the bytes are: the ring's until their release, a buffer's until its
+        /// close.</remarks>
         public IntPtr Address => Array != null ? IntPtr.Zero : _start;
 
         /// <summary>A part of it, in place.</summary>
         public Bytes Slice(int offset, int count)
         {
-            if (offset < 0 || count < 0 || count > Length - offset) throw new ArgumentOutOfRangeException(nameof(count));
+            if (offset < 0 || count < 0 || count > Length - offset)
+                throw new ArgumentOutOfRangeException(nameof(count));
             return new Bytes(_owner, _start + offset, count, _turn);
         }
 

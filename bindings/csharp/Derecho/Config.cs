@@ -4,7 +4,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Derecho
 {
-    /// <summary>What a node is to be: options (docs/options.md) and services. One thread at a time may use it.</summary>
+    /// <summary>What a node is to be: options (docs/options.md) and services. One thread at a time may use
+    /// it.</summary>
     /// <example><c>new Config { ["node"] = "1", ["listen"] = "127.0.0.1:7001" }</c></example>
     public sealed unsafe class Config : IDisposable
     {
@@ -66,8 +67,9 @@ namespace Derecho
     }
 
     /// <summary>
-    /// Closes a configuration, when it is told to or when it is forgotten. The number stays known after the close, and the
-    /// core tells an old handle from a new one: so every use of what was closed is answered by the core itself, CLOSED.
+    /// Closes a configuration, when it is told to or when it is forgotten. The number stays known after the close, and
+    /// the core tells an old handle from a new one: so every use of what was closed is answered by the core itself,
+    /// CLOSED.
     /// </summary>
     internal sealed unsafe class ConfigHandle : SafeHandleZeroOrMinusOneIsInvalid
     {

@@ -6,7 +6,8 @@ namespace Derecho
 {
     /// <summary>
     /// Reads one message as docs/layout.md says. It comes from a peer and is untrusted: every message has exactly one
-    /// encoding, so a cursor is followed through the tail and compared. Nothing but <see cref="DecodeError"/> comes of it.
+    /// encoding, so a cursor is followed through the tail and compared. Nothing but <see cref="DecodeError"/> comes of
+    /// it.
     /// </summary>
     public sealed unsafe class Decoder
     {
@@ -94,8 +95,8 @@ namespace Derecho
             return copy;
         }
 
-        /// <summary>Get bytes in place: there until the handler that they are given to returns. A copy where the message
-        /// is no event of a batch, which could tell that it is over.</summary>
+        /// <summary>Get bytes in place: there until the handler that they are given to returns. A copy where the
+        /// message is no event of a batch, which could tell that it is over.</summary>
         public Bytes GetInPlace(int at)
         {
             if (_batch == null) return GetBytes(at);
@@ -114,7 +115,8 @@ namespace Derecho
             long place = (_cursor + alignment - 1) & -alignment;
             uint length = GetUInt32(at + 4);
             long end = place + (long)length * elementBytes;
-            if (GetUInt32(at) != place || end > _length) throw Bad($"what byte {at} refers to does not lie where it must");
+            if (GetUInt32(at) != place || end > _length)
+                throw Bad($"what byte {at} refers to does not lie where it must");
             _cursor = end;
             count = (int)length;
             return (int)place;
@@ -132,14 +134,15 @@ namespace Derecho
         {
             var values = new T[count];
             if (count == 0) return values;
-            byte* place = Place(at, count * elementBytes);
+            int bytes = checked(count * elementBytes);
+            byte* place = Place(at, bytes);
             if ((object)values is bool[] flags)
             {
                 for (int i = 0; i < count; i++) flags[i] = GetBool(at + i);
                 return values;
             }
             GCHandle pinned = GCHandle.Alloc(values, GCHandleType.Pinned);
-            System.Buffer.MemoryCopy(place, (void*)pinned.AddrOfPinnedObject(), count * elementBytes, count * elementBytes);
+            System.Buffer.MemoryCopy(place, (void*)pinned.AddrOfPinnedObject(), bytes, bytes);
             pinned.Free();
             return values;
         }

@@ -6,8 +6,8 @@ using System.Text;
 namespace Derecho
 {
     /// <summary>
-    /// Writes one message as docs/layout.md says. What generated code puts is walked twice: the first pass measures, the
-    /// second writes into memory of exactly that size, such as a claim in the ring.
+    /// Writes one message as docs/layout.md says. What generated code puts is walked twice: the first pass measures,
+    /// the second writes into memory of exactly that size, such as a claim in the ring.
     /// </summary>
     /// <example><c>while (e.Pass()) { e.PutString(0, key); e.PutBytes(8, value); }</c></example>
     public abstract unsafe class Encoder

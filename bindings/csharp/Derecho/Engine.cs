@@ -15,7 +15,7 @@ namespace Derecho
         private readonly Pump _pump;
         private readonly Decoder _replies = new Decoder();
         private readonly Dictionary<ulong, IPending> _pending = new Dictionary<ulong, IPending>(); // under its own lock
-        private readonly object _answering = new object(); // who closes the group may fail calls while another dispatches
+        private readonly object _answering = new object(); // a closer may fail calls while another thread dispatches
         private volatile DerechoError _end;
         private volatile View[] _views = new View[0];
 
@@ -169,8 +169,8 @@ namespace Derecho
                 case Status.Ejected:
                     return new Ejected("the others removed this node from the group: close it and join again");
                 case Status.NoMajority:
-                    return new NoMajority("half or more of the view was lost, so this node stopped, lest two halves go " +
-                                          "separate ways: close the group, then join again or start afresh");
+                    return new NoMajority("half or more of the view was lost, so this node stopped, lest two halves " +
+                                          "go separate ways: close the group, then join again or start afresh");
                 case Status.StateLost:
                     return new StateLost("every member that had the state is gone: close the group and start afresh");
                 default:
@@ -180,8 +180,10 @@ namespace Derecho
 
         // ------------------------------------------------------------------------------------------ begin and end
 
-        /// <summary>Wait until the first view is there and every service has its state; then drive in the background.</summary>
-        /// <exception cref="DerechoError">Timeout, naming what is missing; StateError: it came but cannot be loaded.</exception>
+        /// <summary>Wait until the first view is there and every service has its state; then drive in the
+        /// background.</summary>
+        /// <exception cref="DerechoError">Timeout, naming what is missing; StateError: it came but cannot be
+        /// loaded.</exception>
         internal void Start()
         {
             if (!Wait(() => View != null && !Hosts.Any(h => h.Loading), Timeout, "joining"))

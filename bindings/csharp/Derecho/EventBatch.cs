@@ -43,7 +43,8 @@ namespace Derecho
             }
         }
 
-        /// <summary>Give the events' room in the rings back. Reading them afterwards throws <see cref="Closed"/>.</summary>
+        /// <summary>Give the events' room in the rings back. Reading them afterwards throws
+        /// <see cref="Closed"/>.</summary>
         public void Release()
         {
             _turn++;
@@ -51,11 +52,12 @@ namespace Derecho
             if (_lease == 0) return;
             ulong lease = _lease;
             _lease = 0;
-            Native.derecho_release(_groupHandle, lease); // fails only when the group was closed: then nobody waits for it
+            Native.derecho_release(_groupHandle, lease); // fails only after the group's close: nobody waits for it then
             GC.KeepAlive(_group);
         }
 
-        /// <summary>Release, and free the batch itself; polling into it afterwards throws <see cref="Closed"/>.</summary>
+        /// <summary>Release, and free the batch itself; polling into it afterwards throws
+        /// <see cref="Closed"/>.</summary>
         public void Dispose()
         {
             Free();

@@ -20,8 +20,8 @@ namespace Derecho
     /// This process's part in one group, with services that answer calls and callers that make them. Threads: any.
     /// </summary>
     /// <remarks>
-    /// A thread that waits drives the group; when none waits, a background thread does. So handlers run on either, one at
-    /// a time, in order; a handler must not wait for the group: <see cref="InHandler"/>.
+    /// A thread that waits drives the group; when none waits, a background thread does. So handlers run on either, one
+    /// at a time, in order; a handler must not wait for the group: <see cref="InHandler"/>.
     /// </remarks>
     public sealed class Group : IDisposable
     {
@@ -34,7 +34,8 @@ namespace Derecho
             Name = name;
         }
 
-        /// <summary>Called with every later view, in order with calls and messages. It must not wait for the group.</summary>
+        /// <summary>Called with every later view, in order with calls and messages. It must not wait for the
+        /// group.</summary>
         public event Action<View> OnView
         {
             add => Engine.Viewed += value;
@@ -64,14 +65,15 @@ namespace Derecho
         // ------------------------------------------------------------------------------------------ joining, leaving
 
         /// <summary>
-        /// Join a group, or found it when this node is the first contact and no other answers. Returns once this node is
-        /// in a view and every service has its state.
+        /// Join a group, or found it when this node is the first contact and no other answers. Returns once this node
+        /// is in a view and every service has its state.
         /// </summary>
         /// <param name="config">The services are added to it: one configuration for one join.</param>
         /// <param name="services">The local replicas; every member gives the same services in the same order.</param>
-        /// <exception cref="DerechoError">InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout,
-        /// StateError, with a sentence that names the cause.</exception>
-        public static Group Join(Config config, params Service[] services) => Join(config, new GroupOptions(), services);
+        /// <exception cref="DerechoError">InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse,
+        /// Timeout, StateError, with a sentence that names the cause.</exception>
+        public static Group Join(Config config, params Service[] services) =>
+            Join(config, new GroupOptions(), services);
 
         /// <inheritdoc cref="Join(Config, Service[])"/>
         public static Group Join(Config config, GroupOptions options, params Service[] services)
@@ -154,7 +156,8 @@ namespace Derecho
         public Shard Shard(string service) =>
             Engine.Hosts.FirstOrDefault(h => h.Name == service)?.Shard ?? throw NoService(service);
 
-        /// <summary>Send a plain message to every member, in order; waits for room, and for a view change to end.</summary>
+        /// <summary>Send a plain message to every member, in order; waits for room, and for a view change to
+        /// end.</summary>
         /// <param name="service">The name of a <see cref="RawService"/>.</param>
         /// <param name="data">Copied.</param>
         /// <returns>The ticket: the id of the message's event at this node.</returns>
@@ -171,7 +174,7 @@ namespace Derecho
 
         /// <summary>Wait for a view of so many members.</summary>
         /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
-        public View WaitView(int members) => WaitView(v => v.Members.Count == members, $"{members} members", Engine.Timeout);
+        public View WaitView(int members) => WaitView(members, Engine.Timeout);
 
         /// <inheritdoc cref="WaitView(int)"/>
         public View WaitView(int members, TimeSpan timeout) =>

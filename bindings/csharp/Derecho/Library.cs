@@ -93,7 +93,8 @@ namespace Derecho
                 return;
             }
             MethodInfo setter = nativeLibrary.GetMethod("SetDllImportResolver");
-            MethodInfo resolve = typeof(Library).GetMethod(nameof(Resolve), BindingFlags.Static | BindingFlags.NonPublic);
+            const BindingFlags Hidden = BindingFlags.Static | BindingFlags.NonPublic;
+            MethodInfo resolve = typeof(Library).GetMethod(nameof(Resolve), Hidden);
             Delegate resolver = Delegate.CreateDelegate(setter.GetParameters()[1].ParameterType, resolve);
             setter.Invoke(null, new object[] { typeof(Library).Assembly, resolver });
         }

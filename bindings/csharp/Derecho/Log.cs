@@ -3,7 +3,8 @@ using System;
 namespace Derecho
 {
     /// <summary>
-    /// What this binding has to tell that nobody waits for, such as a handler's failure when its caller wants no answer.
+    /// What this binding has to tell that nobody waits for, such as a handler's failure when its caller wants no
+    /// answer.
     /// </summary>
     public static class Log
     {
@@ -14,8 +15,8 @@ namespace Derecho
         internal static void Write(string text, Exception error = null)
         {
             Action<string, Exception> written = Written;
-            if (written == null) Console.Error.WriteLine(error == null ? $"derecho: {text}" : $"derecho: {text}: {error}");
-            else written(text, error);
+            if (written != null) written(text, error);
+            else Console.Error.WriteLine($"derecho: {text}{(error == null ? "" : ": ")}{error}");
         }
     }
 }

@@ -5,8 +5,8 @@ using System.Collections.Generic;
 namespace Derecho
 {
     /// <summary>
-    /// A dictionary that keeps the order of insertion, also after removals, so that replicas enumerate it alike. Keys of
-    /// bytes are equal by value.
+    /// A dictionary that keeps the order of insertion, also after removals, so that replicas enumerate it alike. Keys
+    /// of bytes are equal by value.
     /// </summary>
     public sealed class Map<TKey, TValue> : IDictionary<TKey, TValue>, IReadOnlyDictionary<TKey, TValue>
     {

@@ -38,7 +38,8 @@ namespace Derecho
         protected OutgoingCall TrySend(uint method, string what, int fixedBytes) =>
             OutgoingCall.Begin(_engine, _shard, method, CallFlags.None, false, what, fixedBytes);
 
-        /// <summary>Begin a query: to the member chosen by <c>At</c>, else to this node, else to the first member.</summary>
+        /// <summary>Begin a query: to the member chosen by <c>At</c>, else to this node, else to the first
+        /// member.</summary>
         protected OutgoingQuery Query(uint method, string what, int fixedBytes) =>
             OutgoingQuery.Begin(_engine, _shard, _node, method, what, fixedBytes);
     }

@@ -8,9 +8,9 @@ namespace Derecho
     /// Who calls derecho_poll: whoever waits drives, and a background thread when nobody does.
     /// </summary>
     /// <remarks>
-    /// One thread at a time polls and dispatches, so handlers see ordered events in order. A thread that waits takes that
-    /// right if it is free, otherwise it follows: it sleeps until the driver has dispatched something. The background
-    /// thread has it while nobody waits, and yields at once to somebody who does.
+    /// One thread at a time polls and dispatches, so handlers see ordered events in order. A thread that waits takes
+    /// that right if it is free, otherwise it follows: it sleeps until the driver has dispatched something. The
+    /// background thread has it while nobody waits, and yields at once to somebody who does.
     /// </remarks>
     internal sealed class Pump
     {
@@ -37,7 +37,8 @@ namespace Derecho
 
         /// <param name="group">To be polled.</param>
         /// <param name="dispatch">Called with each event, in order, by one thread at a time.</param>
-        /// <param name="retry">Called after each poll: sends again what found no room; whether something is left.</param>
+        /// <param name="retry">Called after each poll: sends again what found no room; whether something is
+        /// left.</param>
         /// <param name="ended">Called with the error of a poll that failed for good.</param>
         internal Pump(RawGroup group, Action<Event> dispatch, Func<bool> retry, Action<DerechoError> ended)
         {
@@ -68,13 +69,15 @@ namespace Derecho
             if ((_thread.ThreadState & System.Threading.ThreadState.Unstarted) == 0) _thread.Join(5000);
         }
 
-        /// <summary>Drive, or follow who does, until it is done or the group is over; false when the time passed.</summary>
+        /// <summary>Drive, or follow who does, until it is done or the group is over; false when the time
+        /// passed.</summary>
         /// <exception cref="Derecho.InHandler">When called by a handler, which would wait for itself.</exception>
         internal bool Wait(Func<bool> done, TimeSpan timeout, string what)
         {
             if (done()) return true;
             if (InHandler)
-                throw new InHandler($"a handler must not wait ({what}): what it waits for is dispatched after it returned");
+                throw new InHandler(
+                    $"a handler must not wait ({what}): what it waits for is dispatched after it returned");
             var deadline = new Deadline(timeout);
             Enter();
             try
@@ -93,7 +96,8 @@ namespace Derecho
             }
         }
 
-        /// <summary>Drive once, or follow once, for loops that retry something themselves. Nothing in a handler.</summary>
+        /// <summary>Drive once, or follow once, for loops that retry something themselves. Nothing in a
+        /// handler.</summary>
         internal void Turn(long timeoutNs)
         {
             if (InHandler) return;
@@ -136,7 +140,8 @@ namespace Derecho
             }
         }
 
-        private bool TakeRight() => Interlocked.CompareExchange(ref _driver, Environment.CurrentManagedThreadId, 0) == 0;
+        private bool TakeRight() =>
+            Interlocked.CompareExchange(ref _driver, Environment.CurrentManagedThreadId, 0) == 0;
 
         private void ReleaseRight()
         {
@@ -186,7 +191,7 @@ namespace Derecho
                 else if (TakeRight())
                 {
                     _backgroundDrives = true;
-                    Thread.MemoryBarrier(); // who starts to wait after this sees that the background drives, and wakes it
+                    Thread.MemoryBarrier(); // who starts to wait after this sees who drives, and wakes it
                     DriveAndRelease(Volatile.Read(ref _waiters) == 0 ? BackgroundNs : 0);
                     _backgroundDrives = false;
                 }

@@ -80,7 +80,8 @@ namespace Derecho
             return new Shard(this, shard, service);
         }
 
-        /// <summary>Take completions into a batch, which is released first; whoever waits drives the protocol.</summary>
+        /// <summary>Take completions into a batch, which is released first; whoever waits drives the
+        /// protocol.</summary>
         /// <param name="batch">Filled.</param>
         /// <param name="timeoutNs">For the first event; 0 drives one step, negative: no deadline.</param>
         /// <returns>How many; 0 when the time passed.</returns>
@@ -134,7 +135,8 @@ namespace Derecho
         /// <param name="request">Id of the event.</param>
         /// <param name="data">Copied; at most mail_bytes / 4 - 16 bytes.</param>
         /// <param name="last">With the last piece, which may be empty.</param>
-        /// <exception cref="DerechoError">RingFull: poll, then retry this piece; TooLarge, InvalidArgument, Closed.</exception>
+        /// <exception cref="DerechoError">RingFull: poll, then retry this piece; TooLarge, InvalidArgument,
+        /// Closed.</exception>
         public void SendState(uint node, ulong request, Bytes data, bool last) =>
             Failures.Check((int)TrySendState(node, request, data, last));
 

@@ -116,7 +116,8 @@ namespace Derecho
             for (int i = 0; i < count; i++)
             {
                 int wanted = i;
-                if (!Engine.Wait(() => _arrivals > wanted, Engine.Timeout, What)) throw new Timeout(NotWhole(Engine.Timeout));
+                if (!Engine.Wait(() => _arrivals > wanted, Engine.Timeout, What))
+                    throw new Timeout(NotWhole(Engine.Timeout));
                 yield return _arrived[i];
             }
         }

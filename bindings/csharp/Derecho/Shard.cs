@@ -6,8 +6,8 @@ namespace Derecho
     /// The members that replicate one service. Lives as long as its group; needs no close. Threads: any.
     /// </summary>
     /// <remarks>
-    /// Each operation has two forms: one throws, the other, <c>Try...</c>, returns the status, so that a full ring costs
-    /// no exception. Both may meet: <see cref="RingFull"/>, <see cref="ViewChanging"/>, <see cref="TooLarge"/>,
+    /// Each operation has two forms: one throws, the other, <c>Try...</c>, returns the status, so that a full ring
+    /// costs no exception. Both may meet: <see cref="RingFull"/>, <see cref="ViewChanging"/>, <see cref="TooLarge"/>,
     /// <see cref="NotMember"/>, <see cref="Ejected"/>, <see cref="NoMajority"/>, <see cref="Closed"/>.
     /// </remarks>
     public sealed unsafe partial class Shard
@@ -134,7 +134,8 @@ namespace Derecho
             return claim;
         }
 
-        /// <summary>Claim room into an object that is used again and again, with a status instead of an exception.</summary>
+        /// <summary>Claim room into an object that is used again and again, with a status instead of an
+        /// exception.</summary>
         /// <param name="claim">Not open.</param>
         /// <param name="size">Bytes.</param>
         /// <param name="method">Of a call.</param>

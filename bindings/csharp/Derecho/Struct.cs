@@ -22,7 +22,8 @@ namespace Derecho
         /// <exception cref="EncodeError">When a field does not fit.</exception>
         public byte[] Encode() => Encoder.ToArray(_name, _fixedBytes, encoder => Put(encoder, 0));
 
-        /// <summary>Two are equal when they are encoded alike: floating-point numbers by their bits, maps in order.</summary>
+        /// <summary>Two are equal when they are encoded alike: floating-point numbers by their bits, maps in
+        /// order.</summary>
         public override bool Equals(object other) =>
             ReferenceEquals(this, other) ||
             other is Struct that && that.GetType() == GetType() && ByteComparer.Same(Encode(), that.Encode());

@@ -118,7 +118,8 @@ namespace Tests
             Check.Throws<EncodeError>(() => new Everything.Shape(null, points, null, new int[4]).Encode(), "null");
             Check.Throws<EncodeError>(() => new Everything.Shape("", null, null, new int[4]).Encode(), "null");
             Check.Throws<EncodeError>(() => new Everything.Shape("", points, null, null).Encode(), "null");
-            Check.Throws<EncodeError>(() => new Everything.Shape("", points, null, new int[3]).Encode(), "4 elements, got 3");
+            Check.Throws<EncodeError>(
+                () => new Everything.Shape("", points, null, new int[3]).Encode(), "4 elements, got 3");
             Check.Throws<EncodeError>(
                 () => new Everything.Shape("", new Everything.Point[] { null }, null, new int[4]).Encode(), "null");
             Check.Throws<EncodeError>(
@@ -142,9 +143,9 @@ namespace Tests
 
         public static void A_decoder_never_reads_beyond_the_message()
         {
-            Check.Throws<DecodeError>(() => Decoder.Read(new byte[8], "x", 8, d => d.GetInt64(1)), "has no 8 bytes at 1");
+            Check.Throws<DecodeError>(() => Decoder.Read(new byte[8], "x", 8, d => d.GetInt64(1)), "no 8 bytes at 1");
             Check.Throws<DecodeError>(() => Decoder.Read(new byte[8], "x", 8, d => d.GetByte(-1)), "has no 1 bytes");
-            Check.Throws<DecodeError>(() => Decoder.Read(new byte[0], "x", 0, d => d.GetInt64(0)), "has no 8 bytes at 0");
+            Check.Throws<DecodeError>(() => Decoder.Read(new byte[0], "x", 0, d => d.GetInt64(0)), "no 8 bytes at 0");
         }
 
         public static void Random_messages_are_read_or_refused()

@@ -36,7 +36,8 @@ namespace Tests
             return value;
         }
 
-        public override string Mix(sbyte a, string b, double c, bool d, IReadOnlyList<int> e) => $"{a}|{b}|{c}|{d}|{e.Sum()}";
+        public override string Mix(sbyte a, string b, double c, bool d, IReadOnlyList<int> e) =>
+            $"{a}|{b}|{c}|{d}|{e.Sum()}";
 
         public override long Add(long amount)
         {
@@ -119,7 +120,8 @@ namespace Tests
         }
 
         /// <summary>Join one more.</summary>
-        internal Group Join(Service service, TimeSpan? timeout = null, Action<View> onView = null, params string[] options)
+        internal Group Join(
+            Service service, TimeSpan? timeout = null, Action<View> onView = null, params string[] options)
         {
             string contacts = _groups.Count == 0 ? "" : _groups[0].View.Members[0].Address;
             Config config = NodeConfig((uint)_groups.Count + 1, contacts);

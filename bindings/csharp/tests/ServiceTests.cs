@@ -103,8 +103,8 @@ namespace Tests
                 Check.Equal("DecodeError", error.TypeName);
                 Check.That(error.Text.Contains("Everything.add: malformed message: needs 8 bytes, has 7"), error.Text);
                 Check.Throws<UnknownMethod>(() => Wait(rude.Any(999, new byte[0])), "no such method");
-                Check.Throws<DecodeError>(() => Wait(rude.Any(6, new byte[] { // the answer, which is empty, is no number
-                    16, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0 })), "needs 8 bytes");
+                byte[] twoEmptyTexts = FromHex("10000000 00000000 10000000 00000000");
+                Check.Throws<DecodeError>(() => Wait(rude.Any(6, twoEmptyTexts)), "needs 8 bytes");
             }
         }
 
@@ -191,7 +191,8 @@ namespace Tests
                 Check.Equal(0L, caller.Add(0).Result);
                 Check.Throws<TooLarge>(() => caller.EchoBytes(new byte[100000]));
                 Status status = Status.Ok;
-                for (int i = 0; i < 100000 && status == Status.Ok; i++) status = caller.TrySendEchoBytes(new byte[10000]);
+                for (int i = 0; i < 100000 && status == Status.Ok; i++)
+                    status = caller.TrySendEchoBytes(new byte[10000]);
                 Check.Equal(Status.Again, status);
             }
         }
@@ -359,7 +360,8 @@ namespace Tests
             {
                 members.Join(new Replica(), TimeSpan.FromSeconds(1));
                 members.Join(new Replica { OnFail = (kind, text) => proceed.WaitOne() });
-                Task<IReadOnlyDictionary<uint, Nothing>> task = new Everything.Caller(members[0]).Fail("", "").AllAsync();
+                Replies<Nothing> replies = new Everything.Caller(members[0]).Fail("", "");
+                Task<IReadOnlyDictionary<uint, Nothing>> task = replies.AllAsync();
                 Check.That(task.ContinueWith(t => t.Exception.InnerException is Timeout).Result, "it is a Timeout");
                 proceed.Set();
             }

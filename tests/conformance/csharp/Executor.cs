@@ -66,7 +66,7 @@ namespace Conformance
         private const int PageBytes = 4096;
 
         private readonly Dictionary<string, object> _table = new Dictionary<string, object>();
-        private readonly Dictionary<string, ulong> _ids = new Dictionary<string, ulong>();   // of events, calls, tickets
+        private readonly Dictionary<string, ulong> _ids = new Dictionary<string, ulong>(); // of events, calls, tickets
         private readonly Dictionary<ulong, string> _names = new Dictionary<ulong, string>(); // of calls and tickets
         private readonly Dictionary<string, Action> _steps;
         private Step _step;
@@ -136,7 +136,7 @@ namespace Conformance
             }
             catch (KeyNotFoundException)
             {
-                Console.Error.WriteLine($"executor: unknown function, or a name that was not set: {executor._step.Function}");
+                Console.Error.WriteLine($"executor: unknown function, or a name not set: {executor._step.Function}");
                 return 2;
             }
         }
@@ -225,13 +225,14 @@ namespace Conformance
             _step.Give("views", stats.Views);
         }
 
-        // ------------------------------------------------------------------------------------------ shard, claim, buffer
+        // ---------------------------------------------------------------------------------------- shard, claim, buffer
 
         private void SendMany()
         {
             using (var batch = new MessageBatch())
             {
-                foreach (string message in _step["messages"].Split(',').Where(m => m != "")) batch.Add(Payload(message));
+                foreach (string message in _step["messages"].Split(',').Where(m => m != ""))
+                    batch.Add(Payload(message));
                 Status status = Named<Shard>("shard").TrySendMany(batch, out int sent, out ulong ticket);
                 if (status != Status.Ok) throw new DerechoError(status, Library.LastError);
                 _step.Give("sent", sent);
@@ -269,7 +270,7 @@ namespace Conformance
     /// <summary>Polling, and what events look like.</summary>
     internal sealed partial class Executor
     {
-        private readonly Dictionary<string, ulong> _versions = new Dictionary<string, ulong>(); // the last of each shard
+        private readonly Dictionary<string, ulong> _versions = new Dictionary<string, ulong>(); // last of a shard
 
         private void Poll()
         {

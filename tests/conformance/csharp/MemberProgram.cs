@@ -106,7 +106,8 @@ namespace Conformance
                 case "send": return Done(() => _everything.SendAdd(long.Parse(words[0])));
                 case "total": return One(_everything.Total().Result);
                 case "fail": return Done(() => _everything.Fail(words[0], words[1]).All());
-                case "failat": return Done(() => Wait(_everything.At(uint.Parse(words[0])).FailHere(words[1], words[2])));
+                case "failat":
+                    return Done(() => Wait(_everything.At(uint.Parse(words[0])).FailHere(words[1], words[2])));
                 case "unknown": return null;
                 case "flood": return Done(() => Flood(int.Parse(words[0]), int.Parse(words[1])));
                 case "threads": return Done(() => AddOnThreads(int.Parse(words[0]), int.Parse(words[1])));
@@ -209,7 +210,8 @@ namespace Conformance
             return new string[0];
         }
 
-        private static IEnumerable<string> One(object word) => new[] { Convert.ToString(word, CultureInfo.InvariantCulture) };
+        private static IEnumerable<string> One(object word) =>
+            new[] { Convert.ToString(word, CultureInfo.InvariantCulture) };
 
         private static string Nodes(View view) => string.Join(",", view.Nodes);
 
@@ -218,7 +220,8 @@ namespace Conformance
         private static byte[] Bytes(string hex) =>
             Enumerable.Range(0, hex.Length / 2).Select(i => Convert.ToByte(hex.Substring(2 * i, 2), 16)).ToArray();
 
-        /// <summary>A word of an answer: blanks, tabs, newlines and % are encoded; an empty one is "-", and "-" is "%2D".</summary>
+        /// <summary>A word of an answer: blanks, tabs, newlines and % are encoded; an empty one is "-", and "-" is
+        /// "%2D".</summary>
         private static string Encoded(string text)
         {
             if (text == "") return "-";
