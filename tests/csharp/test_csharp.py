@@ -11,15 +11,25 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "bindings" / "csharp" / "tests"
-sys.path.insert(0, str(ROOT / "bindings" / "csharp"))
 
-import build  # noqa: E402
 
+def load_build() -> ModuleType:
+    """bindings/csharp/build.py, by its path: another package is called `build`, too."""
+    spec = importlib.util.spec_from_file_location("csharp_build", ROOT / "bindings" / "csharp" / "build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+build: Any = load_build()
 _TEST_S = 120.0
 NAMES = [
     f"{path.stem}.{name}"

@@ -150,7 +150,7 @@ namespace Derecho
         {
             View view = Raw.GetView();
             bool joins = _views.Length == 0 && view.SelfRank is int rank && !view.Members[rank].HasState;
-            foreach (ServiceHost host in Hosts.Where(_ => joins)) host.Loading = true;
+            if (joins) Hosts.ForEach(h => h.Loading = true);
             _views = _views.Concat(new[] { view }).ToArray();
             try
             {

@@ -362,6 +362,15 @@ namespace Tests
             }
         }
 
+        public static void The_library_can_be_named_by_a_property()
+        {
+            string path = Environment.GetEnvironmentVariable("DERECHO_LIBRARY");
+            Environment.SetEnvironmentVariable("DERECHO_LIBRARY", null);
+            AppDomain.CurrentDomain.SetData("derecho.library", path);
+            Check.That(Library.Version != "", "it is loaded");
+            Check.Equal(path, Library.Path);
+        }
+
         public static void The_library_says_what_it_is()
         {
             Check.That(Library.Version.Split('.').Length == 3, "it has a version");

@@ -26,6 +26,8 @@ namespace Tests
 
         internal bool CannotSave { get; set; }
 
+        internal bool CannotLoad { get; set; }
+
         public override Values Echo(Values values) => values;
 
         public override Values EchoHere(Values values) => values;
@@ -54,7 +56,11 @@ namespace Tests
 
         protected override Totals SaveState() => CannotSave ? null : _totals;
 
-        protected override void LoadState(Totals state) => _totals = state;
+        protected override void LoadState(Totals state)
+        {
+            if (CannotLoad) throw new FormatException("no good");
+            _totals = state;
+        }
     }
 
     /// <summary>Odd, which keeps what it was given in place.</summary>

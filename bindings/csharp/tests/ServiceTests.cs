@@ -248,6 +248,18 @@ namespace Tests
             }
         }
 
+        public static void A_state_that_cannot_be_loaded_is_the_joiners_error()
+        {
+            using (var members = new Members())
+            {
+                Log.Written += (text, error) => { };
+                members.Join(new Replica());
+                Check.Throws<StateError>(
+                    () => members.Join(new Replica { CannotLoad = true }),
+                    "the state of Everything cannot be loaded: FormatException: no good");
+            }
+        }
+
         public static void Views_come_in_order_and_can_be_waited_for()
         {
             using (var members = new Members())

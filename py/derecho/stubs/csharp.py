@@ -33,11 +33,13 @@ _SUFFIXES |= {"i64": "Int64", "u64": "UInt64", "f32": "Single", "f64": "Double",
 _SUFFIXES |= {"str": "String", "bytes": "Bytes"}
 
 _KEYWORDS = set(
-    "abstract as base bool break byte case catch char checked class const continue decimal default delegate do double "
-    "else enum event explicit extern false finally fixed float for foreach goto if implicit in int interface internal "
-    "is lock long namespace new null object operator out override params private protected public readonly ref return "
-    "sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked "
-    "unsafe ushort using virtual void volatile while".split()
+    """
+    abstract as base bool break byte case catch char checked class const continue decimal default delegate do double
+    else enum event explicit extern false finally fixed float for foreach goto if implicit in int interface internal
+    is lock long namespace new null object operator out override params private protected public readonly ref return
+    sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked
+    unsafe ushort using virtual void volatile while
+    """.split()
 )
 
 _OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", "ReferenceEquals", "ToString"}
@@ -262,9 +264,7 @@ class _Body:
         pair, (place, count, i) = wire.pair, (self.names.local(word) for word in ("place", "count", "i"))
         key, value = self.names.local("key"), self.names.local("value")
         (_, after), _ = struct_layout(pair.fields)
-        self.code.put(
-            f"int {place} = {decoder}.GetList({at}, {pair.size}, {pair.align}, out int {count});"
-        )
+        self.code.put(f"int {place} = {decoder}.GetList({at}, {pair.size}, {pair.align}, out int {count});")
         self.code.put(f"var {local} = new Map<{self.types.of(wire.key)}, {self.types.of(wire.value)}>();")
         with self.code.block(f"for (int {i} = 0; {i} < {count}; {i}++)"):
             self.get(wire.key, decoder, _At(place).element(i, pair.size), key)
