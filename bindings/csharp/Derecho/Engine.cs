@@ -200,9 +200,9 @@ namespace Derecho
         internal void Close(DerechoError reason)
         {
             if (_end == null) _end = reason;
-            _pump.Stop();
             Raw.Dispose();
             Ended(reason);
+            _pump.Join();
         }
 
         /// <summary>Nothing more will come: whoever waits is told why.</summary>

@@ -19,6 +19,7 @@ namespace Derecho
         private const long RetryNs = 500000;             // polls are this short while something is to be sent again
         private const int FollowMs = 2;                  // how long a follower sleeps before it looks again by itself
         private const int PauseMs = 2, LongPauseMs = 20; // how often the background thread looks whether it is needed
+        private const int JoinMs = 5000;                 // for a handler that does not return
 
         private readonly RawGroup _group;
         private readonly Action<Event> _dispatch;
@@ -61,12 +62,11 @@ namespace Derecho
             _stop.Set();
         }
 
-        /// <summary>End the background thread; wait for it unless called by a handler.</summary>
-        internal void Stop()
+        /// <summary>Wait a while for the background thread, which ends after <see cref="GiveUp"/>; not in a
+        /// handler.</summary>
+        internal void Join()
         {
-            _stop.Set();
-            if (_group.TryWake() != Status.Ok || InHandler) return;
-            if ((_thread.ThreadState & System.Threading.ThreadState.Unstarted) == 0) _thread.Join(5000);
+            if (!InHandler && (_thread.ThreadState & System.Threading.ThreadState.Unstarted) == 0) _thread.Join(JoinMs);
         }
 
         /// <summary>Drive, or follow who does, until it is done or the group is over; false when the time
@@ -116,7 +116,6 @@ namespace Derecho
         {
             Interlocked.Increment(ref _waiters);
             Interlocked.Increment(ref _entries);
-            if (_backgroundDrives) _group.TryWake();
         }
 
         private void Exit() => Interlocked.Decrement(ref _waiters);

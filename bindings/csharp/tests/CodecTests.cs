@@ -1,7 +1,9 @@
 // Bytes as docs/layout.md has them, and everything that a reader must refuse.
 using System;
+using System.Collections;
 using System.Collections.Generic;
 using System.Linq;
+using System.Runtime.InteropServices;
 using Conformance;
 using Derecho;
 using static Tests.Helpers;
@@ -37,7 +39,11 @@ namespace Tests
 
         public static void A_struct_has_the_layout_of_c()
         {
-            Check.Equal(ShapeHex.Replace(" ", ""), Hex(Shape.Encode()));
+            for (int i = 0; i < 20; i++) // whatever was in the memory before
+            {
+                DirtyHeap();
+                Check.Equal(ShapeHex.Replace(" ", ""), Hex(Shape.Encode()));
+            }
             Check.That(Everything.Shape.Decode(FromHex(ShapeHex)).Equals(Shape), "it is read back");
         }
 
@@ -129,8 +135,10 @@ namespace Tests
 
         public static void What_changes_while_it_is_encoded_is_an_encode_error()
         {
-            var growing = new Growing();
+            var growing = new Changing(1);
             Check.Throws<EncodeError>(() => new Everything.Shape("", growing, null, new int[4]).Encode(), "changed");
+            var shrinking = new Changing(-1);
+            Check.Throws<EncodeError>(() => new Everything.Shape("", shrinking, null, new int[4]).Encode(), "changed");
         }
 
         public static void Structs_are_equal_by_value()
@@ -185,17 +193,30 @@ namespace Tests
 
         private static void Refused(string why, string hex) => Check.Throws<DecodeError>(() => ReadPut(hex), why);
 
-        /// <summary>A list with one element more each time it is asked.</summary>
-        private sealed class Growing : List<Everything.Point>, IReadOnlyList<Everything.Point>
+        /// <summary>Leave memory of the size that an encoder begins with, full of ones.</summary>
+        private static void DirtyHeap()
         {
-            int IReadOnlyCollection<Everything.Point>.Count
-            {
-                get
-                {
-                    Add(new Everything.Point(0, 0));
-                    return base.Count;
-                }
-            }
+            IntPtr memory = Marshal.AllocHGlobal(256);
+            for (int i = 0; i < 256; i++) Marshal.WriteByte(memory, i, 0xff);
+            Marshal.FreeHGlobal(memory);
+        }
+
+        /// <summary>A list that has one element more, or less, each time it is asked.</summary>
+        private sealed class Changing : IReadOnlyList<Everything.Point>
+        {
+            private readonly int _step;
+            private int _count = 10;
+
+            internal Changing(int step) { _step = step; }
+
+            public int Count => _count += _step;
+
+            public Everything.Point this[int index] => new Everything.Point(index, 0);
+
+            public IEnumerator<Everything.Point> GetEnumerator() =>
+                Enumerable.Range(0, _count).Select(i => this[i]).GetEnumerator();
+
+            IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
         }
     }
 }

@@ -17,6 +17,9 @@ namespace Tests
         /// <summary>Given kind and text.</summary>
         internal Action<string, string> OnFail { get; set; } = (kind, text) => { };
 
+        /// <summary>Runs before the state is saved.</summary>
+        internal Action OnSave { get; set; } = () => { };
+
         internal long Sum => Volatile.Read(ref _totals).Sum;
 
         internal byte[] Last => Volatile.Read(ref _totals).Last;
@@ -39,7 +42,7 @@ namespace Tests
         }
 
         public override string Mix(sbyte a, string b, double c, bool d, IReadOnlyList<int> e) =>
-            $"{a}|{b}|{c}|{d}|{e.Sum()}";
+            new string('x', e.Sum());
 
         public override long Add(long amount)
         {
@@ -54,7 +57,11 @@ namespace Tests
 
         public override void FailHere(string kind, string text) => OnFail(kind, text);
 
-        protected override Totals SaveState() => CannotSave ? null : _totals;
+        protected override Totals SaveState()
+        {
+            OnSave();
+            return CannotSave ? null : _totals;
+        }
 
         protected override void LoadState(Totals state)
         {

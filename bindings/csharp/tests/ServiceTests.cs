@@ -79,6 +79,18 @@ namespace Tests
             }
         }
 
+        public static void The_failure_of_one_member_is_that_of_all()
+        {
+            using (var members = new Members())
+            {
+                members.Join(new Replica());
+                members.Join(new Replica { OnFail = (kind, text) => throw new ArgumentException(text) });
+                members[0].WaitView(2);
+                Replies<Nothing> replies = new Everything.Caller(members[0]).Fail("", "only here");
+                Check.Equal(2u, Check.Throws<RemoteError>(() => replies.All(), "only here").Member);
+            }
+        }
+
         public static void A_failure_that_nobody_waits_for_is_logged()
         {
             using (var members = new Members())
@@ -197,18 +209,47 @@ namespace Tests
             }
         }
 
-        public static void Large_answers_wait_in_the_outbox()
+        public static void Answers_that_find_no_room_wait_in_the_outbox()
         {
+            const int Calls = 9000, Bytes = 10000; // 90 MB; the core itself holds back 64
             using (var members = new Members())
+            using (var proceed = new ManualResetEvent(false))
             {
-                members.Join(new Replica(), null, null, "mail_bytes=65536");
-                members.Join(new Replica(), null, null, "mail_bytes=65536");
+                members.Join(new Replica { OnFail = (kind, text) => proceed.WaitOne() });
+                members.Join(new Replica());
                 members[0].WaitView(2);
                 var caller = new Everything.Caller(members[0]);
-                Replies<byte[]>[] all = Enumerable.Range(0, 300)
-                    .Select(i => caller.EchoBytes(Enumerable.Repeat((byte)i, 10000).ToArray())).ToArray();
-                for (int i = 0; i < all.Length; i++)
-                    Check.That(all[i].All().Count == 2 && all[i].Result.All(b => b == (byte)i), "answers are in order");
+                caller.SendFail("", ""); // its driver takes nothing from now on
+                Replies<string>[] all = Enumerable.Range(0, Calls)
+                    .Select(i => caller.Mix(0, "", 0, false, new[] { Bytes + i % 10 })).ToArray();
+                Thread.Sleep(1000);
+                proceed.Set();
+                for (int i = 0; i < Calls; i++)
+                {
+                    IReadOnlyDictionary<uint, string> answers = all[i].All();
+                    Check.That(answers.Count == 2 && answers[2].Length == Bytes + i % 10, $"call {i} is answered");
+                }
+            }
+        }
+
+        public static void Queries_that_find_no_room_wait_and_then_give_up()
+        {
+            using (var members = new Members())
+            using (var proceed = new ManualResetEvent(false))
+            {
+                members.Join(new Replica(), TimeSpan.FromSeconds(1));
+                members.Join(new Replica { OnFail = (kind, text) => proceed.WaitOne() });
+                members[0].WaitView(2);
+                Everything.Caller caller = new Everything.Caller(members[0]).At(2);
+                var payload = new string('x', 10000);
+                var queries = new List<Reply<Nothing>>();
+                Check.Throws<RingFull>(() =>
+                {
+                    while (queries.Count < 100000) queries.Add(caller.FailHere("", payload));
+                }, "no room");
+                proceed.Set();
+                foreach (Reply<Nothing> query in queries) query.Wait(Patience);
+                Wait(caller.FailHere("", payload));
             }
         }
 
@@ -217,21 +258,20 @@ namespace Tests
             using (var members = new Members())
             {
                 var first = new Replica();
-                var caller = new Everything.Caller(members.Join(first, null, null, "mail_bytes=65536"));
+                members.Join(first, null, null, "mail_bytes=65536");
+                members.Join(new Replica(), null, null, "mail_bytes=65536");
+                var caller = new Everything.Caller(members[1]);
                 caller.SendEchoBytes(Enumerable.Repeat((byte)7, 500000).ToArray()); // many pieces
-                bool over = false;
-                Action join = OnThreads(1, _ =>
+                caller.Add(1).All();
+                first.OnSave = () =>
                 {
-                    while (!Volatile.Read(ref over)) Wait(caller.Add(1));
-                });
-                var second = new Replica();
-                members.Join(second, null, null, "mail_bytes=65536");
-                Check.That(second.Last.Length == 500000 && second.Last.All(b => b == 7), "the state is whole");
-                Volatile.Write(ref over, true);
-                join();
-                Check.Equal(2, caller.Add(0).All().Count);
-                Check.Equal(first.Sum, second.Sum);
-                Check.That(first.Sum > 0, "calls were made meanwhile");
+                    for (int i = 0; i < 100; i++) caller.SendAdd(1); // after the state, and before it arrives
+                    Thread.Sleep(300);
+                };
+                var third = new Replica();
+                members.Join(third, null, null, "mail_bytes=65536");
+                Check.That(third.Last.Length == 500000 && third.Last.All(b => b == 7), "the state is whole");
+                Check.Sequence(new[] { 101L, 101L, 101L }, caller.Add(0).All().Values);
             }
         }
 
@@ -338,10 +378,31 @@ namespace Tests
                 Replies<Nothing> replies = caller.Fail("", "");
                 Reply<Nothing> query = caller.At(3).FailHere("", "");
                 handling.WaitOne();
-                members[2].Close();
+                Action join = OnThreads(1, _ => members[2].Close());
                 Check.Sequence(new[] { 1u, 2u }, replies.All().Keys);
                 Check.Equal(3u, Check.Throws<MemberRemoved>(() => Wait(query)).Member);
                 proceed.Set();
+                join();
+            }
+        }
+
+        public static void The_first_answer_is_never_that_somebody_left()
+        {
+            using (var members = new Members())
+            using (var proceed = new ManualResetEvent(false))
+            {
+                Action<string, string> slowly = (kind, text) => Thread.Sleep(1500);
+                members.Join(new Replica { OnFail = slowly });
+                members.Join(new Replica { OnFail = slowly });
+                members.Join(new Replica { OnFail = (kind, text) => proceed.WaitOne() });
+                members[0].WaitView(3);
+                Replies<Nothing> replies = new Everything.Caller(members[0]).Fail("", "");
+                Thread.Sleep(300);
+                Action join = OnThreads(1, _ => members[2].Close()); // before anybody answered
+                Wait(replies);
+                Check.Sequence(new[] { 1u, 2u }, replies.All().Keys);
+                proceed.Set();
+                join();
             }
         }
 
@@ -425,7 +486,8 @@ namespace Tests
                 var map = new Map<string, IReadOnlyDictionary<long, IReadOnlyList<Odd.Encoder_>>> { { "k", inner } };
                 var deep = new Odd.Deep(
                     new[] { new short[] { 1, 2 }, new short[] { 3, 4 } }, new[] { map }, new[] { true, false, true },
-                    new List<byte[]> { new byte[0], new byte[] { 1 } }, new Dictionary<bool, float> { { true, 1.5f } });
+                    new List<byte[]> { new byte[0], new byte[] { 1 } }, new Dictionary<bool, float> { { true, 1.5f } }, true,
+                    "at");
                 Check.That(caller.Send_(deep, encoder).Result.Equals(deep), "it is the same");
                 Check.Equal((long?)3, caller.Maybe(3, "x").Result);
                 Check.Equal((long?)null, caller.Maybe(3, null).Result);

@@ -23,6 +23,8 @@ class Deep:
     many: Annotated[tuple[bool, ...], derecho.Length(3)]
     maybe: list[bytes] | None
     maybe_map: dict[bool, derecho.float32] | None
+    decoder: bool
+    at: str
 
 
 @derecho.service

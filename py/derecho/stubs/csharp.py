@@ -39,14 +39,14 @@ _KEYWORDS = set(
     is lock long namespace new null object operator out override params private protected public readonly ref return
     sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked
     unsafe ushort using virtual void volatile while
-    """.split()
+    """.split()  # noqa: SIM905 (a list of 80 quoted words is no easier to read)
 )
 
 _OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", "ReferenceEquals", "ToString"}
 _SERVICE = _OBJECT | {"Caller", "Handle", "Load", "LoadState", "Name", "Save", "SaveState", "SchemaHash", "ServiceName"}
 _SERVICE |= {"Hash", "HandleCall"}
 _CALLER = _OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
-_STRUCT = _OBJECT | {"Decode", "Encode", "Get", "Put"}
+_STRUCT = _OBJECT | {"Decode", "Decoder", "Encode", "Get", "Put"}
 
 #: What generated code calls by its plain name: a struct must not hide it.
 _USED = {"Bytes", "Decoder", "Encoder", "Func", "Group", "IReadOnlyDictionary", "IReadOnlyList", "KeyValuePair", "Map"}
