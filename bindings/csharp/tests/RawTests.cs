@@ -351,7 +351,7 @@ namespace Tests
                 {
                     while (!Volatile.Read(ref over)) GC.Collect();
                 });
-                for (int i = 0; i < 2000; i++)
+                for (int i = 0; i < 500; i++)
                 {
                     shard.Send(Enumerable.Repeat((byte)i, 1000).ToArray());
                     byte expected = (byte)i;
