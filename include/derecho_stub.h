@@ -477,6 +477,256 @@ static inline derecho_status derecho_answer_result(derecho_group *group, derecho
     return status;
 }
 
+/* ------------------------------------------------------------------------------------------------- replicas */
+
+/** What a stub knows of its service, for a derecho_replica. */
+typedef struct derecho_replica_methods {
+    derecho_status (*dispatch)(derecho_group *group, const derecho_event *event, const void *handlers,
+                               derecho_answers *answers);
+    void *(*save)(const void *handlers, uint64_t *size_out);                       /* malloc'ed; NULL: no memory */
+    const char *(*load)(const void *handlers, const void *message, uint64_t size); /* NULL, or why it is refused */
+} derecho_replica_methods;
+
+/** An event that came before the state did, copied; its data lie right behind it. */
+typedef struct derecho_held_event {
+    struct derecho_held_event *next;
+    derecho_event event;
+} derecho_held_event;
+
+/** A state on its way to a joiner. */
+typedef struct derecho_outgoing_state {
+    struct derecho_outgoing_state *next;
+    uint32_t node;
+    uint64_t request, size, sent;
+    void *data;
+} derecho_outgoing_state;
+
+/** The replica of one service in one group; it belongs to the thread that polls. Made by a stub. */
+typedef struct derecho_replica {
+    derecho_group *group;
+    uint32_t shard; /* as events number it */
+    const derecho_replica_methods *methods;
+    const void *handlers;
+    derecho_answers answers;
+    bool seen_view, loading;
+    char *incoming; /* pieces of the state so far */
+    uint64_t incoming_bytes;
+    derecho_held_event *held, *held_last;
+    derecho_outgoing_state *outgoing;
+    const char *why_not_loaded;
+} derecho_replica;
+
+static const uint64_t derecho_state_piece_bytes = 64 << 10;
+
+/** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
+static inline void derecho_replica_retry(derecho_replica *replica) {
+    derecho_answers_retry(replica->group, &replica->answers);
+    while (replica->outgoing) {
+        derecho_outgoing_state *state = replica->outgoing;
+        const uint64_t left = state->size - state->sent;
+        const uint64_t piece = left < derecho_state_piece_bytes ? left : derecho_state_piece_bytes;
+        const derecho_status status =
+            derecho_group_state(replica->group, state->node, state->request, (const char *)state->data + state->sent,
+                                (size_t)piece, piece == left);
+        if (status == DERECHO_AGAIN) return;
+        state->sent += piece;
+        if (status == DERECHO_OK && state->sent < state->size) continue;
+        replica->outgoing = state->next; /* all of it is sent, or the joiner is gone */
+        free(state->data);
+        free(state);
+    }
+}
+
+static inline derecho_status derecho_replica_save(derecho_replica *replica, const derecho_event *request) {
+    derecho_outgoing_state *state = (derecho_outgoing_state *)calloc(1, sizeof *state);
+    if (!state) return DERECHO_NO_MEMORY;
+    state->node = request->node;
+    state->request = request->id;
+    state->data = replica->methods->save(replica->handlers, &state->size);
+    if (!state->data) {
+        free(state);
+        return DERECHO_NO_MEMORY;
+    }
+    derecho_outgoing_state **end = &replica->outgoing;
+    while (*end) end = &(*end)->next;
+    *end = state;
+    derecho_replica_retry(replica);
+    return DERECHO_OK;
+}
+
+static inline derecho_status derecho_replica_hold(derecho_replica *replica, const derecho_event *event) {
+    derecho_held_event *held = (derecho_held_event *)malloc(sizeof *held + (size_t)event->size_bytes);
+    if (!held) return DERECHO_NO_MEMORY;
+    held->next = NULL;
+    held->event = *event;
+    held->event.data = held + 1;
+    if (event->size_bytes) memcpy(held + 1, event->data, (size_t)event->size_bytes);
+    if (replica->held_last)
+        replica->held_last->next = held;
+    else
+        replica->held = held;
+    replica->held_last = held;
+    return DERECHO_OK;
+}
+
+/** Take a piece of state; after the last one, what was held back is handled. */
+static inline derecho_status derecho_replica_load(derecho_replica *replica, const derecho_event *piece) {
+    if (piece->flags & DERECHO_FLAG_FIRST) replica->incoming_bytes = 0;
+    char *whole = (char *)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
+    if (!whole) return DERECHO_NO_MEMORY;
+    replica->incoming = whole;
+    if (piece->size_bytes) memcpy(whole + replica->incoming_bytes, piece->data, (size_t)piece->size_bytes);
+    replica->incoming_bytes += piece->size_bytes;
+    if (!(piece->flags & DERECHO_FLAG_LAST)) return DERECHO_OK;
+    replica->why_not_loaded = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
+    free(whole);
+    replica->incoming = NULL;
+    replica->loading = false;
+    derecho_status status = DERECHO_OK;
+    while (replica->held) {
+        derecho_held_event *first = replica->held;
+        if (status == DERECHO_OK)
+            status = replica->methods->dispatch(replica->group, &first->event, replica->handlers, &replica->answers);
+        replica->held = first->next;
+        free(first);
+    }
+    replica->held_last = NULL;
+    return replica->why_not_loaded ? DERECHO_INTERNAL : status;
+}
+
+/**
+ * Handle an event, if it is one for the replica: a call, a query, a request for its state, its state, the first view.
+ * Others are left alone, so every event may be passed.
+ * @return DERECHO_OK; DERECHO_NO_MEMORY; DERECHO_INTERNAL: the state was refused, why_not_loaded says why; what ends a
+ *         group.
+ */
+static inline derecho_status derecho_replica_handle(derecho_replica *replica, const derecho_event *event) {
+    if (event->kind == DERECHO_EVENT_VIEW && !replica->seen_view) {
+        derecho_view view;
+        view.struct_bytes = sizeof view;
+        const derecho_status status = derecho_group_view(replica->group, &view);
+        if (status != DERECHO_OK) return status;
+        replica->seen_view = true;
+        replica->loading =
+            view.self_rank < view.member_count && !(view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE);
+    }
+    if (event->shard != replica->shard) return DERECHO_OK;
+    switch (event->kind) {
+        case DERECHO_EVENT_CALL:
+        case DERECHO_EVENT_QUERY:
+            if (replica->loading) return derecho_replica_hold(replica, event);
+            return replica->methods->dispatch(replica->group, event, replica->handlers, &replica->answers);
+        case DERECHO_EVENT_STATE_REQUEST:
+            return derecho_replica_save(replica, event);
+        case DERECHO_EVENT_STATE:
+            return derecho_replica_load(replica, event);
+        default:
+            return DERECHO_OK;
+    }
+}
+
+/**
+ * One turn of a member's loop: poll, handle what came, send what waited for room.
+ * @param see          shown every event after it was handled, with `context`; may be NULL. Its data are gone
+ * afterwards.
+ * @param timeout_ns   as derecho_poll().
+ * @return as derecho_poll() and derecho_replica_handle().
+ */
+static inline derecho_status derecho_replica_turn(derecho_replica *replica, int64_t timeout_ns,
+                                                  void (*see)(void *context, const derecho_event *event),
+                                                  void *context) {
+    derecho_event events[64];
+    size_t count = 0;
+    uint64_t lease = 0;
+    derecho_status status = derecho_poll(replica->group, events, 64, timeout_ns, &count, &lease);
+    for (size_t i = 0; i < count && status == DERECHO_OK; ++i) {
+        status = derecho_replica_handle(replica, &events[i]);
+        if (see) see(context, &events[i]);
+    }
+    if (lease) derecho_release(replica->group, lease);
+    if (status == DERECHO_OK) derecho_replica_retry(replica);
+    return status;
+}
+
+/** What derecho_replica_await() waits for. */
+typedef struct derecho_awaited {
+    uint64_t call;
+    uint32_t owed, answered; /* owed: not known before the call is ordered */
+    derecho_status status;
+} derecho_awaited;
+
+static inline void derecho_awaited_see(void *context, const derecho_event *event) {
+    derecho_awaited *awaited = (derecho_awaited *)context;
+    if (event->kind == DERECHO_EVENT_CLOSED) awaited->status = event->status;
+    if (event->id != awaited->call) return;
+    if (event->kind == DERECHO_EVENT_ORDERED) awaited->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
+    if (event->kind != DERECHO_EVENT_REPLY) return;
+    awaited->answered++;
+    if (event->status != DERECHO_OK && event->status != DERECHO_REMOVED) awaited->status = event->status;
+}
+
+/** Take turns until every member has answered an ordered call. @return DERECHO_OK, or how one of them failed. */
+static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
+    derecho_awaited awaited = {call, 0, 0, DERECHO_OK};
+    for (int64_t left = timeout_ms; awaited.owed == 0 || awaited.answered < awaited.owed; --left) {
+        if (left <= 0) return DERECHO_TIMEOUT;
+        const derecho_status status = derecho_replica_turn(replica, 1000000, derecho_awaited_see, &awaited);
+        if (status != DERECHO_OK || awaited.status == DERECHO_CLOSED) return status ? status : awaited.status;
+    }
+    return awaited.status;
+}
+
+/** Take turns until the view has so many members. */
+static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
+                                                           int64_t timeout_ms) {
+    derecho_view view;
+    view.struct_bytes = sizeof view;
+    for (int64_t left = timeout_ms; left > 0; --left) {
+        derecho_status status = derecho_group_view(replica->group, &view);
+        if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count == count)
+            return DERECHO_OK;
+        status = derecho_replica_turn(replica, 1000000, NULL, NULL);
+        if (status != DERECHO_OK) return status;
+    }
+    return DERECHO_TIMEOUT;
+}
+
+/** Join a group with one service. @param options pairs of key and value, docs/options.md; `count` of them. */
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash,
+                                               const char *const (*options)[2], size_t count, int64_t timeout_ms,
+                                               derecho_group **group_out, derecho_shard **shard_out) {
+    derecho_config *config = NULL;
+    derecho_status status = derecho_config_create(&config);
+    for (size_t i = 0; i < count && status == DERECHO_OK; ++i)
+        status = derecho_config_set(config, options[i][0], options[i][1]);
+    if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
+    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, group_out);
+    if (status == DERECHO_OK) status = derecho_shard_open(*group_out, service, shard_out);
+    if (config && status == DERECHO_OK) status = derecho_config_close(config);
+    return status;
+}
+
+/** Free what the replica holds. */
+static inline void derecho_replica_free(derecho_replica *replica) {
+    while (replica->held) {
+        derecho_held_event *first = replica->held;
+        replica->held = first->next;
+        free(first);
+    }
+    while (replica->outgoing) {
+        derecho_outgoing_state *first = replica->outgoing;
+        replica->outgoing = first->next;
+        free(first->data);
+        free(first);
+    }
+    while (replica->answers.first) {
+        derecho_late_answer *first = replica->answers.first;
+        replica->answers.first = first->next;
+        free(first);
+    }
+    free(replica->incoming);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,8 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Not what a program wrote: it says "do not edit".
 cpp_files() {
-    find include libderecho tests bench examples \( -name '*.cpp' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print0
+    find include libderecho py/derecho/demo tests bench examples \( -name '*.cpp' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) \
+        -print0 | xargs -0 grep -LZ 'do not edit'
 }
 
 if [ "${1:-}" = --check ]; then

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(git make cmake ninja-build ccache g++ clang libclang-rt-14-dev binutils pkg-config util-linux
-          libgtest-dev libtomlplusplus-dev python3 python3-venv python3-dev)
+          libgtest-dev libtomlplusplus-dev python3 python3-venv python3-dev
+          maven mono-mcs mono-runtime libmono-system-core4.0-cil libmono-system-numerics4.0-cil)
 
 say() { printf '== %s\n' "$*"; }
 
@@ -55,6 +56,7 @@ install_libderecho() {
     want=$(LC_ALL=C sort <<<"$want" | sha256sum)
     done_for $stamp "$want" && return
     say "building and installing libderecho (build/wheel)"
+    .venv/bin/python bindings/java/build.py --output build/bindings
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation . \
         -C build-dir=build/wheel -C cmake.define.DERECHO_TESTS=ON -C cmake.define.DERECHO_WERROR=ON
     echo "$want" >$stamp

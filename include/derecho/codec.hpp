@@ -363,6 +363,7 @@ struct Message {
     }
     static Bytes encode(const typename Wire<Ts>::Input&... values) {
         Bytes message(size(values...));
+        if (message.size() < Fixed::kSize) __builtin_unreachable();  // gcc cannot see it, and warns of the memset
         write(message.data(), values...);
         return message;
     }

@@ -145,9 +145,17 @@ public:
         return views_.empty() ? View{} : views_.back();
     }
 
+    /** Call a function for every view: those so far at once, on this thread. */
     void on_view(std::function<void(const View&)> function) {
-        const std::lock_guard lock(mutex_);
-        on_view_.push_back(std::move(function));
+        for (size_t told = 0;; told++) {
+            View next;
+            {
+                const std::lock_guard lock(mutex_);
+                if (told == views_.size()) return on_view_.push_back(std::move(function));
+                next = views_[told];
+            }
+            function(next);
+        }
     }
 
     // ------------------------------------------------------------------------------------ failures

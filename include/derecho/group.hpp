@@ -174,7 +174,7 @@ public:
     View view() const { return engine_->view(); }
     std::vector<View> views() const { return engine_->views(); }
 
-    /** Call a function for every later view, in order with calls, on the thread that drives. */
+    /** Call a function for every view: those since joining at once, later ones in order with calls by who drives. */
     void on_view(std::function<void(const View&)> function) { engine_->on_view(std::move(function)); }
 
     /** Call a function with what a handler threw when no caller waits for its answer. By default nothing hears of it.

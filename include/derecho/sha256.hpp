@@ -1,6 +1,7 @@
 // SHA-256 at compile time, for the hash of a schema.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -58,21 +59,35 @@ public:
 
     /** The first 8 bytes of the digest, as a little-endian number. Ends the text. */
     constexpr uint64_t head() {
-        const uint64_t bits = count_ * 8;
-        add(0x80);
-        while (count_ % 64 != 56) add(0);
-        for (int shift = 56; shift >= 0; shift -= 8) add(static_cast<uint8_t>(bits >> shift));
+        finish();
         uint64_t found = 0;
-        for (size_t i = 0; i < 8; i++) found |= uint64_t{(hash_[i / 4] >> (24 - i % 4 * 8)) & 0xFF} << (i * 8);
+        for (size_t i = 0; i < 8; i++) found |= uint64_t{byte(i)} << (i * 8);
+        return found;
+    }
+
+    /** The digest, 32 bytes. Ends the text. */
+    constexpr std::array<uint8_t, 32> digest() {
+        finish();
+        std::array<uint8_t, 32> found{};
+        for (size_t i = 0; i < 32; i++) found[i] = byte(i);
         return found;
     }
 
 private:
     static constexpr uint32_t rotate(uint32_t word, int by) { return (word >> by) | (word << (32 - by)); }
 
-    constexpr void add(uint8_t byte) {
+    constexpr uint8_t byte(size_t i) const { return static_cast<uint8_t>(hash_[i / 4] >> (24 - i % 4 * 8)); }
+
+    constexpr void finish() {
+        const uint64_t bits = count_ * 8;
+        add(0x80);
+        while (count_ % 64 != 56) add(0);
+        for (int shift = 56; shift >= 0; shift -= 8) add(static_cast<uint8_t>(bits >> shift));
+    }
+
+    constexpr void add(uint8_t next) {
         uint32_t& word = words_[count_ % 64 / 4];
-        word = (word << 8) | byte;
+        word = (word << 8) | next;
         if (++count_ % 64 == 0) mix();
     }
 

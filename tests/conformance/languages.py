@@ -57,8 +57,9 @@ _CXX = "c++ -std=c++20 -pedantic -Wall -Wextra -Wconversion -Werror -I{installed
 _LINK = "-L{installed}/_native -lderecho -Wl,-rpath,{installed}/_native -pthread"
 
 
-def _cc(program: str) -> tuple[str, ...]:
-    return (*_C.split(), "-o", f"{{out}}/{program}", f"{{root}}/tests/conformance/c/{program}.c", *_LINK.split())
+def _cc(program: str, *parts: str) -> tuple[str, ...]:
+    sources = (f"{{root}}/tests/conformance/c/{name}.c" for name in (program, *parts))
+    return (*_C.split(), "-o", f"{{out}}/{program}", *sources, *_LINK.split())
 
 
 def _cxx(program: str) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
         needs=("cc",),
-        build=(_cc("executor"),),
+        build=(_cc("executor", "line"),),
     ),
     "cpp": Program(("{out}/executor",), needs=("c++",), build=(_cxx("executor"),)),
     "ctypes": Program((*_PYTHON, "ctypes")),

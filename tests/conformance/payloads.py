@@ -1,11 +1,18 @@
-"""Bytes as scripts write them, and as executors show them (README.md)."""
+"""Text and bytes as scripts write them, and as executors show them (README.md)."""
 
 from __future__ import annotations
 
-__all__ = ["shown", "to_bytes"]
+import re
+
+__all__ = ["escaped", "shown", "to_bytes"]
 
 _SHOWN_BYTES = 32
 _SUM_MODULUS = 65521
+
+
+def escaped(text: str) -> str:
+    """Return a text as it stands in a line; `urllib.parse.unquote` reads it."""
+    return re.sub(r"[%\t\n\r]", lambda m: f"%{ord(m[0]):02X}", text)
 
 
 def to_bytes(text: str) -> bytes:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote, unquote
 
 from languages import ROOT, Program, installed
+from words import from_word, to_word
 
 __all__ = ["BuildError", "Member", "MemberError", "build", "environment", "run"]
 
@@ -21,8 +21,6 @@ _BUILD_S = 300.0
 _SCRIPT_S = 60.0
 _LINE_S = 30.0
 _END_S = 10.0
-#: Printable, and without a meaning of its own in a line.
-_PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 def environment() -> dict[str, str]:
@@ -97,7 +95,7 @@ class Member:
     def send(self, *words: object) -> None:
         """Give it a line, without waiting for the answer."""
         assert self._child.stdin is not None
-        line = " ".join([str(words[0]), *(_encode(str(word)) for word in words[1:])])
+        line = " ".join([str(words[0]), *map(to_word, words[1:])])
         self._asked.append(line[:200])
         self._child.stdin.write(line.encode() + b"\n")
         self._child.stdin.flush()
@@ -112,7 +110,7 @@ class Member:
         """
         asked = self._asked.pop(0)
         word, *parts = self._line(asked, timeout_s).split(" ")
-        values = [_decode(part) for part in parts]
+        values = [from_word(part) for part in parts]
         if word == "error":
             raise MemberError(*values)
         assert word in ("ok", "skip"), f"{self.name}: {asked}: neither ok, skip nor error: {word}"
@@ -158,11 +156,3 @@ class Member:
 
     def _printed(self) -> str:
         return self._stderr.read_text(errors="replace")[-4000:]
-
-
-def _encode(word: str) -> str:
-    return {"": "-", "-": "%2D"}.get(word, quote(word, safe=_PLAIN))
-
-
-def _decode(word: str) -> str:
-    return "" if word == "-" else unquote(word)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from abi_hash import abi_hash
 from abi_model import HEADER, read_abi
-from payloads import shown, to_bytes
+from payloads import escaped, shown, to_bytes
 from shorthand import expand
 
 __all__ = ["Answer", "Compiled", "Script", "ScriptError", "Step", "free_ports", "functions", "load"]
@@ -116,7 +116,7 @@ class Step:
 
     def line(self) -> str:
         """The step as executors read it."""
-        return "\t".join([self.do, *(f"{name}={_encode(value)}" for name, value in self.inputs.items())])
+        return "\t".join([self.do, *(f"{name}={escaped(value)}" for name, value in self.inputs.items())])
 
     def filled(self, fill: Callable[[str], str]) -> Step:
         """The step with its placeholders filled in."""
@@ -271,10 +271,6 @@ def _event(place: str, text: str) -> str:
     data = to_bytes(found.pop("data"))
     end = f";id={found.pop('id')}" if "id" in found else ""
     return f"{kind};{';'.join(f'{n}={v}' for n, v in found.items())};size={len(data)};data={shown(data)}{end}"
-
-
-def _encode(value: str) -> str:
-    return re.sub(r"[%\t\n\r]", lambda m: f"%{ord(m[0]):02X}", value)
 
 
 def _fills(name: str, folder: Path, ports: set[str]) -> dict[str, str]:

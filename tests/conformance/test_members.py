@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from languages import MEMBERS, Program
 from programs import Member, MemberError
 from script import free_ports
-from values import EXAMPLES, any_values, to_hex
+from values import EXAMPLES, any_values
+from words import to_hex
 
 EXAMPLES_WANTED = os.environ.get("DERECHO_CONFORMANCE_EXAMPLES")
 BEFORE = 12  # the sum when the replica joins
@@ -27,6 +28,8 @@ LETTER_MAX_BYTES = (1 << 20) // 4 - 16  # of an answer: a quarter of mail_bytes
 MESSAGE_MAX_BYTES = 1 << 20
 REFERENCE_BYTES = 8
 ERROR_MAX_BYTES = 4096
+
+LARGE = bytes(range(256)).hex() * ((LETTER_MAX_BYTES - REFERENCE_BYTES) // 256)
 
 Command = Callable[[Program], list[str]]
 
@@ -87,6 +90,7 @@ class Groups:
                 assert other.ask("wait", node) == [nodes]
             if node == 1:
                 assert [member.ask("add", amount) for amount in (-5, BEFORE + 5)] == [["-5"], [str(BEFORE)]]
+                assert member.ask("bytes", LARGE) == [LARGE]  # makes the state one of several pieces
         return members
 
     def pair(self, languages: tuple[str, str]) -> Pair:

@@ -11,20 +11,14 @@ from hypothesis import strategies as st
 import derecho
 from derecho.codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 
-__all__ = ["EXAMPLES", "any_values", "to_hex"]
+__all__ = ["EXAMPLES", "any_values"]
 
-_ECHO = derecho.schema(Everything).by_name["echo"]
 _ELEMENTS_MAX = 3
-
-
-def to_hex(values: Values) -> str:
-    """The message whose fields are those of `values`; one with a single field, `values`, has the same bytes."""
-    return b"".join(_ECHO.encode(values)).hex()
 
 
 def any_values() -> st.SearchStrategy[Values]:
     """Any `Values`, with maps sorted by key and no NaN but the canonical one."""
-    return _any(_ECHO.fields[0].type)
+    return _any(derecho.schema(Everything).by_name["echo"].fields[0].type)
 
 
 def _any(wire: WireType) -> st.SearchStrategy[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from derecho.demo import supervisor
+from derecho.demo import launchers, supervisor
 from derecho.demo.files import digest, digest_of_tree, find_files
 from derecho.demo.store import FileStore
 
@@ -41,7 +41,16 @@ def demo(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("options", [["--wire", "tcp"], ["--kill", "ann"], ["--kill", "none", "--members", "2"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--wire", "tcp", "--kill", "bob"],
+        ["--kill", "ann", "--members", "3", "--fresh", "py"],
+        ["--kill", "none", "--members", "2"],
+        ["--kill", "bob", "--members", "py,cpp,c"],
+    ],
+    ids=" ".join,
+)
 def test_every_replica_equals_the_disk(tree: Path, options: list[str]) -> None:
     done = demo("--input", str(tree), "--json", *options)
     assert done.returncode == 0, done.stderr
@@ -53,19 +62,19 @@ def test_every_replica_equals_the_disk(tree: Path, options: list[str]) -> None:
     assert [m["sha256"] for m in alive] == [disk] * (2 if "none" in options else 3)
     assert [m["files"] for m in alive] == [401] * len(alive)
     killed = [m["name"] for m in result["members"] if m["killed"]]
-    assert killed == {"ann": ["ann"], "none": []}.get(options[1], ["bob"])
+    assert killed == [name for name in ("ann", "bob") if name in options]
     if killed:
         fresh = result["members"][-1]
         assert fresh["views"][-1]["nodes"][-1] == fresh["node"] == 4
 
 
 def test_the_table_shows_digests_views_and_the_verdict(tree: Path) -> None:
-    done = demo("--input", str(tree))
+    done = demo("--input", str(tree), "--members", "py,cpp,c", "--kill", "bob", "--fresh", "py")
     assert done.returncode == 0, done.stderr
     for words in (
-        "kill -9 bob (node 2)",
-        "dan (node 4) joined",
-        "ann (1)",
+        "kill -9 bob (node 2, C++)",
+        "dan (node 4, Python) joined",
+        "ann (1) Python",
         "disk",
         "Every replica equals the disk",
         "saw views",
@@ -77,7 +86,9 @@ def test_the_table_shows_digests_views_and_the_verdict(tree: Path) -> None:
     ("options", "text"),
     [
         (["--kill", "zoe"], "there is no 'zoe'; the members are ann, bob, cleo"),
-        (["--members", "2"], "Use --members 3, or --kill none"),
+        (["--members", "2", "--kill", "ann"], "Use three, or --kill none"),
+        (["--members", "py,cobol,c"], "'cobol' is none of py, java, cs, cpp, c"),
+        (["--fresh", "cobol"], "'cobol' is none of py, java, cs, cpp, c"),
         (["--input", "/nowhere"], "does not exist"),
     ],
 )
@@ -97,12 +108,15 @@ def test_a_replica_that_differs_is_a_failure(tree: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(supervisor, "digest_of_tree", lambda root, paths: "something else")
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
     said: list[str] = []
-    result = supervisor.Demo(tree, 1, None, "shm", lambda _: None, said.append, 60.0).run()
+    python = launchers.launcher("py")
+    result = supervisor.Demo(tree, [python, python], None, "shm", lambda _: None, said.append, 60.0).run()
     assert result["equal"] is False
 
 
 def test_no_member_outlives_a_killed_supervisor(tree: Path) -> None:
-    run = subprocess.Popen([*COMMAND, "--input", str(tree)], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        [*COMMAND, "--members", "py,cpp,c", "--input", str(tree)], env=ENVIRONMENT, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 20
     while len(children := children_of(run.pid)) < 3 and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.01)

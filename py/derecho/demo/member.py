@@ -1,21 +1,19 @@
-"""One member of the demo, a process of its own: ``python -m derecho.demo.member PARENT``, started by the supervisor.
+"""One member of the demo in Python, a process of its own: ``python -m derecho.demo.member``, started by the supervisor.
 
-It reads its task from standard input, one line of JSON, then commands, one a line: "report", "leave". It writes what
-happens to standard output, an object a line. It ends with its supervisor, however that ends.
+What it reads and writes is in members/README.md.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import derecho
 
@@ -24,7 +22,6 @@ from .store import FileStore
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _WINDOW = 8  # calls under way
 _PIECE_BYTES = 128 << 10
 _REPORT_EVERY_S = 0.02
@@ -35,17 +32,10 @@ _output = threading.Lock()
 
 def tell(event: str, **fields: Any) -> None:
     """Write one line to the supervisor."""
-    line = json.dumps({"event": event, "at": time.monotonic(), **fields})
+    line = json.dumps({"event": event, **fields})
     with _output:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, and notice if that has happened already."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class Share:
@@ -113,57 +103,72 @@ def report_progress(store: FileStore) -> None:
         time.sleep(_REPORT_EVERY_S)
 
 
-def run(task: dict[str, Any]) -> None:
-    """Join, send the share, then do what the supervisor asks."""
-    store = FileStore()
-    views: list[dict[str, Any]] = []
+class Member:
+    """Does what standard input says, a method a line."""
 
-    def on_view(view: derecho.View) -> None:
-        views.append({"id": view.id, "nodes": list(view.nodes)})
-        tell("view", id=view.id, nodes=list(view.nodes))
+    def __init__(self) -> None:
+        self.store = FileStore()
+        self.paths: list[str] = []
+        self.task: list[str] = []
+        self.group: derecho.Group | None = None
 
-    group = derecho.Group.join(
-        [store],
-        node=task["node"],
-        listen=task["listen"],
-        contacts=task["contacts"],
-        group=task["group"],
-        wire=task["wire"],
-        timeout=_DEADLINE_S,
-        on_view=on_view,
-    )
-    tell("joined", files=len(store.files), bytes=store.stored_bytes)
-    threading.Thread(target=report_progress, args=(store,), daemon=True).start()
-    group.wait_view(task["members"])
-    share = Share(group, Path(task["root"]), task["paths"])
-    share.send()
-    tell("sent", **share.totals())
-    for line in sys.stdin:
-        if line.strip() == "report":
-            tell(
-                "report",
-                files=len(store.files),
-                bytes=store.stored_bytes,
-                digest=digest(sorted(store.files.items())),
-                views=views,
-                **share.totals(),
-            )
-        elif line.strip() == "leave":
-            break
-    group.leave()
+    def member(self, *task: str) -> None:
+        """Who to be."""
+        self.task = list(task)
+
+    def path(self, path: str) -> None:
+        """A file of this member's share."""
+        self.paths.append(path)
+
+    def go(self) -> None:
+        """Join and send the share, while the main thread goes on reading."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def report(self) -> None:
+        """Tell what the replica holds."""
+        files = self.store.files
+        tell("report", files=len(files), bytes=self.store.stored_bytes, digest=digest(sorted(files.items())))
+
+    def leave(self) -> None:
+        """Leave, and end."""
+        if self.group is not None:
+            self.group.leave()
+        os._exit(0)
+
+    def _run(self) -> None:
+        try:
+            self._join_and_send()
+        except (derecho.DerechoError, OSError) as error:
+            tell("failed", text=f"{type(error).__name__}: {error}")
+            os._exit(1)
+
+    def _join_and_send(self) -> None:
+        node, listen, contacts, name, wire, members, root = self.task
+        self.group = derecho.Group.join(
+            [self.store],
+            node=int(node),
+            listen=listen,
+            contacts=contacts.split(","),
+            group=name,
+            wire=wire,
+            timeout=_DEADLINE_S,
+            on_view=lambda view: tell("view", id=view.id, nodes=list(view.nodes)),
+        )
+        tell("joined", files=len(self.store.files), bytes=self.store.stored_bytes)
+        threading.Thread(target=report_progress, args=(self.store,), daemon=True).start()
+        self.group.wait_view(int(members))
+        share = Share(self.group, Path(root), self.paths)
+        share.send()
+        tell("sent", **share.totals())
 
 
 def main() -> None:
-    """Do the task on the first line of standard input."""
-    end_with_parent(int(sys.argv[1]))
-    line = sys.stdin.readline()
-    if not line:
-        return
-    try:
-        run(json.loads(line))
-    except (derecho.DerechoError, OSError) as error:
-        tell("failed", text=f"{type(error).__name__}: {error}")
-        sys.exit(1)
+    """Read lines until the supervisor is gone."""
+    member = Member()
+    for line in sys.stdin:
+        what, *words = line.split()
+        getattr(member, what)(*map(unquote, words))
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, wait
 from typing import Any
 
 from rich.console import Console
@@ -41,6 +42,11 @@ class Display:
         done = demo.stored_bytes
         self._progress.update(self._task, total=demo.total_bytes, completed=done, description=text)
 
+    def wait_for(self, future: Future[Any], what: str) -> None:
+        """Draw what is waited for, until it is done."""
+        self._progress.update(self._task, description=what)
+        wait([future])
+
     def say(self, sentence: str) -> None:
         """Print a line above the bar."""
         self._progress.console.print(f"[bold]·[/bold] {sentence}", highlight=False)
@@ -54,7 +60,7 @@ def final_table(result: dict[str, Any]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("SHA-256")
     for m in result["members"]:
-        name = f"{m['name']} ({m['node']})"
+        name = f"{m['name']} ({m['node']}) {m['language']}"
         if m["killed"]:
             table.add_row(name, "", "", "", "", "", "killed", style="dim")
             continue
@@ -66,10 +72,10 @@ def final_table(result: dict[str, Any]) -> Table:
             "" if m["bytes_per_s"] is None else f"{m['bytes_per_s'] / 1e6:.1f}",
             _duration(m["call_p50_us"]),
             _duration(m["call_p99_us"]),
-            f"{m['sha256'][:16]}… {verdict}",
+            f"{m['sha256'][:8]}… {verdict}",
         )
     megabytes = f"{result['bytes'] / 1e6:.1f}"
-    table.add_row("disk", str(result["files"]), megabytes, "", "", "", f"{result['disk_sha256'][:16]}…")
+    table.add_row("disk", str(result["files"]), megabytes, "", "", "", f"{result['disk_sha256'][:8]}…")
     return table
 
 

@@ -1,13 +1,26 @@
-"""The replicated service of the demo: a tree of files, held in memory by every member."""
+"""The replicated service of the demo: a tree of files, held in memory by every member.
+
+Members in other languages implement it too (members/), with the stubs that `derecho stubs` makes of this file.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import derecho
 
-__all__ = ["FileStore"]
+__all__ = ["FileStore", "Stored"]
 
 
-@derecho.service
+@dataclass
+class Stored:
+    """The state: complete files by path, and the pieces so far of others."""
+
+    files: dict[str, bytes]
+    partial: dict[str, list[bytes]]
+
+
+@derecho.service(state=Stored)
 class FileStore:
     """Files by path. One larger than a message comes in pieces, each an ordered call."""
 
@@ -36,3 +49,10 @@ class FileStore:
     def get(self, path: str) -> bytes | None:
         """Return a complete file."""
         return self.files.get(path)
+
+    def __derecho_save__(self) -> Stored:
+        return Stored(self.files, self.partial)
+
+    def __derecho_load__(self, state: Stored) -> None:
+        self.files, self.partial = state.files, state.partial
+        self.stored_bytes = sum(map(len, self.files.values()))

@@ -1,7 +1,7 @@
 """Starts the members, kills one midway, has a fresh one take over, and compares what they hold with the disk.
 
-Each member is a child process spoken to in lines of JSON. Whatever happens, no child outlives the supervisor: it kills
-them on its way out, and the kernel does should it have no way out.
+Each member is a child process, in whatever language, spoken to in lines (members/README.md). Whatever happens, no child
+outlives the supervisor: it kills them on its way out, and they end with their standard input should it have no way out.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from .files import digest_of_tree, find_files
+from .launchers import LANGUAGES, Launcher
 
 __all__ = ["NAMES", "Demo", "DemoError", "MemberProcess"]
 
@@ -46,6 +47,9 @@ NAMES = (
 )
 
 
+_PLAIN = "/,:.-_"  # besides letters and digits: not escaped in a line
+
+
 class DemoError(Exception):
     """The demo could not be carried out; the text says why."""
 
@@ -55,6 +59,7 @@ class MemberProcess:
     """One member as the supervisor sees it."""
 
     name: str
+    language: str
     node: int
     address: str
     paths: list[str]
@@ -72,11 +77,11 @@ class MemberProcess:
         """Who is in its latest view, by node id."""
         return sorted(self.views[-1]["nodes"]) if self.views else []
 
-    def tell(self, line: str) -> None:
+    def tell(self, *words: object) -> None:
         """Write a line to it; a member that is gone is noticed elsewhere."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
-            self.process.stdin.write(line + "\n")
+            self.process.stdin.write(" ".join(quote(str(word), safe=_PLAIN) for word in words) + "\n")
             self.process.stdin.flush()
 
 
@@ -87,8 +92,8 @@ class Demo:
     ----------
     root : Path
         The tree of files.
-    members : int
-        How many members begin.
+    launchers : sequence of Launcher
+        Of the members that begin, and at the end that of the fresh one.
     kill : str or None
         Who is killed when half of the bytes are stored.
     wire : str
@@ -104,7 +109,7 @@ class Demo:
     def __init__(
         self,
         root: Path,
-        members: int,
+        launchers: Sequence[Launcher],
         kill: str | None,
         wire: str,
         tick: Callable[[Demo], None],
@@ -112,7 +117,8 @@ class Demo:
         deadline_s: float,
     ) -> None:
         self.root = root
-        self.count = members
+        self.count = len(launchers) - 1
+        self._launchers = launchers
         self.kill = kill
         self.wire = wire
         self.files = find_files(root)
@@ -165,7 +171,7 @@ class Demo:
         self._killed_at = time.monotonic()
         victim.process.kill()
         done = "after it had sent its share" if victim.sent else "in the middle of its share"
-        self._say(f"kill -9 {name} (node {victim.node}), {done}")
+        self._say(f"kill -9 {name} (node {victim.node}, {LANGUAGES[victim.language]}), {done}")
         survivors = [m.node for m in self._alive()]
         self._until(
             lambda: all(sorted(m.views[-1]["nodes"]) == survivors for m in self._alive()), "a view of the survivors"
@@ -178,8 +184,8 @@ class Demo:
         joined = self.members[-1].joined
         assert joined is not None
         self._say(
-            f"{fresh} (node {self.count + 1}) joined, received {joined['files']} files "
-            f"({joined['bytes'] / 1e6:.1f} MB) as state, and takes over {name}'s share"
+            f"{fresh} (node {self.count + 1}, {LANGUAGES[self.members[-1].language]}) joined, received "
+            f"{joined['files']} files ({joined['bytes'] / 1e6:.1f} MB) as state, and takes over {name}'s share"
         )
 
     def _compare(self) -> dict[str, Any]:
@@ -202,21 +208,22 @@ class Demo:
         }
 
     def _row(self, member: MemberProcess, disk: str) -> dict[str, Any]:
-        report = member.report or {}
-        seconds = report.get("seconds") or 0.0
+        report, sent = member.report or {}, member.sent or {}
+        seconds = sent.get("seconds") or 0.0
         return {
             "name": member.name,
+            "language": LANGUAGES[member.language],
             "node": member.node,
             "killed": not member.alive,
-            "views": report.get("views", member.views),
+            "views": member.views,
             "files": report.get("files"),
             "bytes": report.get("bytes"),
-            "sent_files": report.get("sent_files"),
-            "sent_bytes": report.get("sent_bytes"),
-            "bytes_per_s": report["sent_bytes"] / seconds if seconds else None,
-            "calls": report.get("calls"),
-            "call_p50_us": _micro(report.get("p50_s")),
-            "call_p99_us": _micro(report.get("p99_s")),
+            "sent_files": sent.get("sent_files"),
+            "sent_bytes": sent.get("sent_bytes"),
+            "bytes_per_s": sent["sent_bytes"] / seconds if seconds else None,
+            "calls": sent.get("calls"),
+            "call_p50_us": _micro(sent.get("p50_s")),
+            "call_p99_us": _micro(sent.get("p99_s")),
             "sha256": report.get("digest"),
             "equal": report.get("digest") == disk,
         }
@@ -225,27 +232,22 @@ class Demo:
 
     def _start(self, name: str, node: int, address: str, contacts: list[str], paths: list[str]) -> None:
         errors = tempfile.TemporaryFile("w+", prefix="derecho-demo-")  # noqa: SIM115 - closed in _end
+        launcher = self._launchers[node - 1]
         process = subprocess.Popen(
-            [sys.executable, "-m", "derecho.demo.member", str(os.getpid())],
+            launcher.command,
+            env=os.environ | launcher.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
-        member = MemberProcess(name, node, address, paths, process, errors)
+        member = MemberProcess(name, launcher.language, node, address, paths, process, errors)
         self.members.append(member)
         threading.Thread(target=self._listen, args=(member,), daemon=True).start()
-        task = {
-            "node": node,
-            "listen": address,
-            "contacts": contacts,
-            "group": self._group,
-            "wire": self.wire,
-            "root": str(self.root),
-            "paths": paths,
-            "members": self.count,
-        }
-        member.tell(json.dumps(task))
+        member.tell("member", node, address, ",".join(contacts), self._group, self.wire, self.count, self.root)
+        for path in paths:
+            member.tell("path", path)
+        member.tell("go")
 
     def _listen(self, member: MemberProcess) -> None:
         assert member.process.stdout is not None
@@ -277,7 +279,7 @@ class Demo:
         elif event == "view":
             member.views.append({"id": line["id"], "nodes": line["nodes"]})
             if self._killed_at and self.kill_to_view_ms is None:
-                self.kill_to_view_ms = (line["at"] - self._killed_at) * 1e3
+                self.kill_to_view_ms = (time.monotonic() - self._killed_at) * 1e3
         elif event == "joined":
             member.joined = line
         elif event == "sent":

@@ -30,6 +30,14 @@ What a member does when a method is called. Each is given `context`, the argumen
 handling, and returns DERECHO_OK or derecho_fail(). Arguments, and what they point to, are gone when it returns; what a
 result points to may come from handling->arena."""
 
+_STATE_DOC = """\
+The state as of now, for a joiner, and the other way round. What it points to is read during the call only: keep
+copies."""
+
+_REPLICA_DOC = """\
+A replica of the service, whose events derecho_replica_handle() handles; the handlers outlive it. @param shard its place
+among the group's services."""
+
 _DISPATCH_DOC = """\
 Run the handler of a DERECHO_EVENT_CALL or DERECHO_EVENT_QUERY of this service, and answer. Answers that find no room
 are kept in `answers`, for derecho_answers_retry()."""
@@ -84,7 +92,7 @@ class _Header:
             lines += ["", *self._messages(method), "", *self._caller(method)]
             if method.result:
                 lines += ["", *self._result_reader(method)]
-        lines += ["", *self._handlers(), "", *self._dispatcher(), "", f"#endif /* {guard} */"]
+        lines += ["", *self._handlers(), "", *self._dispatcher(), "", *self._replica(), "", f"#endif /* {guard} */"]
         return lines
 
     # ---------------------------------------------------------------------------------------- names
@@ -302,7 +310,14 @@ class _Header:
             result = [f"{self._name(method.result)} *result_out"] if method.result else []
             parameters = ["void *context", *self._parameters(method), *result, "derecho_handling *handling"]
             lines.append(f"    derecho_status (*{identifier(method.name)})({', '.join(parameters)});")
-        return [*lines, f"}} {self._prefix}_handlers;"]
+        state = f"{self._prefix}_state" if self._model.state else "derecho_bytes"
+        return [
+            *lines,
+            *comment(_STATE_DOC, "    "),
+            f"    void (*save_state)(void *context, {state} *state_out, derecho_arena *arena);",
+            f"    void (*load_state)(void *context, const {state} *state);",
+            f"}} {self._prefix}_handlers;",
+        ]
 
     def _dispatcher(self) -> list[str]:
         lines = [
@@ -319,6 +334,70 @@ class _Header:
             *lines,
             "        default: return derecho_answer(group, event, DERECHO_UNKNOWN_METHOD, NULL, 0, answers);",
             "    }",
+            "}",
+        ]
+
+    def _replica(self) -> list[str]:
+        p = self._prefix
+        typed = self._model.state is not None
+        state = f"{p}_state" if typed else "derecho_bytes"
+        size = f"{p}_state_bytes(&state)" if typed else "state.size_bytes"
+        write = f"{p}_state_write(&state, message)" if typed else "memcpy(message, state.data, (size_t)size)"
+        read = (
+            [
+                f"    {state} state;",
+                "    derecho_arena arena = {NULL};",
+                f"    const char *why = {p}_state_read(message, size, &state, &arena);",
+                f"    const {p}_handlers *typed = (const {p}_handlers *)handlers;",
+                "    if (!why) typed->load_state(typed->context, &state);",
+                "    derecho_arena_free(&arena);",
+                "    return why;",
+            ]
+            if typed
+            else [
+                f"    const {state} state = {{message, size}};",
+                f"    const {p}_handlers *typed = (const {p}_handlers *)handlers;",
+                "    typed->load_state(typed->context, &state);",
+                "    return NULL;",
+            ]
+        )
+        return [
+            f"static inline derecho_status {p}_replica_dispatch(derecho_group *group, const derecho_event *event, "
+            "const void *handlers, derecho_answers *answers) {",
+            f"    return {p}_dispatch(group, event, (const {p}_handlers *)handlers, answers);",
+            "}",
+            "",
+            f"static inline void *{p}_replica_save(const void *handlers, uint64_t *size_out) {{",
+            f"    const {p}_handlers *typed = (const {p}_handlers *)handlers;",
+            "    derecho_arena arena = {NULL};",
+            f"    {state} state;",
+            "    memset(&state, 0, sizeof state);",
+            "    typed->save_state(typed->context, &state, &arena);",
+            f"    const uint64_t size = {size};",
+            "    void *message = size == UINT64_MAX ? NULL : malloc(size ? (size_t)size : 1);",
+            f"    if (message && size) {write};",
+            "    *size_out = size;",
+            "    derecho_arena_free(&arena);",
+            "    return message;",
+            "}",
+            "",
+            f"static inline const char *{p}_replica_load(const void *handlers, const void *message, uint64_t size) {{",
+            *read,
+            "}",
+            "",
+            f"static const derecho_replica_methods {p}_replica_methods = {{{p}_replica_dispatch, {p}_replica_save, "
+            f"{p}_replica_load}};",
+            "",
+            *comment(_REPLICA_DOC),
+            f"static inline derecho_replica {p}_replica(derecho_group *group, uint32_t shard, "
+            f"const {p}_handlers *handlers) {{",
+            "    derecho_replica made;",
+            "    memset(&made, 0, sizeof made);",
+            "    made.group = group;",
+            "    made.shard = shard;",
+            f"    made.methods = &{p}_replica_methods;",
+            "    made.handlers = handlers;",
+            "    return made;",
             "}",
         ]
 

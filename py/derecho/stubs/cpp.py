@@ -106,7 +106,7 @@ def comment(doc: str, indent: str = "") -> list[str]:
     """A docstring as a comment; nothing for none."""
     if not doc:
         return []
-    lines = comment_lines(doc.replace("*/", "* /"), _WIDTH - len(indent) - 3)
+    lines = comment_lines(doc.replace("*/", "* /").replace("/*", "/ *"), _WIDTH - len(indent) - 3)
     if len(lines) == 1 and len(indent) + len(lines[0]) + 7 <= _WIDTH:
         return [f"{indent}/** {lines[0]} */"]
     return [f"{indent}/**", *(f"{indent} * {line}".rstrip() for line in lines), f"{indent} */"]

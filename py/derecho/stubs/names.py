@@ -44,9 +44,12 @@ def comment_lines(doc: str, width: int) -> list[str]:
 
 
 def fold(lines: list[str], width: int = 120) -> list[str]:
-    """Code with lines no longer than `width`, broken after commas and indented by four more."""
+    """Code with lines no longer than `width`, broken after commas and indented by four more; comments stay."""
     folded = []
     for line in lines:
+        if line.lstrip().startswith(("//", "*", "/*", "#")):
+            folded.append(line)
+            continue
         indent = " " * (len(line) - len(line.lstrip()) + 4)
         while len(line) > width and ", " in line[len(indent) : width]:
             cut = line.rindex(", ", len(indent), width) + 1

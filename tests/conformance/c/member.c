@@ -12,7 +12,7 @@
 
 #include "everything.h"
 
-enum { WORDS_MAX = 16, NODES_MAX = DERECHO_MEMBERS_MAX, DEADLINE_S = 10, PIECE_BYTES = 128 << 10 };
+enum { WORDS_MAX = 16, NODES_MAX = DERECHO_MEMBERS_MAX, DEADLINE_S = 10 };
 
 // ------------------------------------------------------------------------------------------------- words
 
@@ -126,8 +126,20 @@ static derecho_status on_fail(void *context, derecho_text kind, derecho_text tex
     return DERECHO_OK;
 }
 
-static const everything_handlers handlers = {NULL,   on_echo,  on_echo, on_echo_bytes, on_mix,
-                                             on_add, on_total, on_fail, on_fail};
+static void save_state(void *context, everything_state *state_out, derecho_arena *arena) {
+    (void)context, (void)arena;
+    state_out->state = totals;
+}
+
+static void load_state(void *context, const everything_state *state) {
+    (void)context;
+    remember(state->state.last);
+    totals.sum = state->state.sum;
+    totals.calls = state->state.calls;
+}
+
+static const everything_handlers handlers = {NULL,     on_echo, on_echo, on_echo_bytes, on_mix,    on_add,
+                                             on_total, on_fail, on_fail, save_state,    load_state};
 
 // ------------------------------------------------------------------------------------------------- calls under way
 
@@ -153,7 +165,7 @@ static struct {
     pthread_mutex_t lock;  // over what follows
     pthread_cond_t changed;
     Call *calls;
-    bool ended, loading;
+    bool ended, has_state;
     derecho_status end;  // why it ended
     derecho_view view;
 } member = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .end = DERECHO_CLOSED};
@@ -190,125 +202,36 @@ static void on_reply(const derecho_event *event) {
     call->count++;
 }
 
-static void send_state(const derecho_event *request) {
-    const everything_state state = {totals};
-    const uint64_t size = everything_state_bytes(&state);
-    char *message = allocate((size_t)size);
-    everything_state_write(&state, message);
-    uint64_t sent = 0;
-    bool last = false;
-    while (!last) {
-        const uint64_t piece = size - sent < PIECE_BYTES ? size - sent : PIECE_BYTES;
-        last = sent + piece == size;
-        derecho_status status;
-        while ((status = derecho_group_state(member.group, request->node, request->id, message + sent, (size_t)piece,
-                                             last)) == DERECHO_AGAIN)
-            nanosleep(&(struct timespec){0, 1000000}, NULL);  // the reactor drives meanwhile
-        sent += piece;
-        if (status != DERECHO_OK) break;
-    }
-    free(message);
-}
-
-// A piece of state; with the last one, the whole is read.
-static void take_state(const derecho_event *event, Blob *incoming) {
-    if (event->flags & DERECHO_FLAG_FIRST) incoming->size = 0;
-    incoming->data = realloc(incoming->data, incoming->size + (size_t)event->size_bytes + 1);
-    if (event->size_bytes) memcpy(incoming->data + incoming->size, event->data, (size_t)event->size_bytes);
-    incoming->size += (size_t)event->size_bytes;
-    if (!(event->flags & DERECHO_FLAG_LAST)) return;
-    everything_state state;
-    derecho_arena arena = {NULL};
-    const char *why = everything_state_read(incoming->data, incoming->size, &state, &arena);
-    if (why) {
-        fprintf(stderr, "member: the state is refused: %s\n", why);
-        exit(1);
-    }
-    remember(state.state.last);
-    totals.sum = state.state.sum;
-    totals.calls = state.state.calls;
-    derecho_arena_free(&arena);
-    member.loading = false;
-}
-
-// Calls that came before the state did, copied.
-typedef struct Held {
-    struct Held *next;
-    derecho_event event;
-} Held;
-
-static void hold(Held ***end, const derecho_event *event) {
-    Held *held = allocate(sizeof *held + (size_t)event->size_bytes);
-    held->event = *event;
-    held->event.data = held + 1;
-    if (event->size_bytes) memcpy(held + 1, event->data, (size_t)event->size_bytes);
-    **end = held;
-    *end = &held->next;
-}
-
 static void on_view(void) {
     derecho_view view = {.struct_bytes = sizeof view};
-    if (derecho_group_view(member.group, &view) != DERECHO_OK) return;
-    pthread_mutex_lock(&member.lock);
-    if (!member.view.member_count && !(view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE))
-        member.loading = true;
-    member.view = view;
-    pthread_mutex_unlock(&member.lock);
+    if (derecho_group_view(member.group, &view) == DERECHO_OK) member.view = view;
 }
 
-static void on_event(const derecho_event *event, derecho_answers *answers, Blob *incoming, Held ***held_end) {
-    switch (event->kind) {
-        case DERECHO_EVENT_CALL:
-        case DERECHO_EVENT_QUERY:
-            if (member.loading)
-                hold(held_end, event);
-            else
-                everything_dispatch(member.group, event, &handlers, answers);
-            return;
-        case DERECHO_EVENT_VIEW:
-            on_view();
-            return;
-        case DERECHO_EVENT_STATE_REQUEST:
-            send_state(event);
-            return;
-        case DERECHO_EVENT_STATE:
-            take_state(event, incoming);
-            return;
-        case DERECHO_EVENT_CLOSED:
-            member.end = event->status;
-            return;
-        default:
-            break;
-    }
+static void on_event(derecho_replica *replica, const derecho_event *event) {
+    const derecho_status handled = derecho_replica_handle(replica, event);
+    if (handled == DERECHO_INTERNAL) fprintf(stderr, "member: the state is refused: %s\n", replica->why_not_loaded);
     pthread_mutex_lock(&member.lock);
     Call *call = event->kind == DERECHO_EVENT_ORDERED ? find(event->id) : NULL;
     if (call) call->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
     if (event->kind == DERECHO_EVENT_REPLY) on_reply(event);
+    if (event->kind == DERECHO_EVENT_VIEW) on_view();
+    if (event->kind == DERECHO_EVENT_CLOSED) member.end = event->status;
+    member.has_state = !replica->loading;
     pthread_mutex_unlock(&member.lock);
 }
 
 static void *poll_events(void *unused) {
     derecho_event events[64];
-    derecho_answers answers = {NULL, NULL};
-    Blob incoming = {NULL, 0};
-    Held *held = NULL, **held_end = &held;
+    derecho_replica replica = everything_replica(member.group, 0, &handlers);
     size_t count;
     uint64_t lease;
     while (derecho_poll(member.group, events, 64, 10000000, &count, &lease) == DERECHO_OK) {
-        for (size_t i = 0; i < count; ++i) {
-            on_event(&events[i], &answers, &incoming, &held_end);
-            while (held && !member.loading) {
-                Held *first = held;
-                everything_dispatch(member.group, &first->event, &handlers, &answers);
-                held = first->next;
-                free(first);
-                if (!held) held_end = &held;
-            }
-        }
+        for (size_t i = 0; i < count; ++i) on_event(&replica, &events[i]);
         derecho_release(member.group, lease);
-        derecho_answers_retry(member.group, &answers);
+        derecho_replica_retry(&replica);
         pthread_cond_broadcast(&member.changed);
     }
+    derecho_replica_free(&replica);
     pthread_mutex_lock(&member.lock);
     member.ended = true;
     pthread_mutex_unlock(&member.lock);
@@ -338,7 +261,7 @@ static bool has_all(const void *call) {
     return ((const Call *)call)->owed && ((const Call *)call)->count >= ((const Call *)call)->owed;
 }
 static bool has_members(const void *count) { return member.view.member_count == *(const uint32_t *)count; }
-static bool has_state(const void *unused) { return (void)unused, member.view.member_count && !member.loading; }
+static bool has_state(const void *unused) { return (void)unused, member.view.member_count && member.has_state; }
 
 // A method of Everything that is called: its number, the node of a query (0: ordered), its arguments.
 typedef struct {

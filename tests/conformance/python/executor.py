@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from payloads import shown, to_bytes
+from payloads import escaped, shown, to_bytes
 from ring import KINDS, Event, Failed
 
 Given = dict[str, Any]
@@ -59,8 +59,8 @@ class Executor:
         try:
             given = getattr(self, f"do_{function}", lambda: self._plain(function))()
         except Failed as failed:
-            return f"{self._short(failed.status)}\terror={_encode(failed.detail)}"
-        return "\t".join(["OK", *(f"{name}={_encode(str(value))}" for name, value in (given or {}).items())])
+            return f"{self._short(failed.status)}\terror={escaped(failed.detail)}"
+        return "\t".join(["OK", *(f"{name}={escaped(str(value))}" for name, value in (given or {}).items())])
 
     # ---------------------------------------------------------------------------------------- inputs
 
@@ -283,12 +283,6 @@ class Executor:
 
 def _alignment(address: int, multiple: int) -> Given:
     return {"aligned": "BAD"} if address % multiple else {}
-
-
-def _encode(value: str) -> str:
-    for character in "%\t\n\r":
-        value = value.replace(character, f"%{ord(character):02X}")
-    return value
 
 
 def main() -> None:

@@ -8,29 +8,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import derecho
 from derecho.calls import OrderedCall
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from everything import Everything, Values
+from everything import Everything
+from words import from_hex, from_word, to_hex, to_word
 
 _METHODS = derecho.schema(Everything).by_name
-_PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _UNKNOWN_METHOD = 999
-
-
-def to_hex(values: Values) -> str:
-    """The message whose fields are those of `values`; one with a single field, `values`, has the same bytes."""
-    return b"".join(_METHODS["echo"].encode(values)).hex()
-
-
-def from_hex(text: str) -> Values:
-    """The other way round."""
-    (values,) = _METHODS["echo"].decode(memoryview(bytes.fromhex(text)))
-    return values  # type: ignore[no-any-return]
 
 
 class Member:
@@ -152,11 +140,6 @@ def _nodes(view: derecho.View) -> str:
     return ",".join(str(node) for node in view.nodes)
 
 
-def _encode(word: object) -> str:
-    text = str(word)
-    return {"": "-", "-": "%2D"}.get(text, quote(text, safe=_PLAIN))
-
-
 def _failure(error: Exception) -> list[object]:
     kind = type(error).__name__
     if isinstance(error, derecho.RemoteError):
@@ -170,10 +153,10 @@ def main() -> None:
     for line in sys.stdin:
         do, *words = line.split()
         try:
-            answer = ["ok", *getattr(member, do)(*("" if word == "-" else unquote(word) for word in words))]
+            answer = ["ok", *getattr(member, do)(*map(from_word, words))]
         except Exception as error:
             answer = _failure(error)
-        print(*map(_encode, answer), flush=True)
+        print(*map(to_word, answer), flush=True)
     with contextlib.suppress(AttributeError):
         member.group.close()
 

@@ -1,0 +1,243 @@
+package org.libderecho;
+
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.IntSupplier;
+import java.util.stream.Collectors;
+
+/**
+ * The machinery of one group: the pump, the calls under way, and what each kind of event does. Events are handled by
+ * the one thread that has the pump's right, in the order in which the core gave them.
+ */
+final class Engine implements Pump.Target {
+    private static final System.Logger LOG = System.getLogger("derecho");
+    private static final long RETRY_NS = 1_000_000;
+
+    final RawGroup group;
+    final Duration timeout;
+    final Outbox outbox;
+    final Pump pump;
+    final List<Host> hosts = new ArrayList<>(); // in order of declaration, as events number them
+    final List<View> views = new CopyOnWriteArrayList<>();
+    final List<Consumer<View>> onView = new CopyOnWriteArrayList<>();
+    private final CallTable calls = new CallTable();
+    private volatile View view;
+    private volatile DerechoError end;
+
+    /**
+     * @param timeout default of every wait
+     * @param pieceBytes most bytes in a piece of state
+     */
+    Engine(RawGroup group, Duration timeout, long pieceBytes) {
+        this.group = group;
+        this.timeout = timeout;
+        outbox = new Outbox(group, pieceBytes);
+        pump = new Pump(group, this);
+    }
+
+    static String seconds(Duration duration) {
+        final double seconds = duration.toNanos() / (double) TimeUnit.SECONDS.toNanos(1);
+        return (seconds == Math.rint(seconds) ? String.valueOf((long) seconds) : String.valueOf(seconds)) + " s";
+    }
+
+    /** Null before the first one was installed. */
+    View view() {
+        return view;
+    }
+
+    /** Why the group is over; null while it goes on. */
+    DerechoError end() {
+        return end;
+    }
+
+    // ---------------------------------------------------------------------------------------- waiting
+
+    /** Drive the group until {@code done} or its end; false when the time passed. */
+    boolean await(BooleanSupplier done, Duration limit, String what) {
+        if (!pump.await(() -> done.getAsBoolean() || end != null, limit.toNanos(), what)) return false;
+        if (!done.getAsBoolean()) throw end;
+        return true;
+    }
+
+    /**
+     * Do it, and again while there is no room or the view is changing.
+     *
+     * @param attempt returns a status
+     */
+    void retrying(IntSupplier attempt) {
+        int code = attempt.getAsInt();
+        final long started = System.nanoTime();
+        while (code != Native.OK) {
+            final Status status = Status.of(code);
+            // Room comes by dispatching, which a handler holds up.
+            if (!status.isNotNow() || pump.inHandler()) throw status.error();
+            if (System.nanoTime() - started > timeout.toNanos() || Thread.currentThread().isInterrupted())
+                throw status.error(waitedInVain(status));
+            pump.turn(RETRY_NS);
+            if (end != null) throw end;
+            code = attempt.getAsInt();
+        }
+    }
+
+    private String waitedInVain(Status status) {
+        if (status == Status.WEDGED)
+            return "members were still being added or removed after " + seconds(timeout) + "; try again";
+        return "no room within " + seconds(timeout) + ": a member, perhaps this one, is slow to take messages; try"
+                + " again, or raise option ring_bytes (for queries mail_bytes)";
+    }
+
+    /** Wait until the first view is there and every service has its state. */
+    void awaitState(Duration limit) {
+        if (!await(() -> view != null && hosts.stream().noneMatch(Host::isLoading), limit, "joining"))
+            throw new Timeout(missing() + " within " + seconds(limit));
+        for (Host host : hosts)
+            if (host instanceof ServiceHost service && service.loadError() != null) throw service.loadError();
+    }
+
+    private String missing() {
+        if (view == null) return "joined, but no view was installed";
+        return "joined as part of " + view + ", but the state of "
+                + hosts.stream().filter(Host::isLoading).map(host -> host.name).collect(Collectors.joining(", "))
+                + " did not come";
+    }
+
+    // ---------------------------------------------------------------------------------------- sending
+
+    /**
+     * Write an ordered call straight into the ring, and send it.
+     *
+     * @param answers who waits for its events; null when nobody does
+     */
+    void call(Shard shard, int method, Encoder.Message args, CallTable.Answers answers) {
+        if (end != null) throw end;
+        final Encoder encoder = Encoder.measure(args);
+        final int flags = answers == null ? 0 : Native.CALL_REPLY;
+        final Claim claim = shard.unguardedClaim();
+        retrying(() -> claim.open(method, flags, encoder.size()));
+        try {
+            encoder.fill(args, claim.memory());
+            retrying(() -> commit(claim, answers));
+        } finally {
+            claim.abort();
+        }
+        if (end != null && answers != null) answers.fail(end);
+    }
+
+    private int commit(Claim claim, CallTable.Answers answers) {
+        if (answers == null) return claim.commitCode(claim.size());
+        return calls.send(() -> claim.commitCode(claim.size()), claim::id, answers);
+    }
+
+    <T> Reply<T> query(
+            Shard shard, String where, int node, int method, Encoder.Message args, Function<Decoder, T> decode) {
+        if (end != null) throw end;
+        final Reply<T> reply = new Reply<>(this, where, node, decode);
+        final MemorySegment message = MemorySegment.ofArray(Encoder.encode(args));
+        final long[] call = new long[1];
+        retrying(() -> calls.send(() -> shard.queryCode(node, method, message, call), () -> call[0], reply));
+        if (end != null) reply.fail(end);
+        return reply;
+    }
+
+    /** This node if it is a member, else the first member. */
+    int nearest() {
+        final View now = view;
+        if (now == null || now.members().isEmpty()) throw new Closed("there is no view to send a query to");
+        return now.members().get(Math.max(now.selfRank(), 0)).node();
+    }
+
+    // ---------------------------------------------------------------------------------------- dispatching
+
+    @Override
+    public void dispatch(EventBatch events) {
+        for (int i = 0; i < events.count(); i++) {
+            try {
+                dispatch(events, i);
+            } catch (DerechoError error) { // the group ended under the handler: the next poll says so
+                LOG.log(System.Logger.Level.DEBUG, "an event was not answered", error);
+            }
+        }
+    }
+
+    private void dispatch(EventBatch events, int i) {
+        switch (events.kindCode(i)) {
+            case Native.EVENT_MESSAGE -> hosts.get(events.shard(i)).onMessage(events, i);
+            case Native.EVENT_CALL, Native.EVENT_QUERY -> hosts.get(events.shard(i)).onCall(events, i);
+            case Native.EVENT_ORDERED -> onOrdered(events, i);
+            case Native.EVENT_REPLY -> onReply(events, i);
+            case Native.EVENT_VIEW -> onView(group.view());
+            case Native.EVENT_STATE_REQUEST -> hosts.get(events.shard(i)).onStateRequest(events, i);
+            case Native.EVENT_STATE -> hosts.get(events.shard(i)).onState(events, i);
+            case Native.EVENT_CLOSED -> onClosed(events.status(i));
+            default -> {} // of a later library
+        }
+    }
+
+    private void onOrdered(EventBatch events, int i) {
+        final CallTable.Answers answers = calls.find(events.id(i));
+        if (answers != null) answers.order(events, i);
+    }
+
+    private void onReply(EventBatch events, int i) {
+        final CallTable.Answers answers = calls.find(events.id(i));
+        if (answers != null && answers.take(events, i)) calls.remove(events.id(i));
+    }
+
+    private void onView(View next) {
+        final boolean first = view == null;
+        if (first && next.selfRank() >= 0 && !next.members().get(next.selfRank()).hasState())
+            hosts.forEach(Host::expectState);
+        views.add(next);
+        view = next;
+        for (Consumer<View> function : onView) {
+            try {
+                function.accept(next);
+            } catch (Throwable error) {
+                LOG.log(System.Logger.Level.ERROR, "onView failed", error);
+            }
+        }
+    }
+
+    private void onClosed(Status status) {
+        ended(status.error(explain(status)));
+    }
+
+    private String explain(Status status) {
+        final String text =
+                switch (status) {
+                    case CLOSED -> "this node left the group";
+                    case EJECTED -> "the others removed this node from the group: close it and join again";
+                    case NO_MAJORITY -> "half or more of the view was lost, so this node stopped, lest two halves go"
+                            + " separate ways: close the group, then join again or start afresh";
+                    case STATE_LOST -> "every member that had the state is gone: close the group and start afresh";
+                    default -> "the group ended with status " + status;
+                };
+        try {
+            group.leave(Duration.ZERO); // does nothing any more but tell the details
+            return text;
+        } catch (DerechoError error) {
+            return error.status() == status ? text + " (" + error.getMessage() + ")" : text;
+        }
+    }
+
+    @Override
+    public boolean retry() {
+        return outbox.retry();
+    }
+
+    /** Nothing more will come: whoever waits is told why. */
+    @Override
+    public void ended(DerechoError error) {
+        synchronized (this) {
+            if (end == null) end = error;
+        }
+        calls.failAll(end);
+    }
+}

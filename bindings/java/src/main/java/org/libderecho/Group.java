@@ -1,0 +1,241 @@
+package org.libderecho;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+
+/**
+ * This process's part in one group, with services. Any thread may use it. A thread that waits for an answer drives the
+ * group; when none waits, a background thread does: handlers run on either, one at a time, in order.
+ *
+ * <p>Leaving the block of a {@code try} leaves the group in good order; {@link #abandon} stops as a crash would. A
+ * group that is merely forgotten goes on: its replicas serve the others.
+ */
+public final class Group implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger("derecho");
+    private static final Duration TIMEOUT = Duration.ofSeconds(10);
+
+    private final Engine engine;
+    private final String name;
+    private final AtomicBoolean stopped = new AtomicBoolean();
+
+    private Group(Engine engine, String name) {
+        this.engine = engine;
+        this.name = name;
+    }
+
+    /**
+     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
+     * a view and every service has its state.
+     *
+     * @param config used up by this: its services are these
+     * @param services the local replicas; every member gives the same services in the same order
+     * @throws StateError when the state came but could not be loaded
+     */
+    public static Group join(Config config, Service... services) {
+        return with(config).services(services).join();
+    }
+
+    /** Join with more than services. */
+    public static Joining with(Config config) {
+        return new Joining(config);
+    }
+
+    /** What a group is joined with. */
+    public static final class Joining {
+        private final Config config;
+        private final List<Service> services = new ArrayList<>();
+        private final List<String> rawNames = new ArrayList<>();
+        private final List<Consumer<Event>> rawHandlers = new ArrayList<>();
+        private final List<Consumer<View>> onView = new ArrayList<>();
+        private Duration timeout = TIMEOUT;
+
+        private Joining(Config config) {
+            this.config = config;
+        }
+
+        /** Replicas of this node, in the same order at every member. */
+        public Joining services(Service... replicas) {
+            services.addAll(List.of(replicas));
+            return this;
+        }
+
+        /** A shard of plain messages, behind all services; the handler gets each, in place, on the driving thread. */
+        public Joining raw(String shard, Consumer<Event> handler) {
+            rawNames.add(shard);
+            rawHandlers.add(handler);
+            return this;
+        }
+
+        /** For joining, and of every later wait; 10 s unless set. */
+        public Joining timeout(Duration limit) {
+            timeout = limit;
+            return this;
+        }
+
+        /** As {@link Group#onView}, from the first view on. */
+        public Joining onView(Consumer<View> function) {
+            onView.add(function);
+            return this;
+        }
+
+        /** Join. */
+        public Group join() {
+            try (config) {
+                for (Service service : services) config.addService(service.serviceName(), service.serviceHash());
+                for (String shard : rawNames) config.addService(shard, 0);
+                final long pieceBytes = Long.parseLong(config.get("mail_bytes")) / 8; // room for others' mail
+                final RawGroup raw = RawGroup.join(config, timeout);
+                try {
+                    return new Group(start(raw, pieceBytes), config.get("group"));
+                } catch (Throwable error) {
+                    raw.close();
+                    throw error;
+                }
+            }
+        }
+
+        private Engine start(RawGroup raw, long pieceBytes) {
+            final Engine engine = new Engine(raw, timeout, pieceBytes);
+            for (Service service : services) engine.hosts.add(new ServiceHost(service, engine.outbox));
+            for (int i = 0; i < rawNames.size(); i++)
+                engine.hosts.add(new RawHost(rawNames.get(i), engine.outbox, rawHandlers.get(i)));
+            engine.onView.addAll(onView);
+            engine.awaitState(timeout);
+            engine.pump.start();
+            return engine;
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------- leaving
+
+    /** Leave in good order; what goes wrong is logged. A second time does nothing. */
+    @Override
+    public void close() {
+        try {
+            leave(engine.timeout);
+        } catch (DerechoError error) {
+            LOG.log(System.Logger.Level.WARNING, "leaving {0}: {1}", name, error.getMessage());
+        }
+    }
+
+    /**
+     * Leave in good order, then close: the others go on at once, and nobody suspects anyone.
+     *
+     * @throws Timeout when the others did not confirm; the group is closed all the same
+     */
+    public void leave(Duration timeout) {
+        if (stopped.get()) return;
+        try {
+            if (engine.end() == null) engine.group.leave(timeout);
+        } finally {
+            abandon();
+        }
+    }
+
+    /** Stop at once, as a crash would. Whatever is pending fails with {@link Closed}. A second time does nothing. */
+    public void abandon() {
+        if (stopped.getAndSet(true)) return;
+        engine.ended(new Closed("this node closed the group " + name));
+        engine.group.close();
+        engine.pump.stop();
+    }
+
+    /** Why the group is over for this node; empty while it goes on. */
+    public Optional<DerechoError> ended() {
+        return Optional.ofNullable(engine.end());
+    }
+
+    // ---------------------------------------------------------------------------------------- services
+
+    /**
+     * A service to be called; for generated code.
+     *
+     * @throws InvalidArgument when there is no such service here; the text lists those there are
+     */
+    public Calls calls(String service, long schemaHash) {
+        for (Host host : engine.hosts)
+            if (host instanceof ServiceHost found
+                    && host.name.equals(service)
+                    && found.service.serviceHash() == schemaHash)
+                return new Calls(engine, engine.group.shard(service));
+        throw new InvalidArgument("no service " + service + " with this schema in this group; there are: " + names());
+    }
+
+    /** This node's replica: for reading. Changing it changes this replica alone. */
+    public <S extends Service> S local(Class<S> type) {
+        for (Host host : engine.hosts)
+            if (host instanceof ServiceHost found && type.isInstance(found.service)) return type.cast(found.service);
+        throw new InvalidArgument("no service " + type.getSimpleName() + " in this group; there are: " + names());
+    }
+
+    /** A shard of plain messages, to send to. */
+    public Shard shard(String raw) {
+        return engine.group.shard(raw);
+    }
+
+    /** Send a plain message, waiting for room, and for a view change to finish, at most the group's time-out. */
+    public void send(Shard shard, byte[] data) {
+        engine.retrying(() -> shard.trySend(data).code());
+    }
+
+    private String names() {
+        return engine.hosts.stream().map(host -> host.name).collect(Collectors.joining(", "));
+    }
+
+    // ---------------------------------------------------------------------------------------- views, totals
+
+    /** The current view, as of the events applied here. */
+    public View view() {
+        return engine.view();
+    }
+
+    /** Every view since this node joined. */
+    public List<View> views() {
+        return List.copyOf(engine.views);
+    }
+
+    /** Call it for every later view, in order with calls, on the thread that drives. */
+    public void onView(Consumer<View> function) {
+        engine.onView.add(function);
+    }
+
+    /** Wait for a view of so many members, at most the group's time-out. */
+    public View waitView(int members) {
+        return waitView(members, engine.timeout);
+    }
+
+    /** @throws Timeout naming the view there is instead */
+    public View waitView(int members, Duration timeout) {
+        return waitView(view -> view.members().size() == members, members + " members", timeout);
+    }
+
+    /** Wait for a view of exactly these nodes. */
+    public View waitView(Collection<Integer> nodes, Duration timeout) {
+        final Set<Integer> wanted = Set.copyOf(nodes);
+        return waitView(view -> wanted.equals(Set.copyOf(view.nodes())), "the members " + wanted, timeout);
+    }
+
+    private View waitView(Predicate<View> wanted, String what, Duration timeout) {
+        if (!engine.await(() -> wanted.test(view()), timeout, "a view of " + what))
+            throw new Timeout("no view of " + what + " within " + Engine.seconds(timeout) + "; there is " + view());
+        return view();
+    }
+
+    /** The running totals of this node. */
+    public Stats stats() {
+        return engine.group.stats();
+    }
+
+    @Override
+    public String toString() {
+        return name + ", " + ended().map(error -> "ended: " + error.getMessage()).orElse(view().toString());
+    }
+}

@@ -1,0 +1,48 @@
+package org.libderecho;
+
+import java.io.ByteArrayOutputStream;
+
+/** What takes the events of one shard of a group; told by the thread that drives. */
+abstract class Host {
+    final String name;
+    final Outbox outbox;
+    private final ByteArrayOutputStream pieces = new ByteArrayOutputStream();
+    private volatile boolean loading;
+
+    Host(String name, Outbox outbox) {
+        this.name = name;
+        this.outbox = outbox;
+    }
+
+    /** Whether its state is under way. */
+    final boolean isLoading() {
+        return loading;
+    }
+
+    final void expectState() {
+        loading = true;
+    }
+
+    /** A piece of the state came; a first one discards pieces before it. */
+    final void onState(EventBatch events, int i) {
+        if ((events.flags(i) & Flags.FIRST) != 0) pieces.reset();
+        pieces.writeBytes(events.bytes(i));
+        if ((events.flags(i) & Flags.LAST) == 0) return;
+        final byte[] whole = pieces.toByteArray();
+        pieces.reset();
+        load(whole);
+        loading = false;
+        loaded();
+    }
+
+    abstract void onMessage(EventBatch events, int i);
+
+    abstract void onCall(EventBatch events, int i);
+
+    abstract void onStateRequest(EventBatch events, int i);
+
+    abstract void load(byte[] state);
+
+    /** The state is there: events that were held back can be applied. */
+    abstract void loaded();
+}

@@ -1,0 +1,8 @@
+package org.libderecho;
+
+/** A bug in libderecho. */
+public class InternalError extends DerechoError {
+    public InternalError(String text) {
+        super(Status.INTERNAL, text);
+    }
+}

@@ -1,0 +1,10 @@
+package org.libderecho;
+
+/**
+ * One member of a view.
+ *
+ * @param node its id, an unsigned number
+ * @param address where it listens, {@code "host:port"}
+ * @param hasState false while the state is still being transferred to it
+ */
+public record Member(int node, String address, boolean hasState) {}

@@ -1,0 +1,155 @@
+package org.libderecho;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import java.time.Duration;
+
+/**
+ * This process's part in one group, as the C ABI has it: no thread, no queue, no dispatch. {@link Group} is the one
+ * with services. Every method throws {@link Closed} once the group was closed. Threads: any, for all.
+ */
+public final class RawGroup extends Handle {
+    private RawGroup(long handle) {
+        super(handle, Native::derecho_group_close);
+    }
+
+    /**
+     * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that
+     * holds this node is installed (for a client: once a contact answered). State arrives later, as events.
+     *
+     * @throws InvalidArgument for options that do not fit together
+     * @throws Timeout naming what was waited for
+     */
+    public static RawGroup join(Config config, Duration timeout) {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_LONG);
+            Status.check(Native.derecho_group_join(config.handle, timeout.toMillis(), out));
+            return new RawGroup(out.get(JAVA_LONG, 0));
+        }
+    }
+
+    /**
+     * Leave in good order: what was sent before is delivered, nobody suspects anyone. Poll goes on giving what was
+     * delivered, then a CLOSED event.
+     */
+    public void leave(Duration timeout) {
+        final int status = Native.derecho_group_leave(handle, timeout.toMillis());
+        Reference.reachabilityFence(this);
+        Status.check(status);
+    }
+
+    /** A descriptor, readable when {@link #poll} has something; armed by a poll that had nothing. Never close it. */
+    public int fd() {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_INT);
+            Status.check(Native.derecho_group_fd(handle, out));
+            return out.get(JAVA_INT, 0);
+        }
+    }
+
+    /** The view whose events poll is giving now. */
+    public View view() {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = sized(arena, Native.View.BYTES);
+            Status.check(Native.derecho_group_view(handle, out));
+            return View.read(out);
+        }
+    }
+
+    /** The running totals of this node. */
+    public Stats stats() {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = sized(arena, Native.Stats.BYTES);
+            Status.check(Native.derecho_group_stats(handle, out));
+            return Stats.read(out);
+        }
+    }
+
+    /** A struct that starts with its own size. */
+    private static MemorySegment sized(Arena arena, long bytes) {
+        final MemorySegment struct = arena.allocate(bytes, 8);
+        struct.set(JAVA_INT, 0, (int) bytes);
+        return struct;
+    }
+
+    /**
+     * The shard of a service.
+     *
+     * @throws InvalidArgument when there is none; the text lists them
+     */
+    public Shard shard(String service) {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_LONG);
+            Status.check(Native.derecho_shard_open(handle, Config.text(arena, service), out));
+            return new Shard(this, out.get(JAVA_LONG, 0));
+        }
+    }
+
+    /**
+     * Take completions, waiting for the first; whoever waits drives the protocol.
+     *
+     * @param batch released first, if it still holds something
+     * @param timeoutNs how long to wait for the first event; 0 drives one step and returns, negative waits without end
+     * @return how many events it has now; 0 when the time passed
+     * @throws RingFull when too many batches are held
+     */
+    public int poll(EventBatch batch, long timeoutNs) {
+        final int status = batch.poll(handle, timeoutNs);
+        Reference.reachabilityFence(this); // forgotten or not, it is in use until here
+        Status.check(status);
+        return batch.count();
+    }
+
+    public int poll(EventBatch batch, Duration timeout) {
+        return poll(batch, timeout.toNanos());
+    }
+
+    /** Make a poll that waits on another thread return now, with what it has. */
+    public void wake() {
+        Status.check(Native.derecho_wake(handle));
+    }
+
+    /** As {@link #wake}; of a closed group nobody polls any more. */
+    void wakeIfOpen() {
+        Native.derecho_wake(handle);
+    }
+
+    /**
+     * Answer a CALL event with {@link Flags#REPLY}, or a QUERY event; exactly one answer each.
+     *
+     * @param status OK with the result as data, REMOTE_ERROR with "Type: text", or UNKNOWN_METHOD
+     * @throws RingFull too many answers await a slow caller: poll, then retry
+     */
+    public void reply(int node, long call, Status status, MemorySegment data) {
+        Status.check(Native.derecho_group_reply(handle, node, call, status.code(), data, data.byteSize()));
+    }
+
+    public void reply(int node, long call, Status status, byte[] data) {
+        reply(node, call, status, MemorySegment.ofArray(data));
+    }
+
+    /** As {@link #reply}, with the status instead of an exception. */
+    public Status tryReply(int node, long call, Status status, MemorySegment data) {
+        return Status.of(Native.derecho_group_reply(handle, node, call, status.code(), data, data.byteSize()));
+    }
+
+    /**
+     * Answer a STATE_REQUEST event, in as many pieces as convenient: the state as of that very event.
+     *
+     * @param data a piece, at most mail_bytes / 4 - 16 bytes
+     * @throws RingFull poll, then retry this piece
+     */
+    public void state(int node, long request, MemorySegment data, boolean last) {
+        final Status status = tryState(node, request, data, last);
+        if (status != Status.OK) throw status.error();
+    }
+
+    /** As {@link #state}, with the status instead of an exception. */
+    public Status tryState(int node, long request, MemorySegment data, boolean last) {
+        return Status.of(Native.derecho_group_state(handle, node, request, data, data.byteSize(), last ? 1 : 0));
+    }
+}

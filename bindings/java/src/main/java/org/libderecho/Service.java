@@ -1,0 +1,39 @@
+package org.libderecho;
+
+/**
+ * The local replica of a service: base of the classes that {@code derecho stubs} generates, which applications extend.
+ * Its methods are called by one thread at a time, the one that drives the group, in the same order at every member.
+ */
+public abstract class Service {
+    private final String name;
+    private final long schemaHash;
+    private final int methods;
+
+    /** @param methods how many methods it has, numbered from 0 */
+    protected Service(String name, long schemaHash, int methods) {
+        this.name = name;
+        this.schemaHash = schemaHash;
+        this.methods = methods;
+    }
+
+    final String serviceName() {
+        return name;
+    }
+
+    final long serviceHash() {
+        return schemaHash;
+    }
+
+    final boolean hasMethod(int method) {
+        return Integer.compareUnsigned(method, methods) < 0;
+    }
+
+    /** Run a method: decode its arguments, return its result ready to be encoded. Generated. */
+    protected abstract Encoder.Message dispatch(int method, Decoder in) throws Exception;
+
+    /** The state as of now, for a joiner. Generated when its type is declared. */
+    protected abstract byte[] encodeState() throws Exception;
+
+    /** Replace the state by a saved one. Generated when its type is declared. */
+    protected abstract void decodeState(byte[] message) throws Exception;
+}

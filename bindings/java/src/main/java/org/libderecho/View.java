@@ -1,0 +1,53 @@
+package org.libderecho;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+/**
+ * An agreed list of members.
+ *
+ * @param id grows with every view
+ * @param members by rank
+ * @param selfRank of this node in members; -1 for a client
+ */
+public record View(long id, List<Member> members, int selfRank) {
+    /** The members' ids, by rank. */
+    public List<Integer> nodes() {
+        return members.stream().map(Member::node).toList();
+    }
+
+    public boolean contains(int node) {
+        return members.stream().anyMatch(member -> member.node() == node);
+    }
+
+    @Override
+    public String toString() {
+        return "view " + id + ": "
+                + members.stream()
+                        .map(member -> Integer.toUnsignedString(member.node()))
+                        .collect(Collectors.joining(", ", "{", "}"));
+    }
+
+    /** Of a {@code derecho_view}. */
+    static View read(MemorySegment view) {
+        final int count = view.get(JAVA_INT, Native.View.MEMBER_COUNT);
+        return new View(
+                view.get(JAVA_LONG, Native.View.ID),
+                IntStream.range(0, count)
+                        .mapToObj(rank -> member(view.asSlice(Native.View.MEMBERS + rank * Native.Member.BYTES)))
+                        .toList(),
+                view.get(JAVA_INT, Native.View.SELF_RANK));
+    }
+
+    private static Member member(MemorySegment member) {
+        return new Member(
+                member.get(JAVA_INT, Native.Member.NODE),
+                member.getString(Native.Member.ADDRESS),
+                (member.get(JAVA_INT, Native.Member.FLAGS) & Native.MEMBER_HAS_STATE) != 0);
+    }
+}

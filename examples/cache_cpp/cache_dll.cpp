@@ -1,0 +1,140 @@
+// Service Cache as a DLL: untyped functions, which relay to Replicated<Cache>.
+// Written by `derecho stubs --dll` from cache.py; do not edit.
+#include "cache_dll.h"
+
+#include <derecho/dll.hpp>
+
+#include "cache.hpp"
+
+namespace dll = derecho::dll;
+using namespace cache;
+
+/** cache_service.cpp makes the replica. */
+std::unique_ptr<Cache> make_cache();
+
+namespace {
+
+dll::Handles<dll::Open<Cache>> open_members;
+dll::Handles<dll::Call> calls;
+
+}  // namespace
+
+extern "C" {
+
+uint64_t cache_schema_hash(void) { return kSchemaHash; }
+const char *cache_last_error(void) { return dll::last_error().c_str(); }
+
+int32_t cache_open(const char *config, cache_member **handle_out) {
+    return dll::guarded([&] {
+        auto made = std::make_shared<dll::Open<Cache>>(make_cache(), dll::parse_config(config));
+        open_members.add(std::move(made), handle_out);
+    });
+}
+
+int32_t cache_leave(cache_member *handle) {
+    return dll::guarded([&] {
+        open_members.remove(handle)->group.leave();
+    });
+}
+
+int32_t cache_close(cache_member *handle) {
+    return dll::guarded([&] {
+        open_members.remove(handle)->group.close();
+    });
+}
+
+int32_t cache_wait_members(cache_member *handle, uint32_t count, int64_t timeout_ms) {
+    return dll::guarded([&] {
+        open_members.find(handle)->group.wait_view(count, dll::from_ms(timeout_ms));
+    });
+}
+
+int32_t cache_wait(cache_call *call, int64_t timeout_ms) {
+    return dll::guarded([&] {
+        calls.find(call)->wait(dll::from_ms(timeout_ms), false);
+    });
+}
+
+int32_t cache_wait_all(cache_call *call, int64_t timeout_ms) {
+    return dll::guarded([&] {
+        calls.find(call)->wait(dll::from_ms(timeout_ms), true);
+    });
+}
+
+int32_t cache_call_close(cache_call *call) {
+    return dll::guarded([&] {
+        calls.remove(call);
+    });
+}
+
+int32_t cache_put(cache_member *handle, const char *key, size_t key_bytes, const void *value, size_t value_bytes,
+    cache_call **call_out) {
+    return dll::guarded([&] {
+        const auto open = open_members.find(handle);
+        if (call_out == nullptr) return open->calls.send<&Cache::put>(dll::text_of(key, key_bytes),
+            dll::span_of<std::byte>(value, value_bytes));
+        dll::keep_call(calls, open->calls.ordered<&Cache::put>(dll::text_of(key, key_bytes),
+            dll::span_of<std::byte>(value, value_bytes)), call_out);
+    });
+}
+
+int32_t cache_put_result(cache_call *call, int64_t *result_out) {
+    return dll::guarded([&] {
+        const auto found = calls.find(call);
+        const auto& value = dll::result_of<int64_t>(*found);
+        *result_out = value;
+    });
+}
+
+int32_t cache_drop(cache_member *handle, const char *key, size_t key_bytes, cache_call **call_out) {
+    return dll::guarded([&] {
+        const auto open = open_members.find(handle);
+        if (call_out == nullptr) return open->calls.send<&Cache::drop>(dll::text_of(key, key_bytes));
+        dll::keep_call(calls, open->calls.ordered<&Cache::drop>(dll::text_of(key, key_bytes)), call_out);
+    });
+}
+
+int32_t cache_drop_result(cache_call *call, uint8_t *result_out) {
+    return dll::guarded([&] {
+        const auto found = calls.find(call);
+        const auto& value = dll::result_of<bool>(*found);
+        *result_out = value;
+    });
+}
+
+int32_t cache_get(cache_member *handle, uint32_t node, const char *key, size_t key_bytes, cache_call **call_out) {
+    return dll::guarded([&] {
+        const auto open = open_members.find(handle);
+        dll::keep_call(calls, open->calls.query<&Cache::get>(node, dll::text_of(key, key_bytes)), call_out);
+    });
+}
+
+int32_t cache_get_result(cache_call *call, uint8_t *present_out, const void **result_out, size_t *result_bytes_out) {
+    return dll::guarded([&] {
+        const auto found = calls.find(call);
+        const auto& whole = dll::result_of<std::optional<derecho::Bytes>>(*found);
+        *present_out = whole.has_value();
+        if (!whole) return;
+        const auto& value = *whole;
+        *result_out = value.data();
+        *result_bytes_out = value.size();
+    });
+}
+
+int32_t cache_sizes(cache_member *handle, uint32_t node, cache_call **call_out) {
+    return dll::guarded([&] {
+        const auto open = open_members.find(handle);
+        dll::keep_call(calls, open->calls.query<&Cache::sizes>(node), call_out);
+    });
+}
+
+int32_t cache_sizes_result(cache_call *call, const uint64_t **result_out, size_t *result_count_out) {
+    return dll::guarded([&] {
+        const auto found = calls.find(call);
+        const auto& value = dll::result_of<std::vector<uint64_t>>(*found);
+        *result_out = value.data();
+        *result_count_out = value.size();
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,97 @@
+"""Shows that Java and Python make the same bytes of every type, and accept and refuse the same damaged messages.
+
+Messages of the conformance service's `Values`, random and randomly damaged; the seed is printed by a failure, and
+DERECHO_SEED replays it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import derecho
+from derecho.codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, WireType
+from derecho.stubs.java import emit
+from derecho.stubs.model import read_services
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SERVICE = ROOT / "tests" / "conformance" / "everything.py"
+MESSAGES = 4000
+
+sys.path.insert(0, str(SERVICE.parent))
+import everything  # noqa: E402
+
+ECHO = derecho.schema(everything.Everything).by_name["echo"]
+
+
+def number(rng: random.Random, wire: ScalarType) -> Any:
+    if wire.name == "bool":
+        return rng.random() < 0.5
+    if wire.name[0] == "f":
+        return rng.choice([0.0, -0.0, 1.5, -(2.0**100), float("inf")])
+    bits = 8 * wire.size - (wire.name[0] == "i")
+    low = -(1 << bits) if wire.name[0] == "i" else 0
+    return rng.choice([low, 0, 1, (1 << bits) - 1, rng.randrange(low, 1 << bits)])
+
+
+def value(rng: random.Random, wire: WireType) -> Any:
+    """A random value of a type."""
+    if isinstance(wire, ScalarType):
+        return number(rng, wire)
+    if isinstance(wire, Blob):
+        text = "".join(rng.choice("ab\0ß€😀\ufffd") for _ in range(rng.randrange(4)))
+        return text if wire.name == "str" else text.encode()
+    if isinstance(wire, OptionalOf):
+        return value(rng, wire.value) if rng.random() < 0.5 else None
+    if isinstance(wire, ListOf):
+        return [value(rng, wire.element) for _ in range(rng.randrange(4))]
+    if isinstance(wire, ArrayOf):
+        return tuple(value(rng, wire.element) for _ in range(wire.count))
+    if isinstance(wire, MapOf):
+        return {value(rng, wire.key): value(rng, wire.value) for _ in range(rng.randrange(3))}
+    return wire.python(*(value(rng, f.type) for f in wire.fields))
+
+
+def damaged(rng: random.Random, message: bytes) -> bytes:
+    changed = bytearray(message)
+    for _ in range(rng.choice([1, 1, 2])):
+        at = rng.randrange(len(changed))
+        changed[at] = rng.choice([0, 1, 2, 255, changed[at] ^ 1, rng.randrange(256)])
+    return bytes(changed[: rng.randrange(len(changed))] if rng.random() < 0.1 else changed)
+
+
+def accepted(message: bytes) -> bool:
+    try:
+        ECHO.decode(memoryview(message))
+    except derecho.DecodeError:
+        return False
+    return True
+
+
+def test_java_and_python_agree_on_every_message(
+    tmp_path: Path, compiled: Callable[[Iterable[Path]], Path], jar: Path, java: Path
+) -> None:
+    seed = int(os.environ.get("DERECHO_SEED", random.randrange(1 << 32)))
+    rng = random.Random(seed)
+    stub = tmp_path / "Everything.java"
+    stub.write_text(emit(read_services(SERVICE)[0], "")[stub.name])
+    classes = compiled([stub, ROOT / "tests" / "java" / "Reencode.java"])
+    good = [b"".join(map(bytes, ECHO.encode(value(rng, ECHO.fields[0].type)))) for _ in range(MESSAGES // 4)]
+    bad = [damaged(rng, rng.choice(good)) for _ in range(MESSAGES)]
+    bad.append(good[0] + b"\0")
+    bad.append(struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF) * 45)
+    command = [str(java), "-cp", f"{jar}:{classes}", "Reencode"]
+    lines = "".join(f"{message.hex()}\n" for message in good + bad)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=120, check=True)
+    answers = done.stdout.split("\n")
+    assert answers[: len(good)] == [f"ok {message.hex()}" for message in good], f"seed {seed}"
+    for message, answer in zip(bad, answers[len(good) :], strict=False):
+        assert answer.startswith("ok") == accepted(message), f"seed {seed}: {message.hex()} {answer}"
+    refusals = sum(answer == "refused" for answer in answers)
+    assert MESSAGES * 0.2 < refusals < MESSAGES * 0.8  # both happened often

@@ -1,0 +1,153 @@
+"""A service in C++ as a DLL of untyped stubs: examples/cache_cpp, called from programs that know only its shim."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cffi
+import pytest
+
+EXAMPLE = Path("examples/cache_cpp")
+CLOSED, REMOTE_ERROR, BAD_HANDLE, INVALID, TIMEOUT = 5, 17, 4, 3, 2
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def library(root: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The DLL, built as its own CMake project against what pip installed."""
+    build = tmp_path_factory.mktemp("cache_cpp")
+    package = installed / "lib" / "cmake" / "derecho"
+    flags = "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wconversion -Werror"
+    run("cmake", "-S", root / EXAMPLE, "-B", build, f"-Dderecho_DIR={package}", flags)
+    run("cmake", "--build", build)
+    return build / "libcache.so"
+
+
+@pytest.fixture(scope="session")
+def shim(root: Path) -> ModuleType:
+    """The generated shim for Python, which needs nothing of libderecho."""
+    spec = importlib.util.spec_from_file_location("cache_dll", root / EXAMPLE / "cache_dll.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def pair(shim: ModuleType, library: Path, ports: list[int]) -> Any:
+    """Two members of a group, in this process."""
+    contact = f"contacts=127.0.0.1:{ports[0]}"
+    members = [shim.Cache(f"node={i + 1};listen=127.0.0.1:{ports[i]};{contact}", str(library)) for i in range(2)]
+    for member in members:
+        member.wait_members(2)
+    yield members
+    for member in members:
+        try:
+            member.close()
+        except shim.CacheError as error:
+            assert error.status == CLOSED
+
+
+def test_what_is_committed_is_what_would_be_generated(root: Path, stubs: Any, tmp_path: Path) -> None:
+    assert stubs(root / EXAMPLE / "cache.py", "--lang", "cpp,python", "--dll", "--out", tmp_path).returncode == 0
+    fresh = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "cache_service.cpp"}
+    assert fresh == {name: (root / EXAMPLE / name).read_text() for name in fresh}
+
+
+def test_a_file_that_is_filled_in_is_kept(root: Path, stubs: Any, tmp_path: Path) -> None:
+    mine = tmp_path / "cache_service.cpp"
+    mine.write_text("// Yours to fill in: done\n")
+    done = stubs(root / EXAMPLE / "cache.py", "--lang", "cpp", "--dll", "--out", tmp_path)
+    assert "cache_service.cpp: kept" in done.stdout and mine.read_text() == "// Yours to fill in: done\n"
+
+
+def test_a_method_that_every_dll_has_is_refused(stubs: Any, tmp_path: Path) -> None:
+    service = "import derecho\n@derecho.service\nclass A:\n @derecho.query\n def close(self) -> int: ...\n"
+    (tmp_path / "a.py").write_text(service)
+    done = stubs(tmp_path / "a.py", "--lang", "cpp", "--dll", "--out", tmp_path)
+    assert done.returncode == 1 and "A.close: a DLL has a function a_close already" in done.stderr
+
+
+def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path) -> None:
+    exported = set(re.findall(r" T (\w+)$", run("nm", "-D", "--defined-only", library), re.MULTILINE))
+    declared = set(re.findall(r"\b(cache_\w+)\(", (root / EXAMPLE / "cache_dll.h").read_text()))
+    assert exported == declared
+
+
+def test_ctypes_calls_it_through_the_shim(pair: Any, shim: ModuleType) -> None:
+    one, two = pair
+    assert one.put("k", b"value").all() == 1
+    assert two.get(2, "k").result() == b"value"
+    assert two.get(1, "absent").result() is None
+    assert one.put("ä", b"").all() == 2
+    assert two.sizes(1).result() == [5, 0]
+    assert [two.drop("ä").all(), two.drop("ä").all()] == [True, False]
+    with pytest.raises(
+        shim.CacheError, match="member 1 failed: invalid_argument: a key has at least one byte"
+    ) as error:
+        two.put("", b"").all()
+    assert error.value.status == REMOTE_ERROR
+
+
+def test_a_closed_member_is_an_error_never_a_crash(pair: Any, shim: ModuleType) -> None:
+    one, _ = pair
+    one.leave()
+    for use in (lambda: one.put("k", b""), one.leave, one.close, lambda: one.wait_members(1)):
+        with pytest.raises(shim.CacheError) as error:
+            use()
+        assert error.value.status == CLOSED
+
+
+def test_misuse_of_handles_and_options_says_so(library: Path) -> None:
+    dll = ctypes.CDLL(str(library))
+    dll.cache_last_error.restype = ctypes.c_char_p
+    nothing = ctypes.c_void_p()
+    assert dll.cache_wait(nothing, ctypes.c_int64(1)) == BAD_HANDLE
+    assert dll.cache_close(ctypes.c_void_p(123456789)) == BAD_HANDLE
+    assert dll.cache_open(b"nodde=1", ctypes.byref(nothing)) == INVALID and b"nodde" in dll.cache_last_error()
+    assert dll.cache_open(b"node", ctypes.byref(nothing)) == INVALID and b"key=value" in dll.cache_last_error()
+
+
+def test_cffi_reads_the_header_as_it_is(root: Path, library: Path, ports: list[int]) -> None:
+    header = (root / EXAMPLE / "cache_dll.h").read_text()
+    ffi = cffi.FFI()
+    ffi.cdef(
+        re.sub(r"#ifdef __cplusplus.*?#endif", "", re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL), flags=re.DOTALL)
+        .replace("#include <stddef.h>", "")
+        .replace("#include <stdint.h>", "")
+        .replace("#ifndef CACHE_DLL_H", "")
+        .replace("#define CACHE_DLL_H", "")
+        .replace("#endif", "")
+    )
+    dll = ffi.dlopen(str(library))
+    handle, call, total = ffi.new("cache_member **"), ffi.new("cache_call **"), ffi.new("int64_t *")
+    address = f"127.0.0.1:{ports[0]}"
+    assert dll.cache_open(f"node=1\nlisten={address}\ncontacts={address}\n".encode(), handle) == 0
+    assert dll.cache_put(handle[0], b"key", 3, b"value", 5, call) == 0
+    assert dll.cache_put_result(call[0], total) in (0, TIMEOUT)  # it may have come, but nobody waited for it
+    assert dll.cache_wait_all(call[0], 5000) == 0
+    assert dll.cache_put_result(call[0], total) == 0 and total[0] == 1
+    assert dll.cache_get_result(call[0], ffi.new("uint8_t *"), ffi.new("void **"), ffi.new("size_t *")) == INVALID
+    assert b"another result" in ffi.string(dll.cache_last_error())
+    assert dll.cache_call_close(call[0]) == 0
+    assert dll.cache_call_close(call[0]) == CLOSED
+    assert dll.cache_leave(handle[0]) == 0
+
+
+def test_the_shim_refuses_a_library_of_another_schema(shim: ModuleType, library: Path) -> None:
+    program = f"import cache_dll; cache_dll.SCHEMA_HASH = 1; cache_dll.Cache('node=1', {str(library)!r})"
+    folder = Path(str(shim.__file__)).parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "was built from another Cache" in done.stderr
