@@ -1,4 +1,6 @@
-// Costs of the raw ring in one process, a group of one: bench.c does the same, to be compared.
+// Costs of the raw ring in one process, a group of one: raw_bench.c does the same, to be compared.
+//     python3 bindings/csharp/build.py --output DIR --program bench bindings/csharp/bench/RawBench.cs
+//     DERECHO_LIBRARY=... DIR/bench-coreclr
 using System;
 using System.Diagnostics;
 using Derecho;

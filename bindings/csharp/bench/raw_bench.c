@@ -1,4 +1,7 @@
-/* Costs of the raw ring in one process, a group of one: RawBench.cs does the same, to be compared. */
+/*
+ * Costs of the raw ring in one process, a group of one: RawBench.cs does the same, to be compared.
+ *     cc -O2 -Iinclude bindings/csharp/bench/raw_bench.c -lderecho
+ */
 #include <derecho.h>
 
 #include <stdio.h>

@@ -20,7 +20,7 @@ from ..codec.wire import (
     struct_layout,
 )
 from .model import StubModel
-from .names import camel, comment_lines, pascal
+from .names import camel, comment_lines, fold, pascal
 
 __all__ = ["emit"]
 
@@ -44,7 +44,7 @@ _KEYWORDS = set(
 
 _OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", "ReferenceEquals", "ToString"}
 _SERVICE = _OBJECT | {"Caller", "Handle", "Load", "LoadState", "Name", "Save", "SaveState", "SchemaHash", "ServiceName"}
-_SERVICE |= {"Hash", "HandleCall"}
+_SERVICE |= {"Hash"}
 _CALLER = _OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
 _STRUCT = _OBJECT | {"Decode", "Decoder", "Encode", "Get", "Put"}
 
@@ -353,7 +353,7 @@ class _ServiceFile:
                     self._struct(s)
                 code.put()
                 self._caller()
-        return "\n".join(code.lines) + "\n"
+        return "\n".join(fold(code.lines, _WIDTH)) + "\n"
 
     # ------------------------------------------------------------------------------------------ the base class
 
