@@ -170,9 +170,19 @@ namespace Derecho
                 _ended(Failures.OfLastCall(status));
                 return;
             }
-            foreach (Event e in _batch) _dispatch(e);
-            _batch.Release();
-            _mustRetry = _retry();
+            try
+            {
+                foreach (Event e in _batch) _dispatch(e);
+                _mustRetry = _retry();
+            }
+            catch (DerechoError error) // handlers' own are caught before: the group was closed meanwhile
+            {
+                _ended(error);
+            }
+            finally
+            {
+                _batch.Release();
+            }
         }
 
         private void Background()

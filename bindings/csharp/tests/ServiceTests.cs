@@ -367,6 +367,19 @@ namespace Tests
             }
         }
 
+        public static void Closing_while_views_come_ends_quietly()
+        {
+            for (int i = 0; i < 60; i++)
+            {
+                using (var members = new Members())
+                {
+                    for (int k = 0; k < 3; k++) members.Join(new Replica());
+                    Action close = OnThreads(3, k => members[k].Close());
+                    close();
+                }
+            }
+        }
+
         public static void A_member_that_is_gone_is_left_out()
         {
             using (var members = new Members())
