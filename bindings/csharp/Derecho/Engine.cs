@@ -1,0 +1,223 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace Derecho
+{
+    /// <summary>
+    /// The machinery of one group: the pump, the calls under way, and what each kind of event does. Events are handled
+    /// by the one thread that has the pump's right, in the order in which the core gave them.
+    /// </summary>
+    internal sealed class Engine
+    {
+        private const long RetryNs = 1000000;
+
+        private readonly Pump _pump;
+        private readonly Decoder _replies = new Decoder();
+        private readonly Dictionary<ulong, IPending> _pending = new Dictionary<ulong, IPending>(); // under its own lock
+        private readonly object _answering = new object(); // a closer may fail calls while another thread dispatches
+        private volatile DerechoError _end;
+        private volatile View[] _views = new View[0];
+
+        internal Engine(RawGroup raw, TimeSpan timeout, int pieceBytes)
+        {
+            Raw = raw;
+            Timeout = timeout;
+            Outbox = new Outbox(raw, pieceBytes);
+            _pump = new Pump(raw, Dispatch, Outbox.Retry, Ended);
+        }
+
+        internal event Action<View> Viewed;
+
+        internal RawGroup Raw { get; }
+
+        /// <summary>Default of every wait.</summary>
+        internal TimeSpan Timeout { get; }
+
+        internal Outbox Outbox { get; }
+
+        /// <summary>In order of declaration, as events number them.</summary>
+        internal List<ServiceHost> Hosts { get; } = new List<ServiceHost>();
+
+        /// <summary>Why the group ended; null while it goes on.</summary>
+        internal DerechoError End => _end;
+
+        /// <summary>Every view since joining.</summary>
+        internal View[] Views => _views;
+
+        internal View View => _views.Length == 0 ? null : _views[_views.Length - 1];
+
+        // ------------------------------------------------------------------------------------------ waiting
+
+        /// <summary>Drive the group until it is done; false when the time passed.</summary>
+        /// <exception cref="DerechoError">The group ended meanwhile.</exception>
+        internal bool Wait(Func<bool> done, TimeSpan timeout, string what)
+        {
+            if (!_pump.Wait(done, timeout, what)) return false;
+            if (!done()) throw _end;
+            return true;
+        }
+
+        /// <summary>Try something that just found no room, or a view that changes, again until the deadline.</summary>
+        /// <param name="first">What it said just now.</param>
+        /// <param name="attempt">The first thing it does is call the core.</param>
+        /// <param name="what">For errors.</param>
+        internal void Retry(Status first, Func<Status> attempt, string what)
+        {
+            var deadline = new Deadline(Timeout);
+            for (Status status = first; status != Status.Ok; status = attempt())
+            {
+                if (status != Status.Again && status != Status.Wedged) throw Failures.OfLastCall(status);
+                if (_pump.InHandler || deadline.LeftNs <= 0) // room comes by dispatching, which a handler holds up
+                    throw Failures.Make(status, InVain(status, what));
+                _pump.Turn(RetryNs);
+                CheckRunning();
+            }
+        }
+
+        internal void Turn(TimeSpan timeout)
+        {
+            CheckRunning();
+            _pump.Turn(timeout.Ticks * 100);
+        }
+
+        internal void CheckRunning()
+        {
+            if (_end != null) throw _end;
+        }
+
+        private string InVain(Status status, string what) => status == Status.Wedged
+            ? $"{what}: members were still being added or removed; try again"
+            : $"{what}: no room: a member, perhaps this one, is slow to take messages; try again, or raise option " +
+              "ring_bytes (for queries mail_bytes)";
+
+        // ------------------------------------------------------------------------------------------ calls under way
+
+        /// <summary>Send a call, and know its answers before the first can be dispatched.</summary>
+        /// <param name="send">Sends; the id is asked for afterwards.</param>
+        /// <param name="id">Of the call that was sent.</param>
+        /// <param name="answers">Where they go.</param>
+        internal Status Track(Func<Status> send, Func<ulong> id, IPending answers)
+        {
+            lock (_pending)
+            {
+                CheckRunning();
+                Status status = send();
+                if (status == Status.Ok) _pending.Add(id(), answers);
+                return status;
+            }
+        }
+
+        private IPending Find(ulong call)
+        {
+            lock (_pending) return _pending.TryGetValue(call, out IPending found) ? found : null;
+        }
+
+        private void OnReply(Event reply)
+        {
+            IPending answers = Find(reply.Id);
+            if (answers == null) return;
+            reply.Data.LendForGood(_replies);
+            lock (_answering)
+                if (!answers.Take(reply, _replies)) return;
+            lock (_pending) _pending.Remove(reply.Id);
+        }
+
+        private void OnOrdered(Event ordered)
+        {
+            lock (_answering) Find(ordered.Id)?.Order(ordered);
+        }
+
+        // ------------------------------------------------------------------------------------------ dispatching
+
+        private void Dispatch(Event e)
+        {
+            switch (e.Kind)
+            {
+                case EventKind.Message: Hosts[e.Shard].OnMessage(e); break;
+                case EventKind.Call: Hosts[e.Shard].OnCall(e); break;
+                case EventKind.Query: Hosts[e.Shard].OnCall(e); break;
+                case EventKind.Ordered: OnOrdered(e); break;
+                case EventKind.Reply: OnReply(e); break;
+                case EventKind.View: OnView(); break;
+                case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
+                case EventKind.State: Hosts[e.Shard].OnState(e); break;
+                case EventKind.Closed: Ended(Reason(e.Status)); break;
+            }
+        }
+
+        private void OnView()
+        {
+            View view = Raw.GetView();
+            bool joins = _views.Length == 0 && view.SelfRank is int rank && !view.Members[rank].HasState;
+            if (joins) Hosts.ForEach(h => h.Loading = true);
+            _views = _views.Concat(new[] { view }).ToArray();
+            try
+            {
+                Viewed?.Invoke(view);
+            }
+            catch (Exception error)
+            {
+                Log.Write("the handler of a view failed", error);
+            }
+        }
+
+        private static DerechoError Reason(Status status)
+        {
+            switch (status)
+            {
+                case Status.Ejected:
+                    return new Ejected("the others removed this node from the group: close it and join again");
+                case Status.NoMajority:
+                    return new NoMajority("half or more of the view was lost, so this node stopped, lest two halves " +
+                                          "go separate ways: close the group, then join again or start afresh");
+                case Status.StateLost:
+                    return new StateLost("every member that had the state is gone: close the group and start afresh");
+                default:
+                    return new Closed("this node left the group");
+            }
+        }
+
+        // ------------------------------------------------------------------------------------------ begin and end
+
+        /// <summary>Wait until the first view is there and every service has its state; then drive in the
+        /// background.</summary>
+        /// <exception cref="DerechoError">Timeout, naming what is missing; StateError: it came but cannot be
+        /// loaded.</exception>
+        internal void Start()
+        {
+            if (!Wait(() => View != null && !Hosts.Any(h => h.Loading), Timeout, "joining"))
+            {
+                string names = string.Join(", ", Hosts.Where(h => h.Loading).Select(h => h.Name));
+                string missing = View == null ? "no view was installed" : $"the state of {names} did not come";
+                throw new Timeout($"joined, but {missing} within {Timeout.TotalSeconds:g} s");
+            }
+            ServiceHost broken = Hosts.FirstOrDefault(h => h.LoadError != null);
+            if (broken != null) throw broken.LoadError;
+            _pump.Start();
+        }
+
+        internal void Close(DerechoError reason)
+        {
+            if (_end == null) _end = reason;
+            Raw.Dispose();
+            Ended(reason);
+            _pump.Join();
+        }
+
+        /// <summary>Nothing more will come: whoever waits is told why.</summary>
+        private void Ended(DerechoError reason)
+        {
+            IPending[] pending;
+            lock (_pending)
+            {
+                if (_end == null) _end = reason;
+                pending = _pending.Values.ToArray();
+                _pending.Clear();
+            }
+            lock (_answering)
+                foreach (IPending call in pending) call.Fail(_end);
+            _pump.GiveUp();
+        }
+    }
+}

@@ -1,0 +1,211 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+using System.Threading.Tasks;
+
+namespace Derecho
+{
+    /// <summary>How a <see cref="Group"/> waits, and who is told of views.</summary>
+    public sealed class GroupOptions
+    {
+        /// <summary>Default of every wait: for joining, answers, room, views.</summary>
+        public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(10);
+
+        /// <summary>As <see cref="Group.OnView"/>, from the first view on.</summary>
+        public Action<View> OnView { get; set; }
+    }
+
+    /// <summary>
+    /// This process's part in one group, with services that answer calls and callers that make them. Threads: any.
+    /// </summary>
+    /// <remarks>
+    /// A thread that waits drives the group; when none waits, a background thread does. So handlers run on either, one
+    /// at a time, in order; a handler must not wait for the group: <see cref="InHandler"/>.
+    /// </remarks>
+    public sealed class Group : IDisposable
+    {
+        private bool _closed;
+
+        private Group(Engine engine, uint node, string name)
+        {
+            Engine = engine;
+            Node = node;
+            Name = name;
+        }
+
+        /// <summary>Called with every later view, in order with calls and messages. It must not wait for the
+        /// group.</summary>
+        public event Action<View> OnView
+        {
+            add => Engine.Viewed += value;
+            remove => Engine.Viewed -= value;
+        }
+
+        /// <summary>This node's id.</summary>
+        public uint Node { get; }
+
+        /// <summary>The group's name.</summary>
+        public string Name { get; }
+
+        /// <summary>The current view, as of the events applied here.</summary>
+        public View View => Engine.View;
+
+        /// <summary>Every view since this node joined.</summary>
+        public IReadOnlyList<View> Views => Array.AsReadOnly(Engine.Views);
+
+        /// <summary>Why the group ended for this node; null while it goes on.</summary>
+        public DerechoError Ended => Engine.End;
+
+        /// <summary>Running totals of this node.</summary>
+        public Stats Stats => Engine.Raw.GetStats();
+
+        internal Engine Engine { get; }
+
+        // ------------------------------------------------------------------------------------------ joining, leaving
+
+        /// <summary>
+        /// Join a group, or found it when this node is the first contact and no other answers. Returns once this node
+        /// is in a view and every service has its state.
+        /// </summary>
+        /// <param name="config">The services are added to it: one configuration for one join.</param>
+        /// <param name="services">The local replicas; every member gives the same services in the same order.</param>
+        /// <exception cref="DerechoError">InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse,
+        /// Timeout, StateError, with a sentence that names the cause.</exception>
+        public static Group Join(Config config, params Service[] services) =>
+            Join(config, new GroupOptions(), services);
+
+        /// <inheritdoc cref="Join(Config, Service[])"/>
+        public static Group Join(Config config, GroupOptions options, params Service[] services)
+        {
+            foreach (Service service in services) config.AddService(service.ServiceName, service.SchemaHash);
+            RawGroup raw = RawGroup.Join(config, Milliseconds(options.Timeout));
+            try
+            {
+                // An eighth of the mail leaves room for frames, and for others' mail.
+                var engine = new Engine(raw, options.Timeout, int.Parse(config["mail_bytes"], Invariant) / 8);
+                foreach (Service service in services)
+                    engine.Hosts.Add(new ServiceHost(engine, service, raw.OpenShard(service.ServiceName)));
+                engine.Viewed += options.OnView;
+                engine.Start();
+                return new Group(engine, uint.Parse(config["node"], Invariant), config["group"]);
+            }
+            catch
+            {
+                raw.Dispose();
+                throw;
+            }
+        }
+
+        /// <summary>As <see cref="Join(Config, Service[])"/>, on a thread of the pool.</summary>
+        public static Task<Group> JoinAsync(Config config, params Service[] services) =>
+            JoinAsync(config, new GroupOptions(), services);
+
+        /// <inheritdoc cref="JoinAsync(Config, Service[])"/>
+        public static Task<Group> JoinAsync(Config config, GroupOptions options, params Service[] services) =>
+            Task.Run(() => Join(config, options, services));
+
+        /// <summary>Leave in good order, then close: the others go on at once, and nobody suspects anyone.</summary>
+        /// <exception cref="Derecho.Timeout">The others did not confirm; the group is closed all the same.</exception>
+        public void Leave()
+        {
+            if (_closed) return;
+            try
+            {
+                if (Engine.End == null) Engine.Raw.Leave(Milliseconds(Engine.Timeout));
+            }
+            finally
+            {
+                Close();
+            }
+        }
+
+        /// <summary>As <see cref="Leave"/>, on a thread of the pool.</summary>
+        public Task LeaveAsync() => Task.Run((Action)Leave);
+
+        /// <summary>Stop at once, as a crash would; whatever is pending fails with <see cref="Closed"/>.</summary>
+        public void Close()
+        {
+            if (_closed) return;
+            _closed = true;
+            Engine.Close(new Closed($"this node closed the group {Name}"));
+        }
+
+        /// <summary>Leave in good order; what goes wrong with that is logged.</summary>
+        public void Dispose()
+        {
+            try
+            {
+                Leave();
+            }
+            catch (DerechoError error)
+            {
+                Log.Write($"leaving {Name}: {error.Message}");
+            }
+        }
+
+        // ------------------------------------------------------------------------------------------ services
+
+        /// <summary>This node's replica of a service: for reading.</summary>
+        /// <exception cref="InvalidArgument">There is none here.</exception>
+        public T Local<T>() where T : Service =>
+            Engine.Hosts.Select(h => h.Service).OfType<T>().FirstOrDefault() ?? throw NoService(typeof(T).Name);
+
+        /// <summary>The shard of a service, to be sent to without waiting.</summary>
+        /// <exception cref="InvalidArgument">There is none here; the text lists those there are.</exception>
+        public Shard Shard(string service) =>
+            Engine.Hosts.FirstOrDefault(h => h.Name == service)?.Shard ?? throw NoService(service);
+
+        /// <summary>Send a plain message to every member, in order; waits for room, and for a view change to
+        /// end.</summary>
+        /// <param name="service">The name of a <see cref="RawService"/>.</param>
+        /// <param name="data">Copied.</param>
+        /// <returns>The ticket: the id of the message's event at this node.</returns>
+        public ulong Send(string service, Bytes data)
+        {
+            Engine.CheckRunning();
+            Shard shard = Shard(service);
+            Status status = shard.TrySend(data, out ulong ticket);
+            if (status != Status.Ok) Engine.Retry(status, () => shard.TrySend(data, out ticket), service);
+            return ticket;
+        }
+
+        // ------------------------------------------------------------------------------------------ views, driving
+
+        /// <summary>Wait for a view of so many members.</summary>
+        /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
+        public View WaitView(int members) => WaitView(members, Engine.Timeout);
+
+        /// <inheritdoc cref="WaitView(int)"/>
+        public View WaitView(int members, TimeSpan timeout) =>
+            WaitView(v => v.Members.Count == members, $"{members} members", timeout);
+
+        /// <summary>Wait for a view of exactly these nodes, in any order.</summary>
+        public View WaitView(IEnumerable<uint> nodes)
+        {
+            var wanted = new HashSet<uint>(nodes);
+            return WaitView(v => wanted.SetEquals(v.Nodes), $"nodes {string.Join(", ", wanted)}", Engine.Timeout);
+        }
+
+        /// <summary>Drive the group once on this thread, for an application's own loop.</summary>
+        /// <exception cref="DerechoError">The group has ended, and why.</exception>
+        public void Drive(TimeSpan timeout) => Engine.Turn(timeout);
+
+        private View WaitView(Func<View, bool> good, string what, TimeSpan timeout)
+        {
+            if (!Engine.Wait(() => good(View), timeout, $"a view of {what}"))
+                throw new Timeout($"no view of {what} within {timeout.TotalSeconds:g} s; there is {View}");
+            return View;
+        }
+
+        private InvalidArgument NoService(string name)
+        {
+            string there = string.Join(", ", Engine.Hosts.Select(h => h.Name));
+            return new InvalidArgument($"no service {name} in this group; there are: {(there == "" ? "none" : there)}");
+        }
+
+        private static long Milliseconds(TimeSpan timeout) => (long)Math.Ceiling(timeout.TotalMilliseconds);
+
+        private static CultureInfo Invariant => CultureInfo.InvariantCulture;
+    }
+}

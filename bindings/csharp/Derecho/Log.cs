@@ -1,0 +1,22 @@
+using System;
+
+namespace Derecho
+{
+    /// <summary>
+    /// What this binding has to tell that nobody waits for, such as a handler's failure when its caller wants no
+    /// answer.
+    /// </summary>
+    public static class Log
+    {
+        /// <summary>Called with a sentence and, if there is one, the exception; by whichever thread drives the group.
+        /// Lines go to standard error while nobody listens.</summary>
+        public static event Action<string, Exception> Written;
+
+        internal static void Write(string text, Exception error = null)
+        {
+            Action<string, Exception> written = Written;
+            if (written != null) written(text, error);
+            else Console.Error.WriteLine($"derecho: {text}{(error == null ? "" : ": ")}{error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace Derecho
+{
+    /// <summary>
+    /// Answers and pieces of state that found no room, by destination, tried again whenever the group is driven. Only
+    /// the driver uses it.
+    /// </summary>
+    internal sealed class Outbox
+    {
+        private const int WaitingMax = 1 << 16; // for one node; the core holds back 64 MB more
+
+        private readonly RawGroup _group;
+        private readonly int _pieceBytes;
+        private readonly Dictionary<uint, Queue<Func<Status>>> _waiting = new Dictionary<uint, Queue<Func<Status>>>();
+
+        /// <param name="group">To send by.</param>
+        /// <param name="pieceBytes">Most bytes in a piece of state.</param>
+        internal Outbox(RawGroup group, int pieceBytes)
+        {
+            _group = group;
+            _pieceBytes = pieceBytes;
+        }
+
+        /// <summary>Answer a call or query; the bytes are copied if they have to wait.</summary>
+        /// <exception cref="DerechoError">As the core says, such as TooLarge.</exception>
+        internal void Answer(uint node, ulong call, Status status, Bytes data)
+        {
+            if (!_waiting.ContainsKey(node))
+            {
+                Status sent = _group.TryReply(node, call, status, data);
+                if (sent == Status.Ok) return;
+                if (sent != Status.Again) throw Failures.OfLastCall(sent);
+            }
+            byte[] kept = data.ToArray();
+            Keep(node, () => _group.TryReply(node, call, status, kept));
+        }
+
+        /// <summary>Send the state to a joiner, in pieces; it is kept until it is sent.</summary>
+        internal void SendState(uint node, ulong request, byte[] state)
+        {
+            int done = 0;
+            Keep(node, () =>
+            {
+                while (true)
+                {
+                    int size = Math.Min(_pieceBytes, state.Length - done);
+                    bool last = done + size == state.Length;
+                    Status status = _group.TrySendState(node, request, new Bytes(state, done, size), last);
+                    if (status != Status.Ok || last) return status;
+                    done += size;
+                }
+            });
+            Retry();
+        }
+
+        /// <summary>Send again; whether something is left.</summary>
+        internal bool Retry()
+        {
+            if (_waiting.Count == 0) return false;
+            foreach (uint node in _waiting.Keys.ToArray())
+            {
+                Queue<Func<Status>> queue = _waiting[node];
+                while (queue.Count != 0 && IsDone(node, queue.Peek()())) queue.Dequeue();
+                if (queue.Count == 0) _waiting.Remove(node);
+            }
+            return _waiting.Count != 0;
+        }
+
+        private static bool IsDone(uint node, Status status)
+        {
+            if (status == Status.Again) return false;
+            if (status != Status.Ok) // the joiner went, or the group ended: nothing more can be done for it
+                Log.Write($"what was meant for member {node} is dropped: {Library.LastError}");
+            return true;
+        }
+
+        private void Keep(uint node, Func<Status> send)
+        {
+            if (!_waiting.TryGetValue(node, out Queue<Func<Status>> queue))
+                _waiting.Add(node, queue = new Queue<Func<Status>>());
+            if (queue.Count < WaitingMax) queue.Enqueue(send);
+            else Log.Write($"member {node} does not take its answers: {queue.Count} wait, one more is dropped");
+        }
+    }
+}

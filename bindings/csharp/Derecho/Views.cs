@@ -1,0 +1,118 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace Derecho
+{
+    /// <summary>One member of a view.</summary>
+    public sealed class Member
+    {
+        internal Member(uint node, string address, bool hasState)
+        {
+            Node = node;
+            Address = address;
+            HasState = hasState;
+        }
+
+        /// <summary>Its id.</summary>
+        public uint Node { get; }
+
+        /// <summary>Where it listens: "host:port".</summary>
+        public string Address { get; }
+
+        /// <summary>False while the state is still being transferred to it.</summary>
+        public bool HasState { get; }
+
+        /// <summary>As <c>1 at 127.0.0.1:7001</c>.</summary>
+        public override string ToString() => $"{Node} at {Address}";
+    }
+
+    /// <summary>An agreed list of members.</summary>
+    public sealed unsafe class View
+    {
+        internal View(Native.derecho_view* view)
+        {
+            Id = view->id;
+            SelfRank = view->self_rank == uint.MaxValue ? (int?)null : (int)view->self_rank;
+            var members = new Member[view->member_count];
+            var first = (Native.derecho_member*)view->members;
+            for (int i = 0; i < members.Length; i++)
+            {
+                bool hasState = (first[i].flags & Native.DERECHO_MEMBER_HAS_STATE) != 0;
+                members[i] = new Member(first[i].node, Utf8.Text(first[i].address), hasState);
+            }
+            Members = Array.AsReadOnly(members);
+            Nodes = Array.AsReadOnly(Array.ConvertAll(members, m => m.Node));
+        }
+
+        /// <summary>Grows with every view.</summary>
+        public ulong Id { get; }
+
+        /// <summary>By rank.</summary>
+        public IReadOnlyList<Member> Members { get; }
+
+        /// <summary>The members' ids, by rank.</summary>
+        public IReadOnlyList<uint> Nodes { get; }
+
+        /// <summary>Of this node; null for a client.</summary>
+        public int? SelfRank { get; }
+
+        /// <summary>Whether a node is a member.</summary>
+        public bool Contains(uint node) => Nodes.Contains(node);
+
+        /// <summary>As <c>view 3: {1, 2}</c>.</summary>
+        public override string ToString() => $"view {Id}: {{{string.Join(", ", Nodes)}}}";
+    }
+
+    /// <summary>Running totals of a node since it joined.</summary>
+    public sealed class Stats
+    {
+        internal Stats(Native.derecho_stats s)
+        {
+            Steps = s.steps;
+            DeliveredMessages = s.delivered_messages;
+            DeliveredBytes = s.delivered_bytes;
+            SentMessages = s.sent_messages;
+            NullMessages = s.null_messages;
+            Views = s.views;
+            Pushes = s.pushes;
+            Wakes = s.wakes;
+            Sleeps = s.sleeps;
+            MemoryBytes = s.memory_bytes;
+            Allocations = s.allocations;
+        }
+
+        /// <summary>Of the protocol.</summary>
+        public ulong Steps { get; }
+
+        /// <summary>Given to the application, nulls not counted.</summary>
+        public ulong DeliveredMessages { get; }
+
+        /// <summary>In them.</summary>
+        public ulong DeliveredBytes { get; }
+
+        /// <summary>By this node.</summary>
+        public ulong SentMessages { get; }
+
+        /// <summary>Rounds this node skipped as a sender.</summary>
+        public ulong NullMessages { get; }
+
+        /// <summary>Installed.</summary>
+        public ulong Views { get; }
+
+        /// <summary>Posted to the fabric.</summary>
+        public ulong Pushes { get; }
+
+        /// <summary>Of sleeping peers.</summary>
+        public ulong Wakes { get; }
+
+        /// <summary>Of this node's threads.</summary>
+        public ulong Sleeps { get; }
+
+        /// <summary>Rows, rings and mirrors mapped now.</summary>
+        public ulong MemoryBytes { get; }
+
+        /// <summary>By the core since the group was joined; constant in steady state.</summary>
+        public ulong Allocations { get; }
+    }
+}
