@@ -27,7 +27,9 @@ install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHI
 
 # The other languages' side of the binding goes into the wheel if it was built (tools/setup.sh).
 if(SKBUILD)
-    install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/build/bindings/derecho.jar" DESTINATION ${derecho_libdir} OPTIONAL)
+    foreach(file derecho.jar Derecho.dll)
+        install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/build/bindings/${file}" DESTINATION ${derecho_libdir} OPTIONAL)
+    endforeach()
 endif()
 
 include(CMakePackageConfigHelpers)
