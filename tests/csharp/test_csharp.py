@@ -132,7 +132,7 @@ def test_the_page_ends_in_the_example() -> None:
 def test_three_members_of_the_example_answer_each_other(runtime: str, tmp_path: Path) -> None:
     if reason := build.missing(runtime):
         pytest.skip(reason)
-    stubs = write_stubs(EXAMPLE / "cache.py", "Example", tmp_path)
+    stubs = write_stubs(EXAMPLE.parent / "cache.py", "Example", tmp_path)
     program = build.build_program("cache", [EXAMPLE / "CacheMember.cs", *stubs], build.build(tmp_path))
     ports = free_ports(3)
     addresses = [f"127.0.0.1:{port}" for port in ports]
