@@ -318,7 +318,8 @@ public final class Executor {
         final StringBuilder text = new StringBuilder();
         text.append(kind).append(";node=").append(Integer.toUnsignedString(batch.node(i)));
         text.append(";method=").append(Integer.toUnsignedString(batch.method(i)));
-        text.append(";shard=").append(batch.shard(i)).append(";status=").append(batch.status(i)).append(";flags=").append(showFlags(batch.flags(i)));
+        text.append(";shard=").append(batch.shard(i)).append(";status=").append(batch.status(i));
+        text.append(";flags=").append(showFlags(batch.flags(i)));
         text.append(";size=").append(batch.size(i)).append(";data=").append(Words.shown(data));
         if (hasSentId(batch, i)) text.append(";id=").append(sent.getOrDefault(batch.id(i), "?"));
         if (!versionGrows(group, batch, i)) text.append(";version=BAD");
