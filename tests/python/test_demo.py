@@ -62,7 +62,7 @@ def test_members_in_java_are_equal_too(tree: Path) -> None:
         pytest.skip(str(reason))
     options = ["--members", "java,java,py", "--fresh", "java", "--kill", "bob", "--wire", "tcp"]
     result = every_replica_equals_the_disk(tree, options)
-    assert [m["language"] for m in result["members"]] == ["java", "java", "py", "java"]
+    assert [m["language"] for m in result["members"]] == ["Java", "Java", "Python", "Java"]
 
 
 def every_replica_equals_the_disk(tree: Path, options: list[str]) -> Any:
