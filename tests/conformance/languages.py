@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from derecho import jvm
+
 __all__ = ["EXECUTORS", "MEMBERS", "Program", "installed"]
 
 HERE = Path(__file__).resolve().parent
@@ -96,6 +98,32 @@ def _csharp_member(runtime: str) -> Program:
     return Program(start, _csharp_needs(runtime), (stubs, build), errors)
 
 
+def _java() -> str:
+    """The launcher of a Java; without one, a need that nothing meets."""
+    try:
+        return str(next(jvm.homes()) / "bin" / "java")
+    except jvm.JavaMissing:
+        return f"Java {jvm.RELEASE}"
+
+
+_JAVA = _java()
+_JAR = "{installed}/_native/derecho.jar"
+
+
+def _run_java(program: str) -> tuple[str, ...]:
+    return (_JAVA, "--enable-native-access=ALL-UNNAMED", "-cp", f"{_JAR}:{{out}}", program)
+
+
+def _javac(*sources: str) -> tuple[str, ...]:
+    builder = (sys.executable, "{root}/bindings/java/build.py", "--output", "{out}", "--classpath", _JAR, "--sources")
+    return (*builder, *sources)
+
+
+_JAVA_SOURCES = "{root}/tests/conformance/java"
+_JAVA_EXECUTOR = _javac(*(f"{_JAVA_SOURCES}/{name}.java" for name in ("Executor", "Words", "Symbols")))
+_JAVA_MEMBER = _javac(*(f"{_JAVA_SOURCES}/{name}.java" for name in ("Member", "Words")), "{out}/Everything.java")
+
+
 EXECUTORS = {
     "c": Program(
         ("{out}/executor",),
@@ -107,6 +135,12 @@ EXECUTORS = {
     "cffi": Program((*_PYTHON, "cffi")),
     "csharp-mono": _csharp_executor("mono"),
     "csharp-coreclr": _csharp_executor("coreclr"),
+    "java": Program(_run_java("Executor"), needs=(_JAVA,), build=(_JAVA_EXECUTOR,)),
+    "jpype": Program(
+        (sys.executable, "{root}/tests/conformance/java/executor_jpype.py", "{out}"),
+        needs=(_JAVA,),
+        build=(_JAVA_EXECUTOR,),
+    ),
 }
 
 MEMBERS = {
@@ -122,4 +156,10 @@ MEMBERS = {
     ),
     "csharp-mono": _csharp_member("mono"),
     "csharp-coreclr": _csharp_member("coreclr"),
+    "java": Program(
+        _run_java("Member"),
+        needs=(_JAVA,),
+        build=(_stubs("java"), _JAVA_MEMBER),
+        errors=("IllegalArgumentException", "IllegalStateException"),
+    ),
 }

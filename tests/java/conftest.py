@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from derecho import jvm
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bindings" / "java"))
 
@@ -18,14 +20,14 @@ import build  # noqa: E402
 def java() -> Path:
     """The launcher of a Java that is recent enough."""
     try:
-        return build.find_java()
-    except build.JavaMissing as error:
+        return next(jvm.homes()) / "bin" / "java"
+    except jvm.JavaMissing as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def jar(java: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build.build_jar(tmp_path_factory.mktemp("jar"))
+    return build.build_jar(tmp_path_factory.mktemp("jar") / "derecho.jar")
 
 
 @pytest.fixture

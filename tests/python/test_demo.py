@@ -52,6 +52,20 @@ def demo(*options: str) -> subprocess.CompletedProcess[str]:
     ids=" ".join,
 )
 def test_every_replica_equals_the_disk(tree: Path, options: list[str]) -> None:
+    every_replica_equals_the_disk(tree, options)
+
+
+def test_members_in_java_are_equal_too(tree: Path) -> None:
+    try:
+        launchers.launcher("java")
+    except launchers.Missing as reason:
+        pytest.skip(str(reason))
+    options = ["--members", "java,java,py", "--fresh", "java", "--kill", "bob", "--wire", "tcp"]
+    result = every_replica_equals_the_disk(tree, options)
+    assert [m["language"] for m in result["members"]] == ["Java", "Java", "Python", "Java"]
+
+
+def every_replica_equals_the_disk(tree: Path, options: list[str]) -> Any:
     done = demo("--input", str(tree), "--json", *options)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -66,6 +80,7 @@ def test_every_replica_equals_the_disk(tree: Path, options: list[str]) -> None:
     if killed:
         fresh = result["members"][-1]
         assert fresh["views"][-1]["nodes"][-1] == fresh["node"] == 4
+    return result
 
 
 def test_the_table_shows_digests_views_and_the_verdict(tree: Path) -> None:

@@ -46,3 +46,26 @@ def stubs() -> Stubs:
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., str]:
+    """Runs a command that must not fail; gives its output."""
+
+    def run_it(*command: str | Path) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run_it
+
+
+@pytest.fixture(scope="session")
+def library(root: Path, installed: Path, run: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The DLL of examples/cache_cpp, built as its own CMake project against what pip installed."""
+    build = tmp_path_factory.mktemp("cache_cpp")
+    package = installed / "lib" / "cmake" / "derecho"
+    flags = "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wconversion -Werror"
+    run("cmake", "-S", root / "examples" / "cache_cpp", "-B", build, f"-Dderecho_DIR={package}", flags)
+    run("cmake", "--build", build)
+    return build / "libcache.so"

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,24 +16,8 @@ import cffi
 import pytest
 
 EXAMPLE = Path("examples/cache_cpp")
+Run = Callable[..., str]
 CLOSED, REMOTE_ERROR, BAD_HANDLE, INVALID, TIMEOUT = 5, 17, 4, 3, 2
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def library(root: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The DLL, built as its own CMake project against what pip installed."""
-    build = tmp_path_factory.mktemp("cache_cpp")
-    package = installed / "lib" / "cmake" / "derecho"
-    flags = "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wconversion -Werror"
-    run("cmake", "-S", root / EXAMPLE, "-B", build, f"-Dderecho_DIR={package}", flags)
-    run("cmake", "--build", build)
-    return build / "libcache.so"
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +46,7 @@ def pair(shim: ModuleType, library: Path, ports: list[int]) -> Any:
 
 
 def test_what_is_committed_is_what_would_be_generated(root: Path, stubs: Any, tmp_path: Path) -> None:
-    assert stubs(root / EXAMPLE / "cache.py", "--lang", "cpp,python", "--dll", "--out", tmp_path).returncode == 0
+    assert stubs(root / EXAMPLE / "cache.py", "--lang", "cpp,python,java", "--dll", "--out", tmp_path).returncode == 0
     fresh = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "cache_service.cpp"}
     assert fresh == {name: (root / EXAMPLE / name).read_text() for name in fresh}
 
@@ -80,7 +65,7 @@ def test_a_method_that_every_dll_has_is_refused(stubs: Any, tmp_path: Path) -> N
     assert done.returncode == 1 and "A.close: a DLL has a function a_close already" in done.stderr
 
 
-def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path) -> None:
+def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path, run: Run) -> None:
     exported = set(re.findall(r" T (\w+)$", run("nm", "-D", "--defined-only", library), re.MULTILINE))
     declared = set(re.findall(r"\b(cache_\w+)\(", (root / EXAMPLE / "cache_dll.h").read_text()))
     assert exported == declared

@@ -1,4 +1,4 @@
-"""What starts a member of the demo in each language: its program is built once, in the user's cache."""
+"""What starts a member of the demo in each language: in C and C++ it is built once, in the user's cache."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import jvm
 from .._native import LIBRARY, version
 from ..stubs import c as c_stubs
 from ..stubs import cpp as cpp_stubs
@@ -58,7 +59,7 @@ def launcher(language: str) -> Launcher:
     Missing
         When there is no compiler or runtime for it, or it cannot be built.
     """
-    make = {"py": _python, "cpp": _cpp, "c": _c}.get(language)
+    make = {"py": _python, "java": _java, "cpp": _cpp, "c": _c}.get(language)
     if make is None:
         raise Missing("its binding is not installed")
     return make()
@@ -66,6 +67,18 @@ def launcher(language: str) -> Launcher:
 
 def _python() -> Launcher:
     return Launcher("py", [sys.executable, "-m", "derecho.demo.member"])
+
+
+def _java() -> Launcher:
+    jar = jvm.JAR.with_name("derecho-demo.jar")
+    if not jar.exists():
+        raise Missing(f"{jar} is not there")
+    try:
+        # It lives for seconds: no time for the second compiler, nor for a collector with threads of its own.
+        command = jvm.command("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", classpath=[jar])
+    except FileNotFoundError as error:
+        raise Missing(str(error)) from None
+    return Launcher("java", [*command, "DemoMember"])
 
 
 def _cpp() -> Launcher:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
-from collections.abc import Callable, Iterable
 
 from ..codec.method import Method
 from ..codec.wire import Field, StructOf, WireType, struct_layout
 from .java_codec import JavaTypes, Numbers, Reader, Writer, plus
+from .java_text import (
+    KEYWORDS,
+    OF_OBJECT,
+    WIDTH,
+    block,
+    declaration,
+    distinct,
+    indented,
+    javadoc,
+    type_name,
+    words,
+    wrapped,
+)
 from .model import StubModel
-from .names import camel, comment_lines, pascal
+from .names import camel, pascal
 
 __all__ = ["emit"]
 
-_KEYWORDS = """
-    abstract assert boolean break byte case catch char class const continue default do double else enum extends final
-    finally float for goto if implements import instanceof int interface long native new package private protected
-    public return short static strictfp super switch synchronized this throw throws transient try void volatile while
-    true false null _
-"""
-_OF_OBJECT = "clone equals finalize getClass hashCode notify notifyAll toString wait"
 _OF_SERVICE = "dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of"
 _OF_LANG = "Boolean Byte Double Exception Float Integer Long Object Override Short String Void"
 
@@ -29,7 +33,6 @@ _OF_LANG = "Boolean Byte Double Exception Float Integer Long Object Override Sho
 _NUMBERED = r"(at|count|index|item|key|list|map|value)\d+"
 _AROUND_PARAMETER = re.compile(rf"in|out|method|result|node|calls|{_NUMBERED}")
 _AROUND_COMPONENT = re.compile(rf"in|out|at|encode|{_NUMBERED}")
-_NOTHING = re.compile(r"(?!)")
 
 # Fully qualified names by the simple ones that generated code uses; an import stands where the name appears.
 _IMPORTS = {
@@ -48,7 +51,6 @@ _IMPORTS = {
     "Reply": "org.libderecho.Reply",
     "Service": "org.libderecho.Service",
 }
-_WIDTH = 120
 _HEAD = """\
 // Service {service} of {source}. Written by `derecho stubs`; do not edit.
 // An optional value is null when absent. A u64 is a long of all its 64 bits, smaller unsigned numbers are checked.
@@ -69,7 +71,7 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
         The one file, by its name.
     """
     stub = _Stub(model)
-    body = "\n".join(part for line in stub.lines() for part in _wrapped(line))
+    body = "\n".join(part for line in stub.lines() for part in wrapped(line))
     imports = "".join(f"import {full};\n" for name, full in _IMPORTS.items() if re.search(rf"\b{name}\b", body))
     head = _HEAD.format(service=model.schema.name, source=model.source) + (f"package {package};\n" if package else "")
     return {f"{stub.name}.java": f"{head}\n{imports}\n{body}\n"}
@@ -80,19 +82,19 @@ class _Stub:
 
     def __init__(self, model: StubModel) -> None:
         self.model = model
-        self.name = pascal(re.sub(r"\W|^(?=\d)", "_", model.schema.name))
-        taken = {self.name, "Caller", *_IMPORTS, *_words(_OF_LANG)}
-        records = _distinct((s.name for s in model.structs), pascal, taken)
+        self.name = type_name(model.schema.name)
+        taken = {self.name, "Caller", *_IMPORTS, *words(_OF_LANG)}
+        records = distinct((s.name for s in model.structs), pascal, taken)
         self.types = JavaTypes(records)
-        reserved = _words(_KEYWORDS, _OF_OBJECT, _OF_SERVICE)
-        self.methods = _distinct((m.name for m in model.methods), camel, reserved)
+        reserved = words(KEYWORDS, OF_OBJECT, _OF_SERVICE)
+        self.methods = distinct((m.name for m in model.methods), camel, reserved)
         variants = {m.name: self.methods[m.name] + ("Send" if m.kind == "ordered" else "At") for m in model.methods}
-        self.variants = _distinct(variants, variants.__getitem__, reserved | set(self.methods.values()))
+        self.variants = distinct(variants, variants.__getitem__, reserved | set(self.methods.values()))
 
     def lines(self) -> list[str]:
         model = self.model
         lines = [
-            *_javadoc(model.doc or f"Service {model.schema.name}."),
+            *javadoc(model.doc or f"Service {model.schema.name}."),
             f"public abstract class {self.name} extends Service {{",
             "    /** Its name in a group. */",
             f"    public static final String NAME = {json.dumps(model.schema.name, ensure_ascii=False)};",
@@ -109,34 +111,34 @@ class _Stub:
         parts += [self._result_reader(m, m.result) for m in model.methods if m.result]
         parts += [self._caller(), *map(self._record, model.structs)]
         for part in parts:
-            lines += ["", *_indented(part)]
+            lines += ["", *indented(part)]
         return [*lines, "}"]
 
     # ---------------------------------------------------------------------------------------- the replica
 
     def _handler(self, m: Method) -> list[str]:
         head = f"public abstract {self._result(m)} {self.methods[m.name]}("
-        return [*self._doc(m), *_declaration(head, self._parameters(m), ") throws Exception;")]
+        return [*self._doc(m), *declaration(head, self._parameters(m), ") throws Exception;")]
 
     def _doc(self, m: Method) -> list[str]:
-        return _javadoc(self.model.method_docs[m.name] or f"Method {m.name}.")
+        return javadoc(self.model.method_docs[m.name] or f"Method {m.name}.")
 
     def _result(self, m: Method) -> str:
         return self.types.plain(m.result) if m.result else "void"
 
     def _names(self, m: Method) -> dict[str, str]:
-        return _distinct((f.name for f in m.fields), camel, _words(_KEYWORDS), _AROUND_PARAMETER)
+        return distinct((f.name for f in m.fields), camel, words(KEYWORDS), _AROUND_PARAMETER)
 
     def _parameters(self, m: Method) -> list[str]:
         names = self._names(m)
         return [f"{self.types.plain(f.type)} {names[f.name]}" for f in m.fields]
 
     def _dispatch(self) -> list[str]:
-        cases = [line for m in self.model.methods for line in _block(f"case {m.id} ->", self._case(m))]
-        body = ["return switch (method) {", *_indented(cases)]
+        cases = [line for m in self.model.methods for line in block(f"case {m.id} ->", self._case(m))]
+        body = ["return switch (method) {", *indented(cases)]
         body += ["    default -> throw new IllegalArgumentException();", "};"]
         head = "protected final Encoder.Message dispatch(int method, Decoder in) throws Exception"
-        return ["@Override", *_block(head, body)]
+        return ["@Override", *block(head, body)]
 
     def _case(self, m: Method) -> list[str]:
         names, numbers = self._names(m), Numbers()
@@ -145,7 +147,7 @@ class _Stub:
         if m.result is None:
             return [*lines, call, f'yield out -> out.begin("{m.where}", 0);']
         written = self._write(m.where, (Field("result", m.result),), {"result": "result"}, numbers)
-        return [*lines, f"{self._result(m)} result = {call}", "yield out -> {", *_indented(written), "};"]
+        return [*lines, f"{self._result(m)} result = {call}", "yield out -> {", *indented(written), "};"]
 
     def _write(
         self, where: str, fields: tuple[Field, ...], names: dict[str, str], numbers: Numbers | None = None
@@ -176,7 +178,7 @@ class _Stub:
         if state is not None:
             field = Field("state", state)
             written = self._write(where, (field,), {"state": "state"})
-            encode = [f"{kind} state = saveState();", "return Encoder.encode(out -> {", *_indented(written), "});"]
+            encode = [f"{kind} state = saveState();", "return Encoder.encode(out -> {", *indented(written), "});"]
             decode = [f"loadState(Decoder.decode(message, {self.name}::readState));"]
             reader = ["", *self._reader("readState", f"{where} state", field)]
         return [
@@ -187,10 +189,10 @@ class _Stub:
             f"protected abstract void loadState({kind} state) throws Exception;",
             "",
             "@Override",
-            *_block("protected final byte[] encodeState() throws Exception", encode),
+            *block("protected final byte[] encodeState() throws Exception", encode),
             "",
             "@Override",
-            *_block("protected final void decodeState(byte[] message) throws Exception", decode),
+            *block("protected final void decodeState(byte[] message) throws Exception", decode),
             *reader,
         ]
 
@@ -200,7 +202,7 @@ class _Stub:
     def _reader(self, name: str, where: str, field: Field) -> list[str]:
         """A function that reads a message of one field."""
         body = [*self._read(where, (field,), {field.name: field.name}), f"return {field.name};"]
-        return _block(f"private static {self.types.plain(field.type)} {name}(Decoder in)", body)
+        return block(f"private static {self.types.plain(field.type)} {name}(Decoder in)", body)
 
     # ---------------------------------------------------------------------------------------- the caller
 
@@ -208,28 +210,28 @@ class _Stub:
     def _of() -> list[str]:
         return [
             "/** The service as a member of this group calls it. */",
-            *_block("public static Caller of(Group group)", ["return new Caller(group.calls(NAME, SCHEMA_HASH));"]),
+            *block("public static Caller of(Group group)", ["return new Caller(group.calls(NAME, SCHEMA_HASH));"]),
         ]
 
     def _caller(self) -> list[str]:
-        body = ["private final Calls calls;", "", *_block("private Caller(Calls calls)", ["this.calls = calls;"])]
+        body = ["private final Calls calls;", "", *block("private Caller(Calls calls)", ["this.calls = calls;"])]
         for m in self.model.methods:
             body += ["", *(self._ordered(m) if m.kind == "ordered" else self._query(m))]
         head = "The service's methods, called at the members of a group. Arguments are encoded before a method returns."
-        return [f"/** {head} */", *_block("public static final class Caller", body)]
+        return [f"/** {head} */", *block("public static final class Caller", body)]
 
     def _ordered(self, m: Method) -> list[str]:
         plain, send = self.methods[m.name], self.variants[m.name]
         parameters = self._parameters(m)
         return [
             *self._doc(m),
-            *_declaration(f"public Replies<{self._answer(m)}> {plain}(", parameters, ") {"),
-            *_indented(self._call(f'return calls.call("{m.where}", {m.id}, ', m, f", {self._decoder(m)});")),
+            *declaration(f"public Replies<{self._answer(m)}> {plain}(", parameters, ") {"),
+            *indented(self._call(f'return calls.call("{m.where}", {m.id}, ', m, f", {self._decoder(m)});")),
             "}",
             "",
             f"/** As {{@link #{plain}}}, without answers: the fastest form. */",
-            *_declaration(f"public void {send}(", parameters, ") {"),
-            *_indented(self._call(f"calls.send({m.id}, ", m, ");")),
+            *declaration(f"public void {send}(", parameters, ") {"),
+            *indented(self._call(f"calls.send({m.id}, ", m, ");")),
             "}",
         ]
 
@@ -239,13 +241,13 @@ class _Stub:
         passed = ", ".join(["calls.nearest()", *self._names(m).values()])
         return [
             *self._doc(m),
-            *_declaration(f"public Reply<{self._answer(m)}> {plain}(", parameters, ") {"),
+            *declaration(f"public Reply<{self._answer(m)}> {plain}(", parameters, ") {"),
             f"    return {at}({passed});",
             "}",
             "",
             f"/** As {{@link #{plain}}}, asking one member. */",
-            *_declaration(f"public Reply<{self._answer(m)}> {at}(", ["int node", *parameters], ") {"),
-            *_indented(self._call(f'return calls.query("{m.where}", node, {m.id}, ', m, f", {self._decoder(m)});")),
+            *declaration(f"public Reply<{self._answer(m)}> {at}(", ["int node", *parameters], ") {"),
+            *indented(self._call(f'return calls.query("{m.where}", node, {m.id}, ', m, f", {self._decoder(m)});")),
             "}",
         ]
 
@@ -258,22 +260,22 @@ class _Stub:
     def _call(self, before: str, m: Method, after: str) -> list[str]:
         body = self._write(m.where, m.fields, self._names(m))
         short = f"{before}out -> {body[0].removesuffix(';')}{after}"
-        if len(body) == 1 and len(short) + 12 <= _WIDTH:
+        if len(body) == 1 and len(short) + 12 <= WIDTH:
             return [short]
-        return [f"{before}out -> {{", *_indented(body), f"}}{after}"]
+        return [f"{before}out -> {{", *indented(body), f"}}{after}"]
 
     # ---------------------------------------------------------------------------------------- structs
 
     def _record(self, struct: StructOf) -> list[str]:
         name = self.types.structs[struct.name]
-        names = _distinct((f.name for f in struct.fields), camel, _words(_KEYWORDS, _OF_OBJECT), _AROUND_COMPONENT)
+        names = distinct((f.name for f in struct.fields), camel, words(KEYWORDS, OF_OBJECT), _AROUND_COMPONENT)
         components = [f"{self.types.plain(f.type)} {names[f.name]}" for f in struct.fields]
         body = [*self._whole(struct, name)]
         if any(self.types.has_array(f.type) for f in struct.fields):
             body += ["", *_equality(name)]
         body += ["", *self._fields_writer(struct, names), "", *self._fields_reader(struct, names, name)]
         doc = self.model.struct_docs[struct.name] or f"Struct {struct.name}."
-        return [*_javadoc(doc), *_declaration(f"public record {name}(", components, ") {"), *_indented(body), "}"]
+        return [*javadoc(doc), *declaration(f"public record {name}(", components, ") {"), *indented(body), "}"]
 
     @staticmethod
     def _whole(struct: StructOf, name: str) -> list[str]:
@@ -288,93 +290,35 @@ class _Stub:
         decode += [f"    {name} value = read(in, 0);", "    in.end();", "    return value;", "});"]
         return [
             "/** The bytes of a message that has these fields. */",
-            *_block("public byte[] encode()", encode),
+            *block("public byte[] encode()", encode),
             "",
             "/** Of the bytes of a message that has these fields; DecodeError for any others. */",
-            *_block(f"public static {name} decode(byte[] message)", decode),
+            *block(f"public static {name} decode(byte[] message)", decode),
         ]
 
     def _fields_writer(self, struct: StructOf, names: dict[str, str]) -> list[str]:
         writer, body = Writer(self.types), []
         for f, offset in zip(struct.fields, struct_layout(struct.fields)[0], strict=True):
             body += writer.lines(f.type, plus("at", offset), names[f.name], f"{struct.name}.{f.name}")
-        return _block("private void write(Encoder out, long at)", body)
+        return block("private void write(Encoder out, long at)", body)
 
     def _fields_reader(self, struct: StructOf, names: dict[str, str], name: str) -> list[str]:
         reader, body = Reader(self.types), []
         for f, offset in zip(struct.fields, struct_layout(struct.fields)[0], strict=True):
             body += reader.local(f.type, names[f.name], plus("at", offset), f"{struct.name}.{f.name}")
-        body += _declaration(f"return new {name}(", list(names.values()), ");", indent=8)
-        return _block(f"private static {name} read(Decoder in, long at)", body)
+        body += declaration(f"return new {name}(", list(names.values()), ");", indent=8)
+        return block(f"private static {name} read(Decoder in, long at)", body)
 
 
 def _equality(name: str) -> list[str]:
     """Records compare arrays by identity: these are equal when their bytes are."""
     return [
         "@Override",
-        *_block(
+        *block(
             "public boolean equals(Object other)",
             [f"return other instanceof {name} that && Arrays.equals(encode(), that.encode());"],
         ),
         "",
         "@Override",
-        *_block("public int hashCode()", ["return Arrays.hashCode(encode());"]),
+        *block("public int hashCode()", ["return Arrays.hashCode(encode());"]),
     ]
-
-
-def _words(*texts: str) -> set[str]:
-    return {word for text in texts for word in text.split()}
-
-
-def _distinct(
-    names: Iterable[str], bend: Callable[[str], str], taken: set[str], around: re.Pattern[str] = _NOTHING
-) -> dict[str, str]:
-    """Names of Java by those of the schema: bent, and with an underscore where they would clash."""
-    found: dict[str, str] = {}
-    for name in names:
-        bent = bend(name)
-        while bent in taken or bent in found.values() or around.fullmatch(bent):
-            bent += "_"
-        found[name] = bent
-    return found
-
-
-def _declaration(head: str, items: list[str], end: str, indent: int = 4) -> list[str]:
-    """A list in parentheses: on one line, or else an item a line."""
-    line = f"{head}{', '.join(items)}{end}"
-    if len(line) + indent + 4 <= _WIDTH:
-        return [line]
-    return [head, *(f"        {item}{',' if i < len(items) - 1 else end}" for i, item in enumerate(items))]
-
-
-def _wrapped(line: str) -> list[str]:
-    """A statement that is too long, broken between its words."""
-    if len(line) <= _WIDTH:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(
-        line.lstrip(),
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + " " * 8,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _block(head: str, body: list[str]) -> list[str]:
-    return [f"{head} {{", *_indented(body), "}"]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [f"    {line}" if line else "" for line in lines]
-
-
-def _javadoc(doc: str) -> list[str]:
-    safe = doc.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    safe = safe.replace("*/", "*&#47;")
-    marked = re.sub(r"``(.+?)``|`(.+?)`", lambda m: f"{{@code {m[1] or m[2]}}}", safe)
-    lines = comment_lines(marked, _WIDTH - 12)
-    if len(lines) == 1:
-        return [f"/** {lines[0]} */"]
-    return ["/**", *(f" * {line}" if line else " * <p>" for line in lines), " */"]

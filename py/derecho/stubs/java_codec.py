@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType, struct_layout
+from .java_text import block
 
 __all__ = ["JavaTypes", "Numbers", "Reader", "Writer", "plus"]
 
@@ -90,10 +91,6 @@ class Numbers:
         return self.last
 
 
-def _block(head: str, body: list[str]) -> list[str]:
-    return [f"{head} {{", *(f"    {line}" for line in body), "}"]
-
-
 def _numbers(wire: ScalarType, at: str, values: str, path: str) -> str:
     name = f', "{path}"' if wire.name in _RANGED else ""
     return f"out.{wire.name}s({at}, {values}{name});"
@@ -117,7 +114,7 @@ class Writer:
             return [f'out.given({value}, "{path}").write(out, {at});']
         if isinstance(wire, OptionalOf):
             inner = self.lines(wire.value, plus(at, wire.value_offset), value, path)
-            return _block(f"if (out.present({at}, {value}))", inner)
+            return block(f"if (out.present({at}, {value}))", inner)
         if isinstance(wire, MapOf):
             return self._map(wire, at, value, path)
         if isinstance(wire, ArrayOf):
@@ -145,7 +142,7 @@ class Writer:
 
     def _loop(self, element: WireType, n: int, values: str, path: str) -> list[str]:
         body = [*self.lines(element, f"at{n}", f"item{n}", f"{path}[]"), f"at{n} += {element.size};"]
-        return _block(f"for ({self.types.boxed(element)} item{n} : {values})", body)
+        return block(f"for ({self.types.boxed(element)} item{n} : {values})", body)
 
     def _map(self, wire: MapOf, at: str, value: str, path: str) -> list[str]:
         n, pair = self.names.next(), wire.pair
@@ -161,7 +158,7 @@ class Writer:
         ]
         return [
             f"long at{n} = out.list({at}, {count}, {pair.size}, {pair.align});",
-            *_block(f"for ({entry} item{n} : {value}.entrySet())", body),
+            *block(f"for ({entry} item{n} : {value}.entrySet())", body),
         ]
 
 
@@ -204,7 +201,7 @@ class Reader:
         n = self.names.next()
         lines, value = self._value(wire.value, plus(at, wire.value_offset), path)
         head = f"{self.types.boxed(wire.value)} value{n} = null;"
-        return [head, *_block(f'if (in.present({at}, "{path}"))', [*lines, f"value{n} = {value};"])], f"value{n}"
+        return [head, *block(f'if (in.present({at}, "{path}"))', [*lines, f"value{n} = {value};"])], f"value{n}"
 
     def _list(self, wire: ListOf | ArrayOf, element: WireType, at: str, path: str) -> tuple[list[str], str]:
         n = self.names.next()
@@ -237,4 +234,4 @@ class Reader:
 
     @staticmethod
     def _loop(n: int, count: str, size: int, body: list[str]) -> list[str]:
-        return _block(f"for (int index{n} = 0; index{n} < {count}; index{n}++, at{n} += {size})", body)
+        return block(f"for (int index{n} = 0; index{n} < {count}; index{n}++, at{n} += {size})", body)

@@ -1,21 +1,21 @@
 // The member program of tests/conformance/README.md: does what standard input says, a line each, through generated
 // stubs. Everything.java is made of everything.py by `derecho stubs`.
 
+import everything.Everything;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
-import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.libderecho.Closed;
 import org.libderecho.Config;
 import org.libderecho.Decoder;
@@ -23,7 +23,7 @@ import org.libderecho.Group;
 import org.libderecho.RemoteError;
 import org.libderecho.View;
 
-public final class MemberProgram {
+public final class Member {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final int NO_METHOD = 999;
 
@@ -103,82 +103,86 @@ public final class MemberProgram {
     }
 
     public static void main(String[] arguments) throws Exception {
-        final MemberProgram program = new MemberProgram();
+        final Member member = new Member();
         final var input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        final var output = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         for (String line = input.readLine(); line != null; line = input.readLine()) {
-            System.out.println(program.answer(line.split(" ")));
-            System.out.flush();
+            final List<String> words = Words.split(line, " ").stream().map(Member::decode).toList();
+            output.println(member.answer(words.toArray(String[]::new)).stream()
+                    .map(Member::encode)
+                    .collect(Collectors.joining(" ")));
         }
-        if (program.group != null) program.group.abandon();
+        if (member.group != null) member.group.abandon();
     }
 
-    private String answer(String[] words) {
+    private static String decode(String word) {
+        return word.equals("-") ? "" : Words.decode(word);
+    }
+
+    private static String encode(String text) {
+        if (text.isEmpty()) return "-";
+        return text.equals("-") ? "%2D" : Words.encode(text, " ");
+    }
+
+    private List<String> answer(String[] words) {
         try {
-            final String given = run(words);
-            return given.isEmpty() ? "ok" : "ok " + given;
-        } catch (CompletionException error) {
-            return failure(error.getCause());
+            return Stream.concat(Stream.of("ok"), run(words).stream()).toList();
+        } catch (RemoteError error) {
+            final String member = Integer.toUnsignedString(error.member());
+            return List.of("error", "RemoteError", member, error.typeName(), error.text());
         } catch (Exception error) {
-            return failure(error);
+            final String kind = error.getClass().getSimpleName().replaceFirst("Exception$", "");
+            return List.of("error", kind, String.valueOf(error.getMessage()));
         }
     }
 
-    private static String failure(Throwable error) {
-        if (error instanceof RemoteError remote)
-            return String.join(
-                    " ",
-                    "error RemoteError",
-                    Integer.toUnsignedString(remote.member()),
-                    encode(remote.typeName()),
-                    encode(remote.text()));
-        final String kind = error.getClass().getSimpleName().replaceFirst("Exception$", "");
-        return "error " + kind + " " + encode(String.valueOf(error.getMessage()));
-    }
-
-    private String run(String[] words) throws Exception {
+    private List<String> run(String[] words) throws Exception {
         return switch (words[0]) {
             case "join" -> join(words);
             case "wait" -> nodes(group.waitView(Integer.parseInt(words[1]), PATIENCE));
-            case "echo" -> echo(words[1]);
-            case "ask" -> hex(service.echoHereAt(node(words[1]), values(words[2])).result().encode());
-            case "bytes" -> hex(service.echoBytes(unhex(words[1])).result());
+            case "echo" -> echo(values(words[1]));
+            case "ask" ->
+                List.of(Words.hex(service.echoHereAt(node(words[1]), values(words[2]))
+                        .result()
+                        .encode()));
+            case "bytes" -> List.of(Words.hex(service.echoBytes(Words.unhex(words[1])).result()));
             case "mixed" -> mixed(words);
-            case "add" -> String.valueOf(service.add(Long.parseLong(words[1])).result());
+            case "add" -> List.of(service.add(Long.parseLong(words[1])).result().toString());
             case "send" -> {
                 service.addSend(Long.parseLong(words[1]));
-                yield "";
+                yield List.of();
             }
-            case "total" -> String.valueOf(service.total().result());
+            case "total" -> List.of(service.total().result().toString());
             case "fail" -> {
-                service.fail(decode(words[1]), decode(words[2])).all();
-                yield "";
+                service.fail(words[1], words[2]).all();
+                yield List.of();
             }
             case "failat" -> {
-                service.failHereAt(node(words[1]), decode(words[2]), decode(words[3])).result();
-                yield "";
+                service.failHereAt(node(words[1]), words[2], words[3]).result();
+                yield List.of();
             }
             case "unknown" -> {
                 group.calls(Everything.NAME, Everything.SCHEMA_HASH)
                         .call("Everything.unknown", NO_METHOD, out -> out.begin("unknown", 0), Decoder::nothing)
                         .result();
-                yield "";
+                yield List.of();
             }
             case "flood" -> flood(Integer.parseInt(words[1]), Integer.parseInt(words[2]));
             case "threads" -> threads(Integer.parseInt(words[1]), Integer.parseInt(words[2]));
             case "pending" -> pending(Integer.parseInt(words[1]));
             case "leave" -> {
                 group.leave(PATIENCE);
-                yield "";
+                yield List.of();
             }
             case "close" -> {
                 group.abandon();
-                yield "";
+                yield List.of();
             }
             default -> throw new IllegalArgumentException("no such line: " + words[0]);
         };
     }
 
-    private String join(String[] words) {
+    private List<String> join(String[] words) {
         final Config config = new Config()
                 .node(node(words[1]))
                 .listen(words[2])
@@ -190,39 +194,37 @@ public final class MemberProgram {
         return nodes(group.view());
     }
 
-    private static String nodes(View view) {
-        return view.nodes().stream().map(Integer::toUnsignedString).collect(Collectors.joining(","));
+    private static List<String> nodes(View view) {
+        return List.of(view.nodes().stream().map(Integer::toUnsignedString).collect(Collectors.joining(",")));
     }
 
-    private String echo(String values) {
+    private List<String> echo(Everything.Values values) {
         final Map<Integer, Everything.Values> answers = new TreeMap<>(Integer::compareUnsigned);
-        answers.putAll(service.echo(values(values)).all());
-        return answers.entrySet().stream()
-                .map(e -> Integer.toUnsignedString(e.getKey()) + "=" + hex(e.getValue().encode()))
-                .collect(Collectors.joining(","));
+        answers.putAll(service.echo(values).all());
+        return List.of(answers.entrySet().stream()
+                .map(e -> Integer.toUnsignedString(e.getKey()) + "="
+                        + Words.hex(e.getValue().encode()))
+                .collect(Collectors.joining(",")));
     }
 
-    private String mixed(String[] words) {
-        final String list = decode(words[5]);
-        final List<String> items = list.isEmpty() ? List.of() : List.of(list.split(","));
-        final int[] numbers = items.stream().mapToInt(Integer::parseInt).toArray();
-        return encode(service.mix(
-                        Byte.parseByte(words[1]),
-                        decode(words[2]),
-                        Double.parseDouble(words[3]),
-                        Boolean.parseBoolean(words[4]),
-                        numbers)
+    private List<String> mixed(String[] words) {
+        final int[] numbers = Words.split(words[5], ",").stream()
+                .mapToInt(Integer::parseInt)
+                .toArray();
+        final byte a = Byte.parseByte(words[1]);
+        final double c = Double.parseDouble(words[3]);
+        return List.of(service.mix(a, words[2], c, Boolean.parseBoolean(words[4]), numbers)
                 .result());
     }
 
-    private String flood(int count, int size) {
+    private List<String> flood(int count, int size) {
         final byte[] value = new byte[size];
         for (int i = 0; i < count; i++) service.echoBytesSend(value);
         service.add(0).all();
-        return "";
+        return List.of();
     }
 
-    private String threads(int threads, int count) throws InterruptedException {
+    private List<String> threads(int threads, int count) throws InterruptedException {
         final List<Thread> started = new ArrayList<>();
         final AtomicInteger failures = new AtomicInteger();
         for (int i = 0; i < threads; i++) started.add(Thread.startVirtualThread(() -> {
@@ -234,11 +236,11 @@ public final class MemberProgram {
         }));
         for (Thread thread : started) thread.join();
         if (failures.get() > 0) throw new IllegalStateException(failures + " threads failed");
-        return "";
+        return List.of();
     }
 
     /** Calls that are under way when the group is closed end with an answer, or with Closed; nothing hangs. */
-    private String pending(int count) throws InterruptedException {
+    private List<String> pending(int count) throws InterruptedException {
         final AtomicInteger done = new AtomicInteger();
         final AtomicInteger closed = new AtomicInteger();
         final List<Thread> started = new ArrayList<>();
@@ -252,7 +254,7 @@ public final class MemberProgram {
         }));
         group.abandon();
         for (Thread thread : started) thread.join();
-        return done + " " + closed;
+        return List.of(done.toString(), closed.toString());
     }
 
     private static int node(String text) {
@@ -260,29 +262,6 @@ public final class MemberProgram {
     }
 
     private static Everything.Values values(String hex) {
-        return Everything.Values.decode(unhex(hex));
-    }
-
-    private static String hex(byte[] bytes) {
-        return bytes.length == 0 ? "-" : HexFormat.of().formatHex(bytes);
-    }
-
-    private static byte[] unhex(String hex) {
-        return hex.equals("-") ? new byte[0] : HexFormat.of().parseHex(hex);
-    }
-
-    private static String encode(String text) {
-        if (text.isEmpty()) return "-";
-        final StringBuilder encoded = new StringBuilder();
-        for (byte unit : text.getBytes(StandardCharsets.UTF_8)) {
-            if (unit > ' ' && unit != '%' && unit != 0x7f) encoded.append((char) unit);
-            else encoded.append(String.format("%%%02X", unit & 0xff));
-        }
-        return encoded.toString();
-    }
-
-    private static String decode(String text) {
-        if (text.equals("-")) return "";
-        return URLDecoder.decode(text.replace("+", "%2B"), StandardCharsets.UTF_8);
+        return Everything.Values.decode(Words.unhex(hex));
     }
 }
