@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,53 +113,3 @@ def test_the_library_beside_the_assembly_is_found_and_one_that_is_named_goes_fir
         assert f"found {beside}" in done.stderr  # the test expects that the variable has the path
     finally:
         beside.unlink()
-
-
-# ------------------------------------------------------------------------------------------------- the example
-
-EXAMPLE = ROOT / "examples" / "csharp"
-
-
-def test_the_page_ends_in_the_example() -> None:
-    code = (EXAMPLE / "CacheMember.cs").read_text()
-    assert len(code.splitlines()) < 40
-    assert (ROOT / "docs" / "csharp.md").read_text().endswith(f"```csharp\n{code}```\n")
-
-
-@pytest.mark.parametrize("runtime", build.RUNTIMES)
-def test_three_members_of_the_example_answer_each_other(runtime: str, tmp_path: Path) -> None:
-    if reason := build.missing(runtime):
-        pytest.skip(reason)
-    stubs = write_stubs(EXAMPLE.parent / "cache.py", "Example", tmp_path)
-    program = build.build_program("cache", [EXAMPLE / "CacheMember.cs", *stubs], build.build(tmp_path))
-    ports = free_ports(3)
-    addresses = [f"127.0.0.1:{port}" for port in ports]
-    members = [start(program, runtime, str(n), address, addresses[0]) for n, address in enumerate(addresses, 1)]
-    try:
-        for node, member in enumerate(members, 1):
-            assert member.stdout is not None
-            line = member.stdout.readline()
-            assert line.startswith(f"node {node}: view 3: {{1, "), line
-            assert sorted(re.findall(r"\[(\d), [123]\]", line)) == ["1", "2", "3"], line
-            assert member.stdout.readline() == "member 1 has hello; press Enter to leave\n"
-        for member in members:
-            member.communicate("\n", timeout=_TEST_S)
-            assert member.returncode == 0
-    finally:
-        for member in members:
-            member.kill()
-            member.wait()
-
-
-def start(program: Path, runtime: str, *words: str) -> subprocess.Popen[str]:
-    command = [str(build.started_by(program, runtime)), *words]
-    environment = os.environ | {"DERECHO_LIBRARY": str(library())}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

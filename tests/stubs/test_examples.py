@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 SERVICE = Path("examples/cache.py")
-PAGES = {"cpp": ("docs/cpp.md", "examples/cpp/cache_member.cpp"), "c": ("docs/c.md", "examples/c/cache_member.c")}
-SAYS = {"cpp": "this one has 5 bytes", "c": "every member has it; there are"}
-LINES_MAX = {"cpp": 39, "c": 50}  # C has no map, and no string that knows its length
+PAGES = {
+    "python": ("docs/python.md", "examples/python/cache_member.py"),
+    "java": ("docs/java.md", "examples/java/CacheMember.java"),
+    "csharp": ("docs/csharp.md", "examples/csharp/CacheMember.cs"),
+    "cpp": ("docs/cpp.md", "examples/cpp/cache_member.cpp"),
+    "c": ("docs/c.md", "examples/c/cache_member.c"),
+}
+SAYS = {
+    "python": "this one has 5 bytes",
+    "java": "this one has 5 bytes",
+    "csharp": "this one has 5 bytes",
+    "mono": "this one has 5 bytes",
+    "cpp": "this one has 5 bytes",
+    "c": "every member has it; there are",
+}
+LINES_MAX = dict.fromkeys(PAGES, 39) | {"c": 50}  # C has no map, and no string that knows its length
 STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 Build = Callable[[str], list[str]]
@@ -24,38 +39,77 @@ def test_a_page_ends_in_its_example(root: Path, language: str) -> None:
     assert len(example.splitlines()) <= LINES_MAX[language]
 
 
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def compiled(compiler: list[str], source: Path, folder: Path, installed: Path) -> list[str]:
+    """Build a member in C or C++ over its stub."""
+    native = installed / "_native"
+    include = [f"-I{installed / 'include'}", f"-I{folder}"]
+    link = [f"-L{native}", "-lderecho", f"-Wl,-rpath,{native}", "-pthread"]
+    run(*compiler, *STRICT, *include, str(source), "-o", str(folder / "member"), *link)
+    return [str(folder / "member")]
+
+
 @pytest.fixture(scope="session")
 def build(root: Path, installed: Path, stubs, tmp_path_factory: pytest.TempPathFactory) -> Build:  # type: ignore[no-untyped-def]
     """Builds an example over its stub; gives the command that starts it."""
-    compilers = {"cpp": ["g++", "-std=c++20"], "c": ["gcc", "-std=c99"]}
+    jar, tools = installed / "_native" / "derecho.jar", root / "bindings"
     built: dict[str, list[str]] = {}
 
+    def java(source: Path, folder: Path) -> list[str]:
+        build_py = [sys.executable, tools / "java" / "build.py", "--output", folder, "--classpath", jar, "--sources"]
+        run(*build_py, source, folder / "Cache.java")
+        from derecho import jvm
+
+        launcher = next(jvm.homes()) / "bin" / "java"
+        return [str(launcher), "--enable-native-access=ALL-UNNAMED", "-cp", f"{jar}:{folder}", "CacheMember"]
+
+    def csharp(source: Path, folder: Path) -> list[str]:
+        build_py = [sys.executable, tools / "csharp" / "build.py", "--output", folder, "--program", "member"]
+        run(*build_py, source, folder / "Cache.cs")
+        return [str(folder / "member-coreclr")]
+
+    makers = {
+        "python": lambda source, folder: [sys.executable, str(source)],
+        "java": java,
+        "csharp": csharp,
+        "cpp": lambda source, folder: compiled(["g++", "-std=c++20"], source, folder, installed),
+        "c": lambda source, folder: compiled(["gcc", "-std=c99"], source, folder, installed),
+    }
+
     def member(language: str) -> list[str]:
+        if language == "mono":
+            return [member("csharp")[0].replace("member-coreclr", "member-mono")]
         if language not in built:
             folder = tmp_path_factory.mktemp(language)
-            assert stubs(root / SERVICE, "--lang", language, "--out", folder).returncode == 0
-            program, native = folder / "member", installed / "_native"
-            command = [*compilers[language], *STRICT, f"-I{installed / 'include'}", f"-I{folder}"]
-            command += [str(root / PAGES[language][1]), "-o", str(program)]
-            command += [f"-L{native}", "-lderecho", f"-Wl,-rpath,{native}", "-pthread"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, done.stderr
-            built[language] = [str(program)]
+            package = {"java": ["--package", ""], "csharp": ["--package", "Example"]}.get(language, [])
+            assert stubs(root / SERVICE, "--lang", language, *package, "--out", folder).returncode == 0
+            built[language] = makers[language](root / PAGES[language][1], folder)
         return built[language]
 
     return member
 
 
-@pytest.mark.parametrize("languages", [("cpp", "c", "cpp"), ("c", "cpp", "c")], ids="-".join)
-def test_three_members_are_one_group(build: Build, ports: list[int], languages: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "languages", [("python", "java", "csharp"), ("cpp", "c", "python"), ("mono", "cpp", "java")], ids="-".join
+)
+def test_three_members_are_one_group(
+    build: Build, installed: Path, ports: list[int], languages: tuple[str, ...]
+) -> None:
     addresses = [f"127.0.0.1:{port}" for port in ports]
     commands = [[*build(each), str(i + 1), addresses[i], addresses[0]] for i, each in enumerate(languages)]
+    environment = os.environ | {"DERECHO_LIBRARY": str(installed / "_native" / "libderecho.so")}
     processes = [
-        subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        subprocess.Popen(
+            c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        )
         for c in commands
     ]
     try:
-        outputs = [process.communicate(timeout=90) for process in processes]
+        outputs = [process.communicate("\n", timeout=90) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -13,7 +13,7 @@ import pytest
 from derecho.stubs.model import read_services
 from derecho.stubs.names import camel, fold, pascal, snake
 
-TEXT_LANGUAGES = ["python", "c", "cpp"]
+LANGUAGES = ["python", "java", "csharp", "c", "cpp"]
 EVERYTHING = Path("tests/conformance/everything.py")
 AWKWARD = Path("tests/stubs/awkward.py")
 
@@ -22,7 +22,7 @@ def written(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("language", TEXT_LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("service", [EVERYTHING, AWKWARD], ids=lambda path: path.stem)
 def test_the_same_input_gives_the_same_bytes(root: Path, stubs, language: str, service: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     for name in ("one", "two"):
@@ -31,7 +31,7 @@ def test_the_same_input_gives_the_same_bytes(root: Path, stubs, language: str, s
     assert written(tmp_path / "one") == written(tmp_path / "two") != {}
 
 
-@pytest.mark.parametrize("language", TEXT_LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_docstrings_and_the_schema_hash_are_carried_over(root: Path, stubs, language: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert stubs(root / EVERYTHING, "--lang", language, "--out", tmp_path).returncode == 0
     (text,) = written(tmp_path).values()

@@ -21,7 +21,7 @@ LANGUAGES = ("python", "java", "csharp", "c", "cpp")
 @click.argument("service", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--lang", required=True, metavar="LANG,...", help=f"Of {', '.join(LANGUAGES)}.")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write to.")
-@click.option("--package", help="Java's package, C#'s namespace.  [default: the service's name]")
+@click.option("--package", help="Java's package (\"\" for none), C#'s namespace.  [default: the service's name]")
 @click.option(
     "--dll", is_flag=True, help="A CMake project that makes the C++ service a DLL of untyped stubs, and shims."
 )
@@ -66,8 +66,12 @@ def _chosen(models: list[StubModel], only: str | None) -> list[StubModel]:
 
 def _emitter(language: str, package: str | None, dll: bool) -> Callable[[StubModel], dict[str, str]]:
     module = importlib.import_module(f"derecho.stubs.{'dll' if dll else language}")
+
+    def package_of(model: StubModel) -> str:
+        return snake(model.schema.name) if package is None else package
+
     if dll:
-        return lambda model: module.emit(model, language, package or snake(model.schema.name))
+        return lambda model: module.emit(model, language, package_of(model))
     if language in ("java", "csharp"):
-        return lambda model: module.emit(model, package or snake(model.schema.name))
+        return lambda model: module.emit(model, package_of(model))
     return module.emit  # type: ignore[no-any-return]
