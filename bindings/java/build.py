@@ -29,7 +29,9 @@ MEMBERS = {
     "derecho-demo.jar": ROOT / "py" / "derecho" / "demo" / "members" / "java",
     # "derecho-bench.jar": ROOT / "py" / "derecho" / "bench" / "members" / "java",
 }
-_ECJ = ("org.eclipse.jdt", "ecj", "3.40.0")
+Coordinates = tuple[str, str, str]  # group, artifact, version
+
+ECJ: Coordinates = ("org.eclipse.jdt", "ecj", "3.40.0")
 _MANIFEST = b"Manifest-Version: 1.0\nAutomatic-Module-Name: org.libderecho\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the same sources give the same jar
 
@@ -92,21 +94,35 @@ def _compiler() -> list[str]:
     for home in homes:
         if (home / "bin" / "javac").exists():
             return [str(home / "bin" / "javac"), "--release", release, "-nowarn"]
-    return [str(homes[0] / "bin" / "java"), "-jar", str(_ecj()), "-source", release, "-target", release, "-nowarn"]
+    return [
+        str(homes[0] / "bin" / "java"),
+        "-jar",
+        str(fetched(ECJ)),
+        "-source",
+        release,
+        "-target",
+        release,
+        "-nowarn",
+    ]
 
 
-def _ecj() -> Path:
-    """The Eclipse compiler's jar, from Maven's own cache or through Maven."""
-    group, artifact, version = _ECJ
+def fetched(coordinates: Coordinates) -> Path:
+    """A jar from Maven's own cache, or through Maven.
+
+    Raises
+    ------
+    JavaMissing
+        When it is not there, and there is no Maven.
+    """
+    group, artifact, version = coordinates
     folder = Path.home() / ".m2" / "repository" / Path(*group.split(".")) / artifact / version
     jar = folder / f"{artifact}-{version}.jar"
     if jar.exists():
         return jar
     if not shutil.which("mvn"):
-        raise jvm.JavaMissing(
-            f"no javac of Java {jvm.RELEASE} or later, nor Maven to fetch the Eclipse compiler: install a JDK, or maven"
-        )
-    subprocess.run(["mvn", "-q", "dependency:get", f"-Dartifact={':'.join(_ECJ)}", "-Dtransitive=false"], check=True)
+        raise jvm.JavaMissing(f"no Maven to fetch {artifact}: apt-get install maven")
+    whole = f"-Dartifact={':'.join(coordinates)}"
+    subprocess.run(["mvn", "-q", "-B", "dependency:get", whole, "-Dtransitive=false"], check=True)
     return jar
 
 
