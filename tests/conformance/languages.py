@@ -11,7 +11,7 @@ from pathlib import Path
 
 from derecho import jvm
 
-__all__ = ["EXECUTORS", "MEMBERS", "Program", "installed"]
+__all__ = ["EXECUTORS", "MEMBERS", "REENCODERS", "Program", "installed"]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -90,12 +90,14 @@ def _csharp_executor(runtime: str) -> Program:
     return Program(start, _csharp_needs(runtime), (build,))
 
 
-def _csharp_member(runtime: str) -> Program:
-    sources = "{root}/tests/conformance/csharp/MemberProgram.cs", "{out}/Everything.cs"
-    start, build = _csharp("member", sources, runtime)
+def _csharp_over_stubs(source: str, runtime: str, errors: tuple[str, str] = ("", "")) -> Program:
+    sources = f"{{root}}/tests/conformance/csharp/{source}.cs", "{out}/Everything.cs"
+    start, build = _csharp(source.lower(), sources, runtime)
     stubs = *_stubs("csharp"), "--package", "Conformance"
-    errors = "ArgumentException", "InvalidOperationException"
     return Program(start, _csharp_needs(runtime), (stubs, build), errors)
+
+
+_CSHARP_ERRORS = ("ArgumentException", "InvalidOperationException")
 
 
 def _java() -> str:
@@ -154,12 +156,28 @@ MEMBERS = {
         build=(_stubs("cpp"), _cxx("member")),
         errors=("invalid_argument", "runtime_error"),
     ),
-    "csharp-mono": _csharp_member("mono"),
-    "csharp-coreclr": _csharp_member("coreclr"),
+    "csharp-mono": _csharp_over_stubs("MemberProgram", "mono", _CSHARP_ERRORS),
+    "csharp-coreclr": _csharp_over_stubs("MemberProgram", "coreclr", _CSHARP_ERRORS),
     "java": Program(
         _run_java("Member"),
         needs=(_JAVA,),
         build=(_stubs("java"), _JAVA_MEMBER),
         errors=("IllegalArgumentException", "IllegalStateException"),
+    ),
+}
+
+#: Programs that read `Values` and write them again.
+REENCODERS = {
+    "c": Program(("{out}/reencode",), needs=("cc",), build=(_stubs("c"), _cc("reencode"))),
+    "cpp": Program(("{out}/reencode",), needs=("c++",), build=(_stubs("cpp"), _cxx("reencode"))),
+    "csharp-mono": _csharp_over_stubs("Reencode", "mono"),
+    "csharp-coreclr": _csharp_over_stubs("Reencode", "coreclr"),
+    "java": Program(
+        _run_java("Reencode"),
+        needs=(_JAVA,),
+        build=(
+            (*_stubs("java"), "--package", ""),
+            _javac(f"{_JAVA_SOURCES}/Reencode.java", "{out}/Everything.java"),
+        ),
     ),
 }
