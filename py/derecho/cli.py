@@ -30,7 +30,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands)
 def main() -> None:
-    """libderecho: strongly consistent replicated state for Python, C and C++."""
+    """libderecho: strongly consistent replicated state, for programs in every language."""
 
 
 @main.command()
@@ -43,7 +43,7 @@ def version() -> None:
 
 @main.command()
 def info() -> None:
-    """Print where the library, the headers and the CMake package are."""
+    """Print where the library, the headers, the CMake package and the other languages' bindings are."""
     import derecho
     from derecho._native import LIBRARY
 
@@ -54,6 +54,8 @@ def info() -> None:
         "headers": package / "include",
         "cmake": package / "lib" / "cmake" / "derecho",
         "pkgconfig": package / "lib" / "pkgconfig",
+        "java": LIBRARY.with_name("derecho.jar"),
+        "csharp": LIBRARY.with_name("Derecho.dll"),
     }
     for name, value in rows.items():
         missing = isinstance(value, Path) and not value.exists()
