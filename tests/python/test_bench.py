@@ -163,3 +163,14 @@ def _descendants(parent: int) -> list[int]:
         for child in map(int, task.read_text().split()):
             found += [child, *_descendants(child)]
     return found
+
+
+def test_ffi_shows_each_language_beside_c() -> None:
+    done = bench("--ffi", "--rounds", "1", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    languages = json.loads(done.stdout)["ffi_ns"]
+    assert {"C", "Python"} <= set(languages)
+    for found in languages.values():
+        assert set(found) == {"bare_ns", "send_ns", "claim_ns", "many_ns"}
+        assert 0 < found["bare_ns"] < found["send_ns"]
+    assert languages["C"]["send_ns"] < languages["Python"]["send_ns"]
