@@ -8,7 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Random;
+import java.util.SplittableRandom;
 import org.libderecho.Buffer;
 import org.libderecho.Claim;
 import org.libderecho.Config;
@@ -28,7 +28,7 @@ public final class Collector {
     private static final int BUFFER_BYTES = 64 << 10; // never freed, they would be 128 MB in the end
     private static final int PAGE_BYTES = 4096;
 
-    private final Random random = new Random(7);
+    private final SplittableRandom random = new SplittableRandom(7);
     private final RawGroup group;
     private final Shard shard;
     private final Claim claim;
@@ -60,9 +60,10 @@ public final class Collector {
 
     private void run(long messages) {
         while (delivered < messages) {
-            // Nothing comes while the ring is full of what dropped batches hold.
-            if (group.poll(batch, sent == delivered ? 0 : WAIT_NS) == 0 && sent > delivered) System.gc();
+            group.poll(batch, sent == delivered ? 0 : WAIT_NS);
+            final long before = sent;
             for (int i = 0; i < BURST && sent < messages && send(); i++) garbage = new byte[random.nextInt(2000)];
+            if (sent == before && batch.count() == 0) System.gc(); // the ring is full of what dropped batches hold
             for (int i = 0; i < batch.count(); i++) take(i);
             if (random.nextInt(DROP_BATCH_EVERY / BURST) == 0) batch = new EventBatch(256);
         }
@@ -101,7 +102,9 @@ public final class Collector {
     }
 
     private void fill(MemorySegment memory) {
-        for (long at = 8; at < memory.byteSize(); at++) memory.set(ValueLayout.JAVA_BYTE, at, (byte) random.nextInt());
+        long at = 8;
+        for (; at + 8 <= memory.byteSize(); at += 8) memory.set(WORD, at, random.nextLong());
+        for (; at < memory.byteSize(); at++) memory.set(ValueLayout.JAVA_BYTE, at, (byte) random.nextInt());
         memory.set(WORD, 0, hash(memory));
     }
 
