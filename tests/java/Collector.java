@@ -95,7 +95,7 @@ public final class Collector {
 
     /** From one that nobody closes. */
     private Status sendFromBuffer(int size) {
-        final MemorySegment data = Buffer.allocate(BUFFER_BYTES).segment().asSlice(BUFFER_BYTES - size);
+        final MemorySegment data = Buffer.allocate(BUFFER_BYTES).segment().fill((byte) 1).asSlice(BUFFER_BYTES - size);
         garbage = new byte[BUFFER_BYTES]; // the collector may run now: only the data is in use
         fill(data);
         return shard.trySend(data);
