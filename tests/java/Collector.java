@@ -1,6 +1,6 @@
 // One member sends itself messages, filled and read in place, while the collector is made to run as often as it can.
-// Each carries a checksum. Buffers, open claims and batches of unread events are dropped now and then, for the collector
-// to clean up. Writes how many messages came, and by how many bytes the process grew after the first tenth.
+// Each carries a checksum. Buffers, open claims and batches of events are dropped now and then, for the collector to
+// clean up. Writes how many messages came, and by how many bytes the process grew after the first tenth.
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
