@@ -15,9 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from .. import jvm
 from .cases import Case
 
-__all__ = ["BenchError", "free_addresses", "native", "program", "python_group"]
+__all__ = ["BenchError", "free_addresses", "group_settings", "launched_group", "native", "program", "python_group"]
+
+_COMPILE_S = 2.0  # until the programs of a virtual machine are as fast as they get
 
 
 class BenchError(Exception):
@@ -125,6 +128,46 @@ def python_group(case: Case, warm_s: float, window_s: float, deadline_s: float) 
             }
             children.start([sys.executable, "-m", "derecho.bench.member", json.dumps(task)])
         return children.results(deadline_s + 2)
+
+
+def group_settings(case: Case, warm_s: float, window_s: float, deadline_s: float) -> dict[str, object]:
+    """What native members, and those in other languages, are told of a case."""
+    return {
+        "wire": case.wire,
+        "members": case.members,
+        "senders": case.senders,
+        "bytes": case.payload_bytes,
+        "mode": case.kind,
+        "warm": warm_s,
+        "seconds": window_s,
+        "read": int(case.read),
+        "timeout": deadline_s,
+    }
+
+
+def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float) -> list[dict[str, Any]]:
+    """Run a group whose members are programs in another language; return what each measured."""
+    command = _LAUNCHED[case.api]()
+    addresses = free_addresses(case.members)
+    settings = group_settings(case, warm_s + _COMPILE_S, window_s, deadline_s)
+    with _Children() as children:
+        for node, listen in enumerate(addresses):
+            own = {"node": node, "listen": listen, "contact": addresses[0]}
+            children.start([*command, *(f"{key}={value}" for key, value in (settings | own).items())])
+        return children.results(deadline_s + 2)
+
+
+def _java() -> list[str]:
+    jar = jvm.JAR.with_name("derecho-bench.jar")
+    if not jar.exists():
+        raise BenchError(f"{jar} is missing")
+    try:
+        return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[jar]), "BenchMember"]
+    except FileNotFoundError as error:
+        raise BenchError(str(error)) from None
+
+
+_LAUNCHED = {"java": _java}
 
 
 def free_addresses(count: int) -> list[str]:
