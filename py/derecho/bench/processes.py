@@ -18,7 +18,16 @@ from typing import IO, Any
 from .. import jvm
 from .cases import Case
 
-__all__ = ["BenchError", "free_addresses", "group_settings", "launched_group", "native", "program", "python_group"]
+__all__ = [
+    "BenchError",
+    "free_addresses",
+    "group_settings",
+    "java_program",
+    "launched_group",
+    "native",
+    "program",
+    "python_group",
+]
 
 _COMPILE_S = 2.0  # until the programs of a virtual machine are as fast as they get
 
@@ -157,17 +166,18 @@ def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float
         return children.results(deadline_s + 2)
 
 
-def _java() -> list[str]:
+def java_program(name: str) -> list[str]:
+    """What starts a program of derecho-bench.jar."""
     jar = jvm.JAR.with_name("derecho-bench.jar")
     if not jar.exists():
         raise BenchError(f"{jar} is missing")
     try:
-        return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[jar]), "BenchMember"]
+        return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[jar]), name]
     except FileNotFoundError as error:
         raise BenchError(str(error)) from None
 
 
-_LAUNCHED = {"java": _java}
+_LAUNCHED = {"java": lambda: java_program("BenchMember")}
 
 
 def free_addresses(count: int) -> list[str]:
