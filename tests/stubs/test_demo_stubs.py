@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-@pytest.mark.parametrize(("language", "file"), [("java", "FileStore.java")])
+@pytest.mark.parametrize(("language", "file"), [("java", "FileStore.java"), ("csharp", "FileStore.cs")])
 def test_the_stubs_of_the_demo_are_fresh(language: str, file: str, root: Path, stubs: Any, tmp_path: Path) -> None:
     demo = root / "py" / "derecho" / "demo"
     assert stubs(demo / "store.py", "--lang", language, "--out", tmp_path).returncode == 0

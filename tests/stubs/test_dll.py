@@ -46,7 +46,8 @@ def pair(shim: ModuleType, library: Path, ports: list[int]) -> Any:
 
 
 def test_what_is_committed_is_what_would_be_generated(root: Path, stubs: Any, tmp_path: Path) -> None:
-    assert stubs(root / EXAMPLE / "cache.py", "--lang", "cpp,python,java", "--dll", "--out", tmp_path).returncode == 0
+    words = ["--lang", "cpp,python,java,csharp", "--dll", "--out", tmp_path]
+    assert stubs(root / EXAMPLE / "cache.py", *words).returncode == 0
     fresh = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "cache_service.cpp"}
     assert fresh == {name: (root / EXAMPLE / name).read_text() for name in fresh}
 

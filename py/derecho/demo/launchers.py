@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import jvm
+from .. import clr, jvm
 from .._native import LIBRARY, version
 from ..stubs import c as c_stubs
 from ..stubs import cpp as cpp_stubs
@@ -59,10 +59,7 @@ def launcher(language: str) -> Launcher:
     Missing
         When there is no compiler or runtime for it, or it cannot be built.
     """
-    make = {"py": _python, "java": _java, "cpp": _cpp, "c": _c}.get(language)
-    if make is None:
-        raise Missing("its binding is not installed")
-    return make()
+    return {"py": _python, "java": _java, "cs": _csharp, "cpp": _cpp, "c": _c}[language]()
 
 
 def _python() -> Launcher:
@@ -79,6 +76,19 @@ def _java() -> Launcher:
     except FileNotFoundError as error:
         raise Missing(str(error)) from None
     return Launcher("java", [*command, "DemoMember"])
+
+
+def _csharp() -> Launcher:
+    program = clr.ASSEMBLY.with_name("DerechoDemo.dll")
+    if not program.exists():
+        raise Missing(f"{program} is not there")
+    reasons = []
+    for runtime in ("coreclr", "mono"):
+        try:
+            return Launcher("cs", clr.command(runtime, program))
+        except clr.ClrMissing as error:
+            reasons.append(str(error))
+    raise Missing("; ".join(reasons))
 
 
 def _cpp() -> Launcher:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Iterable
 
 from ..codec.method import Method
 from ..codec.wire import (
@@ -19,41 +17,26 @@ from ..codec.wire import (
     WireType,
     struct_layout,
 )
+from .csharp_text import NUMBERS, OF_OBJECT, Code, Names
 from .model import StubModel
-from .names import camel, comment_lines, fold, pascal
+from .names import camel, fold, pascal
 
 __all__ = ["emit"]
-
-_NUMBERS = {"i8": "sbyte", "u8": "byte", "i16": "short", "u16": "ushort", "i32": "int", "u32": "uint"}
-_NUMBERS |= {"i64": "long", "u64": "ulong", "f32": "float", "f64": "double", "bool": "bool"}
 
 #: What Encoder.Put... and Decoder.Get... call these types.
 _SUFFIXES = {"i8": "SByte", "u8": "Byte", "i16": "Int16", "u16": "UInt16", "i32": "Int32", "u32": "UInt32"}
 _SUFFIXES |= {"i64": "Int64", "u64": "UInt64", "f32": "Single", "f64": "Double", "bool": "Bool"}
 _SUFFIXES |= {"str": "String", "bytes": "Bytes"}
 
-_KEYWORDS = set(
-    """
-    abstract as base bool break byte case catch char checked class const continue decimal default delegate do double
-    else enum event explicit extern false finally fixed float for foreach goto if implicit in int interface internal
-    is lock long namespace new null object operator out override params private protected public readonly ref return
-    sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked
-    unsafe ushort using virtual void volatile while
-    """.split()  # noqa: SIM905 (a list of 80 quoted words is no easier to read)
-)
-
-_OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", "ReferenceEquals", "ToString"}
-_SERVICE = _OBJECT | {"Caller", "Handle", "Load", "LoadState", "Name", "Save", "SaveState", "SchemaHash", "ServiceName"}
-_SERVICE |= {"Hash"}
-_CALLER = _OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
-_STRUCT = _OBJECT | {"Decode", "Decoder", "Encode", "Get", "Put"}
+_SERVICE = OF_OBJECT | {"Caller", "Handle", "Hash", "Load", "LoadState", "Name", "Save", "SaveState", "SchemaHash"}
+_SERVICE |= {"ServiceName"}
+_CALLER = OF_OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
+_STRUCT = OF_OBJECT | {"Decode", "Decoder", "Encode", "Get", "Put"}
 
 #: What generated code calls by its plain name: a struct must not hide it.
 _USED = {"Bytes", "Decoder", "Encoder", "Func", "Group", "IReadOnlyDictionary", "IReadOnlyList", "KeyValuePair", "Map"}
 _USED |= {"Nothing", "OutgoingCall", "OutgoingQuery", "Replies", "Reply", "Result", "Service", "ServiceCaller"}
 _USED |= {"Status", "Struct"}
-
-_WIDTH = 120
 
 
 def emit(model: StubModel, namespace: str) -> dict[str, str]:
@@ -75,76 +58,10 @@ def emit(model: StubModel, namespace: str) -> dict[str, str]:
     return {f"{name}.cs": _ServiceFile(model, name, namespace).text()}
 
 
-class _Names:
-    """Names of one scope, each given once."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = set(taken)
-
-    def add(self, name: str) -> str:
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return f"@{name}" if name in _KEYWORDS else name
-
-    def local(self, name: str) -> str:
-        """A local variable: numbered from the second on."""
-        i = 1
-        while (found := name if i == 1 else f"{name}{i}") in self.taken:
-            i += 1
-        return self.add(found)
-
-
-class _Code:
-    """Lines of code, indented."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.depth = 0
-
-    def put(self, line: str = "") -> None:
-        self.lines.append("    " * self.depth + line if line else "")
-
-    @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        self.put(head)
-        self.put("{")
-        self.depth += 1
-        yield
-        self.depth -= 1
-        self.put("}")
-
-    def call(self, start: str, arguments: list[str], end: str) -> None:
-        """A call or parameter list, broken where the line gets long."""
-        room = _WIDTH - 4 * self.depth
-        line = f"{start}({', '.join(arguments)}){end}"
-        if len(line) <= room:
-            self.put(line)
-            return
-        self.put(f"{start}(")
-        self.depth += 1
-        for i, argument in enumerate(arguments):
-            self.put(argument + (f"){end}" if i + 1 == len(arguments) else ","))
-        self.depth -= 1
-
-    def doc(self, tag: str, text: str) -> None:
-        opening, closing = f"<{tag}>", f"</{tag}>"
-        lines = comment_lines(escape(text, quote=False), _WIDTH - 4 - 4 * self.depth - len(opening) - len(closing))
-        for line in (opening + "\n".join(lines) + closing).split("\n"):
-            self.put(f"/// {line}".rstrip())
-
-    def docstring(self, text: str, otherwise: str) -> None:
-        """The first paragraph is the summary, the rest remarks."""
-        summary, _, rest = (text or otherwise).partition("\n\n")
-        self.doc("summary", summary)
-        if rest.strip():
-            self.doc("remarks", rest.strip())
-
-
 class _Body:
     """The code of one method: encodes or decodes values, with locals that are named once."""
 
-    def __init__(self, code: _Code, types: _Types, names: _Names) -> None:
+    def __init__(self, code: Code, types: _Types, names: Names) -> None:
         self.code = code
         self.types = types
         self.names = names
@@ -300,7 +217,7 @@ class _Types:
 
     def of(self, wire: WireType) -> str:
         if isinstance(wire, ScalarType):
-            return _NUMBERS[wire.name]
+            return NUMBERS[wire.name]
         if isinstance(wire, Blob):
             return "string" if wire.name == "str" else "Bytes" if wire.in_place else "byte[]"
         if isinstance(wire, ListOf):
@@ -328,8 +245,8 @@ class _ServiceFile:
         self.model = model
         self.name = name
         self.namespace = namespace
-        self.code = _Code()
-        scope = _Names(_SERVICE | _USED | {name})
+        self.code = Code()
+        scope = Names(_SERVICE | _USED | {name})
         self.types = _Types({s.name: scope.add(pascal(s.name)) for s in model.structs})
         self.methods = {m.name: scope.add(pascal(m.name)) for m in model.methods}
         self.handlers = {m.name: scope.add(f"Handle{pascal(m.name)}") for m in model.methods}
@@ -353,7 +270,7 @@ class _ServiceFile:
                     self._struct(s)
                 code.put()
                 self._caller()
-        return "\n".join(fold(code.lines, _WIDTH)) + "\n"
+        return "\n".join(fold(code.lines)) + "\n"
 
     # ------------------------------------------------------------------------------------------ the base class
 
@@ -377,10 +294,10 @@ class _ServiceFile:
     def _abstract(self, m: Method) -> None:
         self.code.put()
         self.code.docstring(self.model.method_docs[m.name], f"The {m.kind} method {m.name}.")
-        parameters, _ = self._parameters(m.fields, _Names(()))
+        parameters, _ = self._parameters(m.fields, Names(()))
         self.code.call(f"public abstract {self._result(m)} {self.methods[m.name]}", parameters, ";")
 
-    def _parameters(self, fields: Iterable[Field], names: _Names) -> tuple[list[str], list[str]]:
+    def _parameters(self, fields: Iterable[Field], names: Names) -> tuple[list[str], list[str]]:
         """Declarations of parameters, and their names."""
         plain = [names.add(camel(f.name)) for f in fields]
         return [f"{self.types.of(f.type)} {p}" for f, p in zip(fields, plain, strict=True)], plain
@@ -402,7 +319,7 @@ class _ServiceFile:
             code.put("/// <inheritdoc/>")
             code.put("protected override void Load(byte[] state) => LoadState(state);")
             return
-        body = _Body(code, self.types, _Names(("state", "encoder", "decoder", "data", "result")))
+        body = _Body(code, self.types, Names(("state", "encoder", "decoder", "data", "result")))
         with code.block("protected override byte[] Save()"):
             code.put(f"{kind} state = SaveState();")
             code.put(f'return Encoder.ToArray("{self.model.schema.name} state", {_fixed(state)}, encoder =>')
@@ -435,7 +352,7 @@ class _ServiceFile:
             self._handler(m)
 
     def _handler(self, m: Method) -> None:
-        code, names = self.code, _Names(())
+        code, names = self.code, Names(())
         _, plain = self._parameters(m.fields, names)
         arguments, answer, result = (names.local(word) for word in ("arguments", "answer", "result"))
         body = _Body(code, self.types, names)
@@ -458,9 +375,9 @@ class _ServiceFile:
 
     def _struct(self, s: StructOf) -> None:
         code, name = self.code, self.types.of(s)
-        members = _Names(_STRUCT | {name})
+        members = Names(_STRUCT | {name})
         properties = [members.add(pascal(f.name)) for f in s.fields]
-        parameters, plain = self._parameters(s.fields, _Names(()))
+        parameters, plain = self._parameters(s.fields, Names(()))
         code.docstring(self.model.struct_docs[s.name], f"The struct {s.name}.")
         with code.block(f"public sealed class {name} : Struct"):
             code.doc("summary", "Of all its fields.")
@@ -486,12 +403,12 @@ class _ServiceFile:
         code.put()
         code.put("/// <inheritdoc/>")
         with code.block("public override void Put(Encoder encoder, int at)"):
-            body = _Body(code, self.types, _Names((*properties, "encoder", "at")))
+            body = _Body(code, self.types, Names((*properties, "encoder", "at")))
             for f, member, offset in zip(s.fields, properties, offsets, strict=True):
                 body.put(f.type, "encoder", _At("at", offset), member)
         code.put()
         code.doc("summary", "Get one from a message.")
-        names = _Names(plain)
+        names = Names(plain)
         decoder, at = names.local("decoder"), names.local("at")
         with code.block(f"public static {name} Get(Decoder {decoder}, int {at})"):
             body = _Body(code, self.types, names)
@@ -503,7 +420,7 @@ class _ServiceFile:
 
     def _caller(self) -> None:
         code, model = self.code, self.model
-        members = _Names(_CALLER | _USED | {"Caller", "Name"} | set(self.types.structs.values()))
+        members = Names(_CALLER | _USED | {"Caller", "Name"} | set(self.types.structs.values()))
         called = {m.name: members.add(pascal(m.name)) for m in model.methods}
         code.doc("summary", f"Calls {model.schema.name} in a group. Threads: any.")
         with code.block("public sealed class Caller : ServiceCaller"):
@@ -539,7 +456,7 @@ class _ServiceFile:
         if m.result is None:
             code.put(f"{start} decoder => default(Nothing));")
         else:
-            _Body(code, self.types, _Names(("decoder", "result"))).reader(start, m.result, ");")
+            _Body(code, self.types, Names(("decoder", "result"))).reader(start, m.result, ");")
         code.depth -= 1
 
     def _ordered(self, m: Method, names: list[str], encode: str, result: str) -> None:
@@ -550,7 +467,7 @@ class _ServiceFile:
         self._form(m, try_send, encode, "TrySend", "Status", "Send()", never)
 
     def _form(self, m: Method, name: str, encode: str, begin: str, returns: str, finish: str, doc: str = "") -> None:
-        code, names = self.code, _Names(())
+        code, names = self.code, Names(())
         parameters, plain = self._parameters(m.fields, names)
         outgoing = names.local("call")
         code.put()
@@ -567,7 +484,7 @@ class _ServiceFile:
         code.put("}")
 
     def _encode(self, m: Method, name: str) -> None:
-        code, names = self.code, _Names(())
+        code, names = self.code, Names(())
         parameters, plain = self._parameters(m.fields, names)
         encoder = names.local("encoder")
         code.put()
