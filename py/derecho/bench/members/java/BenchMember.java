@@ -85,6 +85,8 @@ public final class BenchMember {
         final var prctl = linker.defaultLookup().find("prctl").orElseThrow();
         final var variadic = Linker.Option.firstVariadicArg(1);
         final int ignored = (int) linker.downcallHandle(prctl, signature, variadic).invokeExact(DEATH_SIGNAL, SIGKILL);
+        final long parent = ProcessHandle.current().parent().map(ProcessHandle::pid).orElse(1L);
+        if (parent == 1) System.exit(1); // it died before
     }
 
     private BenchMember(Map<String, String> settings) {
