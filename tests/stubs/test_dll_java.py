@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,16 @@ def java() -> str:
 
 def addresses(ports: list[int]) -> list[str]:
     return [f"127.0.0.1:{port}" for port in ports[:2]]
+
+
+@pytest.mark.parametrize("service", ["tests/conformance/everything.py", "tests/stubs/awkward.py"])
+def test_shims_of_every_type_and_awkward_name_compile(
+    service: str, classes: Path, root: Path, stubs: Any, run: Run, tmp_path: Path
+) -> None:
+    assert stubs(root / service, "--lang", "java", "--dll", "--out", tmp_path).returncode == 0
+    (shim,) = tmp_path.iterdir()
+    assert max(map(len, shim.read_text().splitlines())) <= 120
+    run(sys.executable, root / "bindings" / "java" / "build.py", "--output", tmp_path / "out", "--sources", shim)
 
 
 def test_java_calls_it_through_the_shim(classes: Path, library: Path, ports: list[int], run: Run) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "group_settings",
     "java_program",
     "launched_group",
+    "member_command",
     "native",
     "program",
     "python_group",
@@ -156,7 +157,7 @@ def group_settings(case: Case, warm_s: float, window_s: float, deadline_s: float
 
 def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float) -> list[dict[str, Any]]:
     """Run a group whose members are programs in another language; return what each measured."""
-    command = _LAUNCHED[case.api]()
+    command = member_command(case.api)
     addresses = free_addresses(case.members)
     settings = group_settings(case, warm_s + _COMPILE_S, window_s, deadline_s)
     with _Children() as children:
@@ -164,6 +165,17 @@ def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float
             own = {"node": node, "listen": listen, "contact": addresses[0]}
             children.start([*command, *(f"{key}={value}" for key, value in (settings | own).items())])
         return children.results(deadline_s + 2)
+
+
+def member_command(language: str) -> list[str]:
+    """What starts a member in another language; settings are to be added.
+
+    Raises
+    ------
+    BenchError
+        When its program or runtime is not there.
+    """
+    return _LAUNCHED[language]()
 
 
 def java_program(name: str) -> list[str]:

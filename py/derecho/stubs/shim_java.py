@@ -24,14 +24,13 @@ _NUMBERS = {
     "f64": ("double", "Double", "JAVA_DOUBLE"),
     "bool": ("boolean", "Boolean", "JAVA_BYTE"),
 }
-_OWN = "abandon call call_close close last_error leave open read schema_hash wait_all wait_members"
+_OWN = "abandon close leave start waitMembers"
 _AROUND_PARAMETER = re.compile(r"node")
 
 
 def emit(model: StubModel, package: str) -> dict[str, str]:
     """Write the shim, a class of a package, "" for none."""
-    taken = words(KEYWORDS, OF_OBJECT) | {camel(name) for name in words(_OWN)}
-    names = distinct((m.name for m in model.methods), camel, taken)
+    names = distinct((m.name for m in model.methods), camel, words(KEYWORDS, OF_OBJECT, _OWN))
     methods = [line for m in model.methods for line in ["", *_method(m, names[m.name], model.method_docs[m.name])]]
     service = type_name(model.schema.name)
     text = _FILE.substitute(

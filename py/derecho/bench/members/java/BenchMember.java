@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import org.libderecho.Buffer;
 import org.libderecho.Claim;
 import org.libderecho.EventBatch;
 import org.libderecho.Flags;
@@ -44,7 +45,7 @@ public final class BenchMember {
     private final double seconds;
     private final int burst;
     private final Claim claim;
-    private final byte[] source;
+    private final MemorySegment source;
     private final MessageBatch batch;
     private final Session.Take take = this::take;
 
@@ -84,6 +85,8 @@ public final class BenchMember {
         final var prctl = linker.defaultLookup().find("prctl").orElseThrow();
         final var variadic = Linker.Option.firstVariadicArg(1);
         final int ignored = (int) linker.downcallHandle(prctl, signature, variadic).invokeExact(DEATH_SIGNAL, SIGKILL);
+        final long parent = ProcessHandle.current().parent().map(ProcessHandle::pid).orElse(1L);
+        if (parent == 1) System.exit(1); // it died before
     }
 
     private BenchMember(Map<String, String> settings) {
@@ -95,16 +98,15 @@ public final class BenchMember {
         seconds = Double.parseDouble(settings.get("seconds"));
         read = settings.get("read").equals("1");
         burst = Math.clamp((256 << 10) / (bytes + 16), 1, 256);
-        source = new byte[bytes];
-        Arrays.fill(source, (byte) 0x5a);
-        source[0] = DATA;
+        source = Buffer.allocate(bytes).segment().fill((byte) 0x5a); // page-aligned
+        source.set(BYTE, 0, DATA);
         session = new Session(settings);
         claim = session.shard().newClaim();
         final long room = bytes < CLAIM_FROM ? (bytes + 7L) & -8 : 1;
         batch = new MessageBatch(MANY, room * MANY);
         if (bytes >= CLAIM_FROM) return;
         // What is written now stays: for each message only its number is written again.
-        for (int i = 0; i < MANY; i++) MemorySegment.copy(source, 0, batch.memory(), BYTE, i * room, bytes);
+        for (int i = 0; i < MANY; i++) MemorySegment.copy(source, 0, batch.memory(), i * room, bytes);
     }
 
     private String run() throws IOException {
@@ -217,7 +219,7 @@ public final class BenchMember {
     }
 
     private boolean sendCopied() {
-        if (bytes >= 16) MemorySegment.ofArray(source).set(WORD, 8, sent);
+        if (bytes >= 16) source.set(WORD, 8, sent);
         final Status status = session.shard().trySend(source);
         if (status == Status.AGAIN) return false;
         require(status);
