@@ -28,6 +28,7 @@ SOURCES = ROOT / "bindings" / "csharp" / "Derecho"
 #: Programs of the package, by the assembly that each becomes.
 MEMBERS = {
     "DerechoDemo": ROOT / "py" / "derecho" / "demo" / "members" / "csharp",
+    "DerechoBench": ROOT / "py" / "derecho" / "bench" / "members" / "csharp",
 }
 
 _MCS = [
