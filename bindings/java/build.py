@@ -27,7 +27,7 @@ SOURCES = ROOT / "bindings" / "java" / "src" / "main" / "java"
 #: Programs of the package, by the jar that each becomes.
 MEMBERS = {
     "derecho-demo.jar": ROOT / "py" / "derecho" / "demo" / "members" / "java",
-    # "derecho-bench.jar": ROOT / "py" / "derecho" / "bench" / "members" / "java",
+    "derecho-bench.jar": ROOT / "py" / "derecho" / "bench" / "members" / "java",
 }
 _ECJ = ("org.eclipse.jdt", "ecj", "3.40.0")
 _MANIFEST = b"Manifest-Version: 1.0\nAutomatic-Module-Name: org.libderecho\n"

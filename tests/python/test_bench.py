@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from derecho.bench.cases import APIS, PAYLOADS, WIRES, Case, all_cases, chosen, quick_cases
-from derecho.bench.processes import BenchError, native
+from derecho.bench.cases import APIS, LANGUAGES, PAYLOADS, WIRES, Case, all_cases, chosen, quick_cases
+from derecho.bench.processes import BenchError, member_command, native
 from derecho.bench.runner import median_of
 from derecho.bench.targets import TARGETS, judge
 
@@ -113,6 +113,24 @@ def test_python_members_measure_the_same(key: str) -> None:
     assert "latency_ns" in result or result["kind"] == "throughput"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_members_in_another_language_measure_the_same_beside_c(language: str) -> None:
+    try:
+        member_command(language)
+    except BenchError as reason:
+        pytest.skip(str(reason))
+    done = bench("--lang", language, "--only", ".100.", "--rounds", "1", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    kinds = ("throughput.shm.3.one.100", "latency.shm.2.100")
+    assert set(results) == {f"{kind}.{api}" for kind in kinds for api in ("c", language)}
+    own, beside = (results[f"latency.shm.2.100.{api}"] for api in (language, "c"))
+    assert set(beside) == set(own) and set(beside["latency_ns"]) == set(own["latency_ns"])
+    assert 0 < own["latency_ns"]["p50"] <= own["latency_ns"]["p99"] <= own["latency_ns"]["max"]
+    assert own["allocations"] == 0
+    assert results[f"throughput.shm.3.one.100.{language}"]["delivered_per_s"] > 10_000
+
+
 # ---------------------------------------------------------------------------------------------------- what goes wrong
 
 
@@ -126,6 +144,12 @@ def test_a_case_that_does_not_end_is_an_error_within_its_deadline() -> None:
 def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(BenchError, match="unknown setting 'byte'; known here: .*bytes"):
         native("run", {"byte": 100}, 10)
+
+
+def test_a_language_without_a_member_is_refused() -> None:
+    done = bench("--lang", "cobol")
+    assert done.returncode == 2
+    assert "'cobol' is none of java" in done.stderr
 
 
 def test_a_pattern_that_fits_nothing_is_refused() -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["APIS", "PAYLOADS", "WIRES", "Case", "all_cases", "chosen", "quick_cases"]
+__all__ = ["APIS", "LANGUAGES", "PAYLOADS", "WIRES", "Case", "all_cases", "chosen", "language_cases", "quick_cases"]
 
 WIRES = ("shm", "tcp")
 MEMBERS = (2, 3)
@@ -15,6 +15,9 @@ PAYLOADS = (10, 100, 1024, 10_240, 102_400)
 
 #: How the members use libderecho: the C ABI; Python, plain messages as memoryviews; Python, handlers of a service.
 APIS = ("c", "python", "service")
+
+#: Other languages, whose members are programs of their own over the raw ring, and measured only when asked for.
+LANGUAGES = ("java", "csharp", "mono")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Case:
     payload_bytes : int
         Of each message; 0 where there are none.
     api : str
-        One of `APIS`.
+        One of `APIS` or `LANGUAGES`.
     read : bool
         Every receiver reads every byte; otherwise it looks at the first.
     """
@@ -96,6 +99,15 @@ def quick_cases() -> list[Case]:
         Case("throughput", "shm", 3, 1, 100, "service"),
         Case("latency", "shm", 2, 1, 100, "python"),
     ]
+    return cases
+
+
+def language_cases(languages: Iterable[str]) -> list[Case]:
+    """Return what each of these languages is compared with C in."""
+    cases = []
+    for api in ("c", *languages):
+        cases += [Case("throughput", "shm", 3, 1, payload, api) for payload in (100, 1 << 20)]
+        cases.append(Case("latency", "shm", 2, 1, 100, api))
     return cases
 
 

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .cases import WIRES, Case, all_cases, chosen, quick_cases
+from .cases import LANGUAGES, WIRES, Case, all_cases, chosen, language_cases, quick_cases
 from .ffi import measure_languages
 from .processes import BenchError
 from .runner import FULL, QUICK, Run, stamp
@@ -31,6 +31,9 @@ SCHEMA = 1
 @click.command()
 @click.option("--quick", is_flag=True, help="Only what there are targets for: about a minute.")
 @click.option("--only", metavar="PATTERN", help="Cases whose key matches, such as 'throughput.shm.3.*' or 'latency'.")
+@click.option(
+    "--lang", metavar="LANG,...", help=f"Only what compares languages: C, and these of {', '.join(LANGUAGES)}."
+)
 @click.option("--wire", type=click.Choice([*WIRES, "both"]), default="both", show_default=True)
 @click.option("--members", type=click.Choice(["2", "3", "both"]), default="both", show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often each case is measured, for the median.")
@@ -42,6 +45,7 @@ SCHEMA = 1
 def bench(
     quick: bool,
     only: str | None,
+    lang: str | None,
     wire: str,
     members: str,
     rounds: int | None,
@@ -56,8 +60,12 @@ def bench(
     if ffi:
         _measure_ffi(rounds or 3, json_to)
         return
+    languages = lang.split(",") if lang else []
+    for language in languages:
+        if language not in LANGUAGES:
+            raise click.BadParameter(f"{language!r} is none of {', '.join(LANGUAGES)}", param_hint="--lang")
     cases = chosen(
-        quick_cases() if quick else all_cases(),
+        language_cases(languages) if lang else quick_cases() if quick else all_cases(),
         only,
         WIRES if wire == "both" else (wire,),
         (2, 3) if members == "both" else (int(members),),

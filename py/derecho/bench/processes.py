@@ -15,9 +15,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from .. import clr, jvm
+from .._native import LIBRARY
 from .cases import Case
 
-__all__ = ["BenchError", "free_addresses", "native", "program", "python_group"]
+__all__ = [
+    "BenchError",
+    "free_addresses",
+    "group_settings",
+    "launched_group",
+    "member_command",
+    "native",
+    "program",
+    "python_group",
+]
+
+_COMPILE_S = 2.0  # until the programs of a virtual machine are as fast as they get
 
 
 class BenchError(Exception):
@@ -125,6 +138,70 @@ def python_group(case: Case, warm_s: float, window_s: float, deadline_s: float) 
             }
             children.start([sys.executable, "-m", "derecho.bench.member", json.dumps(task)])
         return children.results(deadline_s + 2)
+
+
+def group_settings(case: Case, warm_s: float, window_s: float, deadline_s: float) -> dict[str, object]:
+    """What native members, and those in other languages, are told of a case."""
+    return {
+        "wire": case.wire,
+        "members": case.members,
+        "senders": case.senders,
+        "bytes": case.payload_bytes,
+        "mode": case.kind,
+        "warm": warm_s,
+        "seconds": window_s,
+        "read": int(case.read),
+        "timeout": deadline_s,
+    }
+
+
+def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float) -> list[dict[str, Any]]:
+    """Run a group whose members are programs in another language; return what each measured."""
+    command = member_command(case.api)
+    addresses = free_addresses(case.members)
+    settings = group_settings(case, warm_s + _COMPILE_S, window_s, deadline_s)
+    with _Children() as children:
+        for node, listen in enumerate(addresses):
+            own = {"node": node, "listen": listen, "contact": addresses[0]}
+            children.start([*command, *(f"{key}={value}" for key, value in (settings | own).items())])
+        return children.results(deadline_s + 2)
+
+
+def member_command(language: str) -> list[str]:
+    """What starts a member in another language; settings are to be added.
+
+    Raises
+    ------
+    BenchError
+        When its program or runtime is not there.
+    """
+    try:
+        return _LAUNCHED[language]()
+    except FileNotFoundError as error:
+        raise BenchError(str(error)) from None
+
+
+def _java() -> list[str]:
+    jar = _built("derecho-bench.jar")
+    return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[jar]), "BenchMember"]
+
+
+def _csharp() -> list[str]:
+    return clr.command("coreclr", _built("DerechoBench.dll"))
+
+
+def _mono() -> list[str]:
+    return clr.command("mono", _built("DerechoBench.dll"))
+
+
+_LAUNCHED = {"java": _java, "csharp": _csharp, "mono": _mono}
+
+
+def _built(name: str) -> Path:
+    program = LIBRARY.with_name(name)
+    if not program.exists():
+        raise FileNotFoundError(f"{program} is missing")
+    return program
 
 
 def free_addresses(count: int) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .cases import Case
-from .processes import BenchError, native, python_group
+from .cases import LANGUAGES, Case
+from .processes import BenchError, group_settings, launched_group, native, python_group
 
 __all__ = ["Effort", "Run", "measure_limits"]
 
@@ -130,19 +130,11 @@ class Run:
 
     def _members(self, case: Case) -> list[dict[str, Any]]:
         effort = self._effort
+        if case.api in LANGUAGES:
+            return launched_group(case, effort.warm_s, effort.window_s, _CASE_DEADLINE_S)
         if case.api != "c":
             return python_group(case, effort.warm_s, effort.window_s, _CASE_DEADLINE_S)
-        settings = {
-            "wire": case.wire,
-            "members": case.members,
-            "senders": case.senders,
-            "bytes": case.payload_bytes,
-            "mode": case.kind,
-            "warm": effort.warm_s,
-            "seconds": effort.window_s,
-            "read": int(case.read),
-            "timeout": _CASE_DEADLINE_S,
-        }
+        settings = group_settings(case, effort.warm_s, effort.window_s, _CASE_DEADLINE_S)
         found = native("run", settings, _CASE_DEADLINE_S + 2)
         assert isinstance(found, list)
         return found
