@@ -27,7 +27,7 @@ install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHI
 
 # The other languages' side of the binding goes into the wheel if it was built (tools/setup.sh).
 if(SKBUILD)
-    foreach(built derecho.jar derecho-demo.jar derecho-bench.jar Derecho.dll DerechoDemo.dll)
+    foreach(built derecho.jar derecho-demo.jar derecho-bench.jar Derecho.dll DerechoDemo.dll DerechoBench.dll)
         install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/build/bindings/${built}" DESTINATION ${derecho_libdir} OPTIONAL)
     endforeach()
 endif()

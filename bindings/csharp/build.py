@@ -28,10 +28,20 @@ SOURCES = ROOT / "bindings" / "csharp" / "Derecho"
 #: Programs of the package, by the assembly that each becomes.
 MEMBERS = {
     "DerechoDemo": ROOT / "py" / "derecho" / "demo" / "members" / "csharp",
+    "DerechoBench": ROOT / "py" / "derecho" / "bench" / "members" / "csharp",
 }
 
-_MCS = ["mcs", "-langversion:7.2", "-optimize", "-debug:portable", "-warnaserror", "-nologo", "-r:System.Core.dll"]
-_LIBRARY = ["-unsafe", "-target:library", "-define:DERECHO_SPAN"]  # mono's own class library has spans
+_MCS = [
+    "mcs",
+    "-langversion:7.2",
+    "-optimize",
+    "-debug:portable",
+    "-warnaserror",
+    "-nologo",
+    "-unsafe",
+    "-r:System.Core.dll",
+]
+_LIBRARY = ["-target:library", "-define:DERECHO_SPAN"]  # mono's own class library has spans
 
 
 def _load_clr() -> ModuleType:
@@ -68,10 +78,10 @@ def build(output: Path) -> Path:
     return library
 
 
-def build_program(name: str, sources: Iterable[Path], library: Path, *options: str) -> Path:
+def build_program(name: str, sources: Iterable[Path], library: Path) -> Path:
     """Compile a program against the binding, beside it; return it."""
     program = library.with_name(f"{name}.dll")  # the name that CoreCLR insists on; mono takes any
-    subprocess.run([*_MCS, *options, "-target:exe", f"-r:{library}", f"-out:{program}", *sources], check=True)
+    subprocess.run([*_MCS, "-target:exe", f"-r:{library}", f"-out:{program}", *sources], check=True)
     return program
 
 

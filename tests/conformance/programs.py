@@ -132,8 +132,9 @@ class Member:
         assert code == 0, f"{self.name} ended with {code}: {self._printed()}"
 
     def pause(self) -> None:
-        """Stop it in its tracks."""
+        """Stop it in its tracks; it is still when this returns."""
         self._child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._child.pid, os.WSTOPPED)
 
     def kill(self) -> None:
         """Kill it as `kill -9` does."""

@@ -17,7 +17,7 @@ PAYLOADS = (10, 100, 1024, 10_240, 102_400)
 APIS = ("c", "python", "service")
 
 #: Other languages, whose members are programs of their own over the raw ring, and measured only when asked for.
-LANGUAGES = ("java",)
+LANGUAGES = ("java", "csharp", "mono")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _DEADLINE_S = 60.0
 
 def measure_languages(rounds: int) -> dict[str, dict[str, float]]:
     """Run every language's program that there is, in rounds; medians by language and figure, nanoseconds."""
-    from .processes import BenchError, free_addresses, java_program, native, program
+    from .processes import BenchError, free_addresses, member_command, native, program
 
     def settings(address: str) -> dict[str, object]:
         return {"node": 1, "listen": address, "bytes": _PAYLOAD_BYTES}
@@ -38,7 +38,9 @@ def measure_languages(rounds: int) -> dict[str, dict[str, float]]:
 
     languages: dict[str, Callable[[str], Any]] = {
         "C": lambda address: native("ffi", settings(address), _DEADLINE_S),
-        "Java": lambda address: program([*java_program("Ffi"), *words(address)], _DEADLINE_S),
+        "Java": lambda address: program([*member_command("java", "Ffi"), *words(address)], _DEADLINE_S),
+        "C# (CoreCLR)": lambda address: program([*member_command("csharp", "Ffi"), *words(address)], _DEADLINE_S),
+        "C# (mono)": lambda address: program([*member_command("mono", "Ffi"), *words(address)], _DEADLINE_S),
         "Python": lambda address: program([sys.executable, "-m", "derecho.bench.ffi", address], _DEADLINE_S),
     }
     found: dict[str, list[dict[str, float]]] = {}

@@ -15,14 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from .. import jvm
+from .. import clr, jvm
+from .._native import LIBRARY
 from .cases import Case
 
 __all__ = [
     "BenchError",
     "free_addresses",
     "group_settings",
-    "java_program",
     "launched_group",
     "member_command",
     "native",
@@ -167,29 +167,41 @@ def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float
         return children.results(deadline_s + 2)
 
 
-def member_command(language: str) -> list[str]:
-    """What starts a member in another language; settings are to be added.
+def member_command(language: str, program: str = "BenchMember") -> list[str]:
+    """What starts a program in another language, by default a member of a measured group; settings are to be added.
 
     Raises
     ------
     BenchError
-        When its program or runtime is not there.
+        When the program or its runtime is not there.
     """
-    return _LAUNCHED[language]()
-
-
-def java_program(name: str) -> list[str]:
-    """What starts a program of derecho-bench.jar."""
-    jar = jvm.JAR.with_name("derecho-bench.jar")
-    if not jar.exists():
-        raise BenchError(f"{jar} is missing")
     try:
-        return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[jar]), name]
+        return _LAUNCHED[language](program)
     except FileNotFoundError as error:
         raise BenchError(str(error)) from None
 
 
-_LAUNCHED = {"java": lambda: java_program("BenchMember")}
+def _java(program: str) -> list[str]:
+    return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[_built("derecho-bench.jar")]), program]
+
+
+def _csharp(program: str) -> list[str]:
+    return clr.command("coreclr", _built(_ASSEMBLIES[program]))
+
+
+def _mono(program: str) -> list[str]:
+    return clr.command("mono", _built(_ASSEMBLIES[program]))
+
+
+_LAUNCHED = {"java": _java, "csharp": _csharp, "mono": _mono}
+_ASSEMBLIES = {"BenchMember": "DerechoBench.dll", "Ffi": "DerechoFfi.dll"}
+
+
+def _built(name: str) -> Path:
+    program = LIBRARY.with_name(name)
+    if not program.exists():
+        raise FileNotFoundError(f"{program} is missing")
+    return program
 
 
 def free_addresses(count: int) -> list[str]:

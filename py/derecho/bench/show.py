@@ -12,7 +12,8 @@ __all__ = ["API_NAMES", "LIMIT_ROWS", "bandwidth", "duration", "ffi_table", "qua
 
 Result = Mapping[str, Any]
 
-API_NAMES = {"c": "C", "python": "Python", "service": "Python handlers", "java": "Java"}
+API_NAMES = {"c": "C", "python": "Python", "service": "Python handlers"}
+API_NAMES |= {"java": "Java", "csharp": "C# on CoreCLR", "mono": "C# on mono"}
 
 #: Limits in the order in which they are shown: what it is, its name in the JSON.
 LIMIT_ROWS = (
