@@ -174,7 +174,10 @@ public:
             const std::lock_guard lock(mutex_);
             tell = on_failure_;
         }
-        if (tell) tell(where, error);
+        try {
+            if (tell) tell(where, error);
+        } catch (...) {  // there is nobody left to be told
+        }
     }
 
     /** Run what must not end the driver's turn. */

@@ -98,6 +98,13 @@ TEST(CppGroup, a_failure_that_nobody_waits_for_is_told_to_on_failure) {
     EXPECT_EQ(heard, "Cache: a key has at least one byte");
 }
 
+TEST(CppGroup, an_on_failure_that_throws_stops_nobody) {
+    CacheMember one(1);
+    one.group->on_failure([](const std::string&, std::exception_ptr) { throw std::runtime_error("not here either"); });
+    one.cache->send<&Cache::put>("", kValue);
+    EXPECT_EQ(one.cache->ordered<&Cache::put>("k", kValue).get(), 1);
+}
+
 TEST(CppGroup, a_joiner_has_the_state_and_what_came_after_it) {
     CacheMember one(1);
     for (int i = 0; i < 100; i++) one.cache->ordered<&Cache::put>(std::to_string(i), Bytes(20'000)).get();
