@@ -38,13 +38,16 @@ public:
         background_ = thread_.get_id();
     }
 
-    /** End the background thread, and wait for that unless called from it. */
+    /** End the background thread. Waits for it, and for whoever drives, unless called by one of them. */
     void stop() {
         stopping_ = true;
         derecho_wake(group_.handle());
         if (background_ == std::this_thread::get_id()) return;
-        const std::lock_guard lock(stop_mutex_);
-        if (thread_.joinable()) thread_.join();
+        {
+            const std::lock_guard lock(stop_mutex_);
+            if (thread_.joinable()) thread_.join();
+        }
+        if (!in_handler()) const std::lock_guard lock(right_);
     }
 
     /** Whether the calling thread is dispatching right now. */

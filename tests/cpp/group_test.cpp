@@ -200,6 +200,28 @@ TEST(CppGroup, closing_ends_pending_calls) {
     two.group->close();
 }
 
+TEST(CppGroup, closing_waits_for_the_handler_of_a_thread_that_drives) {
+    CacheMember one(1);
+    std::promise<void> began;
+    std::atomic<bool> finished = false;
+    one.service.set_during_put([&] {
+        began.set_value();
+        std::this_thread::sleep_for(milliseconds(200));
+        finished = true;
+    });
+    std::thread caller([&] { EXPECT_THROW(one.cache->ordered<&Cache::put>("k", kValue).get(), Closed); });
+    began.get_future().wait();
+    one.group->close();
+    EXPECT_TRUE(finished);  // so that the service may be destroyed now
+    caller.join();
+}
+
+TEST(CppGroup, a_wait_may_be_as_long_as_the_clock_goes) {
+    CacheMember one(1);
+    one.service.set_during_put([] { std::this_thread::sleep_for(milliseconds(50)); });
+    EXPECT_EQ(one.cache->ordered<&Cache::put>("k", kValue).get(std::chrono::nanoseconds::max()), 1);
+}
+
 TEST(CppGroup, a_member_that_dies_owes_no_answer) {
     CacheMember one(1), two(2, &one), three(3, &one);
     one.group->wait_view(3);
