@@ -20,6 +20,12 @@ namespace derecho::detail {
 
 using Clock = std::chrono::steady_clock;
 
+/** When a wait ends; the greatest durations, which mean "ever", do not overflow. */
+inline Clock::time_point deadline_after(std::chrono::nanoseconds timeout) {
+    constexpr std::chrono::hours kYear{366 * 24};
+    return Clock::now() + std::min<std::chrono::nanoseconds>(timeout, kYear);
+}
+
 /** What the pump asks of its group. All are called by the thread that drives, and must not throw. */
 struct Driven {
     std::function<void(const derecho_event&)> dispatch;
@@ -61,7 +67,7 @@ public:
             throw InHandler("a handler must not wait (" + what +
                             "): what it waits for is dispatched after it returned");
         }
-        const Clock::time_point deadline = Clock::now() + timeout;
+        const Clock::time_point deadline = deadline_after(timeout);
         const Waiting waiting(*this);
         while (!done()) {
             const Clock::duration left = deadline - Clock::now();
