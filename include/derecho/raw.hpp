@@ -383,10 +383,9 @@ public:
         return {static_cast<std::byte*>(data), static_cast<size_t>(size)};
     }
 
-    /** Drop this reference now. */
+    /** Drop this reference now. A second time does nothing. */
     void release() {
-        held_ = false;
-        check(derecho_buffer_release(handle_));
+        if (std::exchange(held_, false)) check(derecho_buffer_release(handle_));
     }
 
 private:
