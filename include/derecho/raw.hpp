@@ -127,7 +127,7 @@ class Shard;
 class Claim {
 public:
     Claim(Claim&& other) noexcept
-        : shard_(other.shard_), claim_(other.claim_), open_(std::exchange(other.open_, false)) {}
+        : shard_(other.shard_), claim_(std::exchange(other.claim_, {})), open_(std::exchange(other.open_, false)) {}
     Claim& operator=(Claim&& other) noexcept {
         std::swap(shard_, other.shard_);
         std::swap(claim_, other.claim_);
