@@ -353,7 +353,12 @@ template <Travels... Ts>
 struct Message {
     using Fixed = Layout<Ts...>;
 
-    static size_t size(const typename Wire<Ts>::Input&... values) { return Fixed::measure(Fixed::kSize, values...); }
+    /** @throws EncodeError */
+    static size_t size(const typename Wire<Ts>::Input&... values) {
+        const size_t found = Fixed::measure(Fixed::kSize, values...);
+        if (found > UINT32_MAX) throw EncodeError("a message of more than 4 GB: references could not tell its places");
+        return found;
+    }
 
     /** Write the message to memory of size() bytes. */
     static void write(std::byte* to, const typename Wire<Ts>::Input&... values) {

@@ -138,6 +138,11 @@ TEST(CppCodec, what_a_peer_may_not_send) {
     EXPECT_THROW(Counts::decode(bytes({8, 0, 0, 0, 2, 0, 0, 0, 1, 0, 1, 0})), DecodeError) << "a key twice";
 }
 
+TEST(CppCodec, a_message_of_more_than_4_gb_is_refused) {
+    const BytesView huge(static_cast<const std::byte*>(nullptr), size_t{3} << 30);  // never read: measured only
+    EXPECT_THROW((Message<BytesView, BytesView>::size(huge, huge)), EncodeError);
+}
+
 TEST(CppCodec, text_that_is_not_utf8_is_not_sent) {
     EXPECT_THROW(Message<std::string>::encode(std::string_view("\xff")), EncodeError);
     EXPECT_TRUE(is_utf8("\xf4\x8f\xbf\xbf"));
