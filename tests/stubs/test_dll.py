@@ -105,6 +105,17 @@ def test_misuse_of_handles_and_options_says_so(library: Path) -> None:
     assert dll.cache_open(b"node", ctypes.byref(nothing)) == INVALID and b"key=value" in dll.cache_last_error()
 
 
+def test_a_null_pointer_for_a_handle_is_an_error(library: Path, ports: list[int]) -> None:
+    dll = ctypes.CDLL(str(library))
+    dll.cache_last_error.restype = ctypes.c_char_p
+    member, address = ctypes.c_void_p(), f"127.0.0.1:{ports[0]}"
+    config = f"node=1;listen={address};contacts={address}".encode()
+    assert dll.cache_open(config, None) == INVALID and b"null pointer" in dll.cache_last_error()
+    assert dll.cache_open(config, ctypes.byref(member)) == 0
+    assert dll.cache_get(member, ctypes.c_uint32(1), b"k", ctypes.c_size_t(1), None) == INVALID
+    assert dll.cache_close(member) == 0
+
+
 def test_cffi_reads_the_header_as_it_is(root: Path, library: Path, ports: list[int]) -> None:
     header = (root / EXAMPLE / "cache_dll.h").read_text()
     ffi = cffi.FFI()
