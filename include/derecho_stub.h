@@ -516,7 +516,7 @@ typedef struct derecho_replica {
     const char *why_not_loaded;
 } derecho_replica;
 
-static const uint64_t derecho_state_piece_bytes = 64 << 10;
+static const uint64_t derecho_state_piece_bytes = 8 << 10; /* an eighth of the least mail_bytes: fits every group */
 
 /** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
 static inline void derecho_replica_retry(derecho_replica *replica) {
