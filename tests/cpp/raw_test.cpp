@@ -145,8 +145,8 @@ TEST(CppRaw, a_claim_that_moved_is_no_longer_open) {
     RawGroup group = found(config);
     Claim first = group.shard("log").claim(8);
     Claim second = std::move(first);
-    EXPECT_TRUE(first.data().empty());                // NOLINT: what a moved claim is, is part of its promise
-    EXPECT_THROW(first.commit(0), InvalidArgument);   // NOLINT
+    EXPECT_TRUE(first.data().empty());               // NOLINT: what a moved claim is, is part of its promise
+    EXPECT_THROW(first.commit(0), InvalidArgument);  // NOLINT
     second.commit();
 }
 
