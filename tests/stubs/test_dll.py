@@ -62,7 +62,35 @@ def test_a_method_that_every_dll_has_is_refused(stubs: Any, tmp_path: Path) -> N
     service = "import derecho\n@derecho.service\nclass A:\n @derecho.query\n def close(self) -> int: ...\n"
     (tmp_path / "a.py").write_text(service)
     done = stubs(tmp_path / "a.py", "--lang", "cpp", "--dll", "--out", tmp_path)
-    assert done.returncode == 1 and "A.close: a DLL has a function a_close already" in done.stderr
+    assert done.returncode == 1 and "A.close: a DLL has a_close already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        "call(self) -> None",
+        "member(self) -> None",
+        "put(self) -> int: ...\n @derecho.query\n def put_result(self) -> int",
+    ],
+)
+def test_a_method_named_like_what_a_dll_has_is_refused(stubs: Any, methods: str, tmp_path: Path) -> None:
+    service = f"import derecho\n@derecho.service\nclass A:\n @derecho.query\n def {methods}: ...\n"
+    (tmp_path / "a.py").write_text(service)
+    done = stubs(tmp_path / "a.py", "--lang", "c", "--dll", "--out", tmp_path)
+    assert done.returncode == 1 and "already; rename the method" in done.stderr
+
+
+@pytest.mark.parametrize("service", ["awkward.py", "clashing.py"])
+def test_a_dll_of_any_names_compiles_and_so_does_its_shim(
+    root: Path, installed: Path, stubs: Any, run: Run, service: str, tmp_path: Path
+) -> None:
+    done = stubs(root / "tests" / "stubs" / service, "--lang", "cpp,python", "--dll", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    flags = ["-std=c++20", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only"]
+    for source in tmp_path.glob("*.cpp"):
+        run("g++", *flags, f"-I{installed / 'include'}", source)
+    for shim in tmp_path.glob("*_dll.py"):
+        compile(shim.read_text(), shim.name, "exec")
 
 
 def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path, run: Run) -> None:
