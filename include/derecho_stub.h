@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "derecho.h"
 
@@ -516,7 +517,7 @@ typedef struct derecho_replica {
     const char *why_not_loaded;
 } derecho_replica;
 
-static const uint64_t derecho_state_piece_bytes = 64 << 10;
+static const uint64_t derecho_state_piece_bytes = 8 << 10; /* an eighth of the least mail_bytes: fits every group */
 
 /** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
 static inline void derecho_replica_retry(derecho_replica *replica) {
@@ -648,6 +649,13 @@ static inline derecho_status derecho_replica_turn(derecho_replica *replica, int6
     return status;
 }
 
+/** Milliseconds of the day's clock: C99 has no other. */
+static inline int64_t derecho_now_ms(void) {
+    struct timeval now;
+    gettimeofday(&now, NULL);
+    return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
+}
+
 /** What derecho_replica_await() waits for. */
 typedef struct derecho_awaited {
     uint64_t call;
@@ -665,11 +673,15 @@ static inline void derecho_awaited_see(void *context, const derecho_event *event
     if (event->status != DERECHO_OK && event->status != DERECHO_REMOVED) awaited->status = event->status;
 }
 
-/** Take turns until every member has answered an ordered call. @return DERECHO_OK, or how one of them failed. */
+/**
+ * Take turns until every member has answered an ordered call. Call it before the next turn, and so before the next
+ * call is made that is to be awaited: answers that came earlier are not seen.
+ * @return DERECHO_OK, or how one of them failed.
+ */
 static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
     derecho_awaited awaited = {call, 0, 0, DERECHO_OK};
-    for (int64_t left = timeout_ms; awaited.owed == 0 || awaited.answered < awaited.owed; --left) {
-        if (left <= 0) return DERECHO_TIMEOUT;
+    for (const int64_t began = derecho_now_ms(); awaited.owed == 0 || awaited.answered < awaited.owed;) {
+        if (derecho_now_ms() - began >= timeout_ms) return DERECHO_TIMEOUT;
         const derecho_status status = derecho_replica_turn(replica, 1000000, derecho_awaited_see, &awaited);
         if (status != DERECHO_OK || awaited.status == DERECHO_CLOSED) return status ? status : awaited.status;
     }
@@ -681,7 +693,7 @@ static inline derecho_status derecho_replica_await_members(derecho_replica *repl
                                                            int64_t timeout_ms) {
     derecho_view view;
     view.struct_bytes = sizeof view;
-    for (int64_t left = timeout_ms; left > 0; --left) {
+    for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
         if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count == count)
             return DERECHO_OK;

@@ -7,11 +7,11 @@
 #include "cache.hpp"
 
 namespace dll = derecho::dll;
-using namespace cache;
 
 /** cache_service.cpp makes the replica. */
-std::unique_ptr<Cache> make_cache();
+std::unique_ptr<cache::Cache> make_cache();
 
+namespace cache {
 namespace {
 
 dll::Handles<dll::Open<Cache>> open_members;
@@ -138,3 +138,4 @@ int32_t cache_sizes_result(cache_call *call, const uint64_t **result_out, size_t
 }
 
 }  // extern "C"
+}  // namespace cache

@@ -49,6 +49,10 @@ concept Travels = requires {
     Wire<T>::kSize;
 };
 
+/** A type whose values, once read, do not point into the message. */
+template <class T>
+concept Owning = Travels<T> && Wire<T>::kOwning;
+
 constexpr size_t align_up(size_t position, size_t alignment) { return (position + alignment - 1) & ~(alignment - 1); }
 
 /** Puts a message into memory that is large enough: `Wire::measure` said how large. */
@@ -121,6 +125,7 @@ requires(sizeof(T) <= 8) struct Wire<T> {
     static constexpr size_t kSize = sizeof(T);
     static constexpr size_t kAlign = sizeof(T);
     static constexpr bool kTail = false;
+    static constexpr bool kOwning = true;
 
     static constexpr void describe(auto& text) {
         if (std::same_as<T, bool>) return text.put("bool");
@@ -152,6 +157,7 @@ struct WireReference {
 template <class Owner, class View>
 struct WireBlob : WireReference {
     using Input = View;
+    static constexpr bool kOwning = !std::same_as<Owner, View>;
     static size_t measure(size_t cursor, View value) {
         if (value.size() > UINT32_MAX) throw EncodeError("more than 4 GB of bytes or text");
         return cursor + value.size();
@@ -230,6 +236,7 @@ struct WireList : WireReference {
 
 template <Travels T>
 struct Wire<std::vector<T>> : WireList<T, std::vector<T>> {
+    static constexpr bool kOwning = Wire<T>::kOwning;
     static std::vector<T> read(Reader& reader, const std::byte* fixed) {
         size_t count;
         const std::byte* at = reader.reference(fixed, Wire<T>::kSize, Wire<T>::kAlign, count);
@@ -248,6 +255,7 @@ struct Wire<std::vector<T>> : WireList<T, std::vector<T>> {
 /** Numbers in place: the library gives every message at a multiple of 8, so they are aligned. */
 template <class T>
 requires(Number<T> && !std::same_as<T, bool>) struct Wire<std::span<const T>> : WireList<T, std::span<const T>> {
+    static constexpr bool kOwning = false;
     static std::span<const T> read(Reader& reader, const std::byte* fixed) {
         size_t count;
         const std::byte* at = reader.reference(fixed, sizeof(T), sizeof(T), count);
@@ -261,6 +269,7 @@ requires(N >= 1 && N <= 1u << 20) struct Wire<std::array<T, N>> {
     static constexpr size_t kSize = Wire<T>::kSize * N;
     static constexpr size_t kAlign = Wire<T>::kAlign;
     static constexpr bool kTail = Wire<T>::kTail;
+    static constexpr bool kOwning = Wire<T>::kOwning;
 
     static constexpr void describe(auto& text) {
         text.put("array<");
@@ -291,6 +300,7 @@ struct Wire<std::optional<T>> {
     static constexpr size_t kAlign = Wire<T>::kAlign;
     static constexpr size_t kSize = align_up(kAlign + Wire<T>::kSize, kAlign);
     static constexpr bool kTail = Wire<T>::kTail;
+    static constexpr bool kOwning = Wire<T>::kOwning;
 
     static constexpr void describe(auto& text) {
         text.put("optional<");
@@ -318,6 +328,7 @@ struct Layout {
     static constexpr size_t kCount = sizeof...(Ts);
     static constexpr size_t kAlign = std::max({size_t{1}, Wire<Ts>::kAlign...});
     static constexpr bool kTail = (Wire<Ts>::kTail || ...);
+    static constexpr bool kOwning = (Wire<Ts>::kOwning && ...);
     static constexpr std::array<size_t, kCount + 1> kOffsets = [] {  // the last is the size
         constexpr std::array<size_t, kCount + 1> aligns{Wire<Ts>::kAlign..., kAlign};
         constexpr std::array<size_t, kCount + 1> sizes{Wire<Ts>::kSize..., 0};
@@ -353,7 +364,12 @@ template <Travels... Ts>
 struct Message {
     using Fixed = Layout<Ts...>;
 
-    static size_t size(const typename Wire<Ts>::Input&... values) { return Fixed::measure(Fixed::kSize, values...); }
+    /** @throws EncodeError */
+    static size_t size(const typename Wire<Ts>::Input&... values) {
+        const size_t found = Fixed::measure(Fixed::kSize, values...);
+        if (found > UINT32_MAX) throw EncodeError("a message of more than 4 GB: references could not tell its places");
+        return found;
+    }
 
     /** Write the message to memory of size() bytes. */
     static void write(std::byte* to, const typename Wire<Ts>::Input&... values) {
@@ -385,6 +401,7 @@ template <Key K, Travels V>
 struct Wire<std::map<K, V>> : WireReference {
     using Input = std::map<K, V>;
     using Pair = Layout<K, V>;
+    static constexpr bool kOwning = Pair::kOwning;
 
     static constexpr void describe(auto& text) {
         text.put("map<");
@@ -459,6 +476,7 @@ struct WireStruct<T, Fields<Pointers...>> {
     static constexpr size_t kSize = Fixed::kSize;
     static constexpr size_t kAlign = Fixed::kAlign;
     static constexpr bool kTail = Fixed::kTail;
+    static constexpr bool kOwning = Fixed::kOwning;
 
     static constexpr void describe(auto& text) {
         text.put(T::derecho_fields.name);

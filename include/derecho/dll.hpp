@@ -51,6 +51,7 @@ class Handles {
 public:
     template <class Opaque>
     void add(std::shared_ptr<T> object, Opaque** handle_out) {
+        if (handle_out == nullptr) throw InvalidArgument("a null pointer where a handle is to go");
         const std::lock_guard lock(mutex_);
         if (free_.empty()) {
             free_.push_back(static_cast<uint32_t>(places_.size()));

@@ -88,7 +88,7 @@ public:
     void retrying(Attempt attempt) {
         derecho_status status = attempt();
         if (status == DERECHO_OK) return;
-        const Clock::time_point deadline = Clock::now() + timeout;
+        const Clock::time_point deadline = deadline_after(timeout);
         while (status == DERECHO_AGAIN || status == DERECHO_WEDGED) {
             if (pump.in_handler()) break;  // room comes by dispatching, which the handler holds up
             if (Clock::now() >= deadline) raise(status, waited_in_vain(status));
@@ -174,7 +174,10 @@ public:
             const std::lock_guard lock(mutex_);
             tell = on_failure_;
         }
-        if (tell) tell(where, error);
+        try {
+            if (tell) tell(where, error);
+        } catch (...) {  // there is nobody left to be told
+        }
     }
 
     /** Run what must not end the driver's turn. */

@@ -20,6 +20,12 @@ namespace derecho::detail {
 
 using Clock = std::chrono::steady_clock;
 
+/** When a wait ends; the greatest durations, which mean "ever", do not overflow. */
+inline Clock::time_point deadline_after(std::chrono::nanoseconds timeout) {
+    constexpr std::chrono::hours kYear{366 * 24};
+    return Clock::now() + std::min<std::chrono::nanoseconds>(timeout, kYear);
+}
+
 /** What the pump asks of its group. All are called by the thread that drives, and must not throw. */
 struct Driven {
     std::function<void(const derecho_event&)> dispatch;
@@ -38,13 +44,16 @@ public:
         background_ = thread_.get_id();
     }
 
-    /** End the background thread, and wait for that unless called from it. */
+    /** End the background thread. Waits for it, and for whoever drives, unless called by one of them. */
     void stop() {
         stopping_ = true;
         derecho_wake(group_.handle());
         if (background_ == std::this_thread::get_id()) return;
-        const std::lock_guard lock(stop_mutex_);
-        if (thread_.joinable()) thread_.join();
+        {
+            const std::lock_guard lock(stop_mutex_);
+            if (thread_.joinable()) thread_.join();
+        }
+        if (!in_handler()) const std::lock_guard lock(right_);
     }
 
     /** Whether the calling thread is dispatching right now. */
@@ -58,7 +67,7 @@ public:
             throw InHandler("a handler must not wait (" + what +
                             "): what it waits for is dispatched after it returned");
         }
-        const Clock::time_point deadline = Clock::now() + timeout;
+        const Clock::time_point deadline = deadline_after(timeout);
         const Waiting waiting(*this);
         while (!done()) {
             const Clock::duration left = deadline - Clock::now();

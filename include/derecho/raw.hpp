@@ -127,7 +127,7 @@ class Shard;
 class Claim {
 public:
     Claim(Claim&& other) noexcept
-        : shard_(other.shard_), claim_(other.claim_), open_(std::exchange(other.open_, false)) {}
+        : shard_(other.shard_), claim_(std::exchange(other.claim_, {})), open_(std::exchange(other.open_, false)) {}
     Claim& operator=(Claim&& other) noexcept {
         std::swap(shard_, other.shard_);
         std::swap(claim_, other.claim_);
@@ -383,10 +383,9 @@ public:
         return {static_cast<std::byte*>(data), static_cast<size_t>(size)};
     }
 
-    /** Drop this reference now. */
+    /** Drop this reference now. A second time does nothing. */
     void release() {
-        held_ = false;
-        check(derecho_buffer_release(handle_));
+        if (std::exchange(held_, false)) check(derecho_buffer_release(handle_));
     }
 
 private:

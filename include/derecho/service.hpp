@@ -63,8 +63,9 @@ struct Signature<R (C::*)(P...) const noexcept> : SignatureOf<C, R, P...> {};
 /** The result of a method as a message: one field, or none. */
 template <class Result>
 struct ResultMessage : Message<Result> {
-    static_assert(!std::same_as<Result, std::string_view> && !std::same_as<Result, BytesView>,
-                  "a method returns std::string or derecho::Bytes, not a view: nothing would keep its bytes alive");
+    static_assert(Owning<Result>,
+                  "a method returns values, not views, nor what has views in it: nothing would keep "
+                  "their bytes alive");
 };
 template <>
 struct ResultMessage<void> : Message<> {};

@@ -18,6 +18,11 @@ struct Point {
     static constexpr auto derecho_fields = fields("Point", field<&Point::x>("x"), field<&Point::y>("y"));
 };
 
+struct Named {
+    std::string_view name;
+    static constexpr auto derecho_fields = fields("Named", field<&Named::name>("name"));
+};
+
 Bytes bytes(std::initializer_list<int> values) {
     Bytes made;
     for (const int value : values) made.push_back(static_cast<std::byte>(value));
@@ -136,6 +141,18 @@ TEST(CppCodec, what_a_peer_may_not_send) {
     using Counts = Message<std::map<uint8_t, uint8_t>>;
     EXPECT_NO_THROW(Counts::decode(bytes({8, 0, 0, 0, 2, 0, 0, 0, 1, 0, 2, 0})));
     EXPECT_THROW(Counts::decode(bytes({8, 0, 0, 0, 2, 0, 0, 0, 1, 0, 1, 0})), DecodeError) << "a key twice";
+}
+
+TEST(CppCodec, a_message_of_more_than_4_gb_is_refused) {
+    const BytesView huge(static_cast<const std::byte*>(nullptr), size_t{3} << 30);  // never read: measured only
+    EXPECT_THROW((Message<BytesView, BytesView>::size(huge, huge)), EncodeError);
+}
+
+TEST(CppCodec, types_tell_whether_they_point_into_the_message) {
+    static_assert(Owning<std::vector<std::string>> && Owning<std::map<std::string, Bytes>> && Owning<Point>);
+    static_assert(!Owning<BytesView> && !Owning<std::span<const int32_t>>);
+    static_assert(!Owning<std::vector<std::string_view>> && !Owning<std::optional<BytesView>>);
+    static_assert(!Owning<std::map<std::string, std::array<std::string_view, 2>>> && !Owning<Named>);
 }
 
 TEST(CppCodec, text_that_is_not_utf8_is_not_sent) {

@@ -98,6 +98,13 @@ TEST(CppGroup, a_failure_that_nobody_waits_for_is_told_to_on_failure) {
     EXPECT_EQ(heard, "Cache: a key has at least one byte");
 }
 
+TEST(CppGroup, an_on_failure_that_throws_stops_nobody) {
+    CacheMember one(1);
+    one.group->on_failure([](const std::string&, std::exception_ptr) { throw std::runtime_error("not here either"); });
+    one.cache->send<&Cache::put>("", kValue);
+    EXPECT_EQ(one.cache->ordered<&Cache::put>("k", kValue).get(), 1);
+}
+
 TEST(CppGroup, a_joiner_has_the_state_and_what_came_after_it) {
     CacheMember one(1);
     for (int i = 0; i < 100; i++) one.cache->ordered<&Cache::put>(std::to_string(i), Bytes(20'000)).get();
@@ -191,6 +198,28 @@ TEST(CppGroup, closing_ends_pending_calls) {
     EXPECT_THROW(two.cache->ordered<&Cache::put>("k", kValue), Closed);
     EXPECT_THROW(two.cache->query<&Cache::get>(1, "k"), Closed);
     two.group->close();
+}
+
+TEST(CppGroup, closing_waits_for_the_handler_of_a_thread_that_drives) {
+    CacheMember one(1);
+    std::promise<void> began;
+    std::atomic<bool> finished = false;
+    one.service.set_during_put([&] {
+        began.set_value();
+        std::this_thread::sleep_for(milliseconds(200));
+        finished = true;
+    });
+    std::thread caller([&] { EXPECT_THROW(one.cache->ordered<&Cache::put>("k", kValue).get(), Closed); });
+    began.get_future().wait();
+    one.group->close();
+    EXPECT_TRUE(finished);  // so that the service may be destroyed now
+    caller.join();
+}
+
+TEST(CppGroup, a_wait_may_be_as_long_as_the_clock_goes) {
+    CacheMember one(1);
+    one.service.set_during_put([] { std::this_thread::sleep_for(milliseconds(50)); });
+    EXPECT_EQ(one.cache->ordered<&Cache::put>("k", kValue).get(std::chrono::nanoseconds::max()), 1);
 }
 
 TEST(CppGroup, a_member_that_dies_owes_no_answer) {

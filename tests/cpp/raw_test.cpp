@@ -132,5 +132,23 @@ TEST(CppRaw, copies_of_a_buffer_share_it_and_the_last_one_frees_it) {
     EXPECT_THROW(Buffer(0), InvalidArgument);
 }
 
+TEST(CppRaw, a_buffer_that_is_released_twice_leaves_its_copies_theirs) {
+    Buffer buffer(100);
+    const Buffer copy = buffer;
+    buffer.release();
+    buffer.release();
+    EXPECT_EQ(copy.data().size(), 100u);
+}
+
+TEST(CppRaw, a_claim_that_moved_is_no_longer_open) {
+    Config config;
+    RawGroup group = found(config);
+    Claim first = group.shard("log").claim(8);
+    Claim second = std::move(first);
+    EXPECT_TRUE(first.data().empty());               // NOLINT: what a moved claim is, is part of its promise
+    EXPECT_THROW(first.commit(0), InvalidArgument);  // NOLINT
+    second.commit();
+}
+
 }  // namespace
 }  // namespace derecho

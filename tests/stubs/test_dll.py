@@ -63,7 +63,35 @@ def test_a_method_that_every_dll_has_is_refused(stubs: Any, tmp_path: Path) -> N
     service = "import derecho\n@derecho.service\nclass A:\n @derecho.query\n def close(self) -> int: ...\n"
     (tmp_path / "a.py").write_text(service)
     done = stubs(tmp_path / "a.py", "--lang", "cpp", "--dll", "--out", tmp_path)
-    assert done.returncode == 1 and "A.close: a DLL has a function a_close already" in done.stderr
+    assert done.returncode == 1 and "A.close: a DLL has a_close already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        "call(self) -> None",
+        "member(self) -> None",
+        "put(self) -> int: ...\n @derecho.query\n def put_result(self) -> int",
+    ],
+)
+def test_a_method_named_like_what_a_dll_has_is_refused(stubs: Any, methods: str, tmp_path: Path) -> None:
+    service = f"import derecho\n@derecho.service\nclass A:\n @derecho.query\n def {methods}: ...\n"
+    (tmp_path / "a.py").write_text(service)
+    done = stubs(tmp_path / "a.py", "--lang", "c", "--dll", "--out", tmp_path)
+    assert done.returncode == 1 and "already; rename the method" in done.stderr
+
+
+@pytest.mark.parametrize("service", ["awkward.py", "clashing.py"])
+def test_a_dll_of_any_names_compiles_and_so_does_its_shim(
+    root: Path, installed: Path, stubs: Any, run: Run, service: str, tmp_path: Path
+) -> None:
+    done = stubs(root / "tests" / "stubs" / service, "--lang", "cpp,python", "--dll", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    flags = ["-std=c++20", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only"]
+    for source in tmp_path.glob("*.cpp"):
+        run("g++", *flags, f"-I{installed / 'include'}", source)
+    for shim in tmp_path.glob("*_dll.py"):
+        compile(shim.read_text(), shim.name, "exec")
 
 
 def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path, run: Run) -> None:
@@ -104,6 +132,17 @@ def test_misuse_of_handles_and_options_says_so(library: Path) -> None:
     assert dll.cache_close(ctypes.c_void_p(123456789)) == BAD_HANDLE
     assert dll.cache_open(b"nodde=1", ctypes.byref(nothing)) == INVALID and b"nodde" in dll.cache_last_error()
     assert dll.cache_open(b"node", ctypes.byref(nothing)) == INVALID and b"key=value" in dll.cache_last_error()
+
+
+def test_a_null_pointer_for_a_handle_is_an_error(library: Path, ports: list[int]) -> None:
+    dll = ctypes.CDLL(str(library))
+    dll.cache_last_error.restype = ctypes.c_char_p
+    member, address = ctypes.c_void_p(), f"127.0.0.1:{ports[0]}"
+    config = f"node=1;listen={address};contacts={address}".encode()
+    assert dll.cache_open(config, None) == INVALID and b"null pointer" in dll.cache_last_error()
+    assert dll.cache_open(config, ctypes.byref(member)) == 0
+    assert dll.cache_get(member, ctypes.c_uint32(1), b"k", ctypes.c_size_t(1), None) == INVALID
+    assert dll.cache_close(member) == 0
 
 
 def test_cffi_reads_the_header_as_it_is(root: Path, library: Path, ports: list[int]) -> None:

@@ -16,6 +16,7 @@ from derecho.stubs.names import camel, fold, pascal, snake
 LANGUAGES = ["python", "java", "csharp", "c", "cpp"]
 EVERYTHING = Path("tests/conformance/everything.py")
 AWKWARD = Path("tests/stubs/awkward.py")
+CLASHING = Path("tests/stubs/clashing.py")
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -53,7 +54,7 @@ COMPILERS = {
 STRICT = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsyntax-only"]
 
 
-@pytest.mark.parametrize("service", [EVERYTHING, AWKWARD], ids=lambda path: path.stem)
+@pytest.mark.parametrize("service", [EVERYTHING, AWKWARD, CLASHING], ids=lambda path: path.stem)
 @pytest.mark.parametrize(
     ("language", "compiler"), [(k, c) for k, v in COMPILERS.items() for c in v], ids=lambda value: str(value)
 )
@@ -61,18 +62,18 @@ def test_a_stub_compiles_without_a_warning(  # type: ignore[no-untyped-def]
     root: Path, installed: Path, stubs, language: str, compiler: list[str], service: Path, tmp_path: Path
 ) -> None:
     assert stubs(root / service, "--lang", language, "--out", tmp_path).returncode == 0
-    (header,) = tmp_path.iterdir()
     source = tmp_path / "source.c"
-    source.write_text(f'#include "{header.name}"\n')
+    source.write_text("".join(f'#include "{header.name}"\n' for header in tmp_path.iterdir()))
     command = [*compiler, *STRICT, f"-I{installed / 'include'}", str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_python_stub_is_the_same_service(root: Path, stubs, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    for service in (EVERYTHING, AWKWARD):
+    services = (EVERYTHING, AWKWARD, CLASHING)
+    for service in services:
         assert stubs(root / service, "--lang", "python", "--out", tmp_path).returncode == 0
-        (original,) = read_services(root / service)
+    for original in (model for service in services for model in read_services(root / service)):
         (stub,) = read_services(tmp_path / f"{snake(original.schema.name)}_stub.py")
         assert stub.schema.text == original.schema.text
         assert (stub.doc, stub.method_docs, stub.struct_docs) == (

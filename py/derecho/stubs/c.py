@@ -16,9 +16,9 @@ from ..codec.wire import (
     has_tail,
     struct_layout,
 )
-from .cpp import comment, identifier
+from .cpp import comment, identifier, quoted
 from .model import StubModel, children
-from .names import constant, fold, snake
+from .names import distinct, fold, snake
 
 __all__ = ["emit"]
 
@@ -61,6 +61,10 @@ class _Header:
     def __init__(self, model: StubModel, prefix: str) -> None:
         self._model = model
         self._prefix = prefix
+        self._structs = distinct({s.name: snake(s.name) for s in model.structs}, _TAKEN, _forms_of_struct)
+        taken = _TAKEN.union(*(_forms_of_struct(self._word(wire)) for wire in self._types()))
+        self._methods = distinct({m.name: snake(m.name) for m in model.methods}, taken, _forms_of_method)
+        self._members = distinct({m.name: identifier(m.name) for m in model.methods}, ["context"])
 
     def lines(self) -> list[str]:
         model, guard = self._model, f"{self._prefix.upper()}_STUB_H"
@@ -72,7 +76,7 @@ class _Header:
             "",
             "#include <derecho_stub.h>",
             "",
-            f'#define {self._prefix.upper()}_SERVICE "{model.schema.name}"',
+            f"#define {self._prefix.upper()}_SERVICE {quoted(model.schema.name)}",
             "",
             "/** For derecho_config_add_service(): members whose hashes differ do not join each other. */",
             f"#define {self._prefix.upper()}_SCHEMA_HASH 0x{model.schema.hash:016x}u",
@@ -98,7 +102,10 @@ class _Header:
     # ---------------------------------------------------------------------------------------- names
 
     def _number(self, method: Method) -> str:
-        return f"{self._prefix.upper()}_{constant(method.name)}"
+        return f"{self._prefix.upper()}_{self._methods[method.name].upper()}"
+
+    def _function(self, method: Method) -> str:
+        return f"{self._prefix}_{self._methods[method.name]}"
 
     def _name(self, wire: WireType) -> str:
         """The C type of a value."""
@@ -106,13 +113,28 @@ class _Header:
             return _SCALARS[wire.name]
         if isinstance(wire, Blob):
             return "derecho_text" if wire.name == "str" else "derecho_bytes"
-        return f"{self._prefix}_{_word(wire)}"
+        return f"{self._prefix}_{self._word(wire)}"
 
     def _table(self, wire: WireType) -> str:
         """The table of a type."""
         if isinstance(wire, (ScalarType, Blob)):
             return f"derecho_type_{wire.name}"
         return f"{self._name(wire)}_type"
+
+    def _word(self, wire: WireType) -> str:
+        """A type as a part of a name."""
+        if isinstance(wire, StructOf):
+            if wire.python is None:  # an entry of a map
+                return f"pair_{self._word(wire.fields[0].type)}_{self._word(wire.fields[1].type)}"
+            return self._structs[wire.name]
+        if isinstance(wire, (ListOf, OptionalOf)):
+            inner = wire.element if isinstance(wire, ListOf) else wire.value
+            return f"{'list' if isinstance(wire, ListOf) else 'optional'}_{self._word(inner)}"
+        if isinstance(wire, ArrayOf):
+            return f"array_{self._word(wire.element)}_{wire.count}"
+        if isinstance(wire, MapOf):
+            return f"map_{self._word(wire.key)}_{self._word(wire.value)}"
+        return wire.name
 
     # ---------------------------------------------------------------------------------------- types
 
@@ -235,7 +257,7 @@ class _Header:
         ]
 
     def _messages(self, method: Method) -> list[str]:
-        name = f"{self._prefix}_{snake(method.name)}"
+        name = self._function(method)
         result = (Field("result", method.result),) if method.result else ()
         return [
             *self._message_struct(f"{name}_arguments", method.fields),
@@ -246,18 +268,14 @@ class _Header:
 
     def _parameters(self, method: Method) -> list[str]:
         return [
-            f"{self._name(f.type)} {identifier(f.name)}"
+            f"{self._name(f.type)} {name}"
             if isinstance(f.type, (ScalarType, Blob))
-            else f"const {self._name(f.type)} *{identifier(f.name)}"
-            for f in method.fields
+            else f"const {self._name(f.type)} *{name}"
+            for f, name in _named(method)
         ]
 
-    def _value(self, field: Field) -> str:
-        plain = isinstance(field.type, (ScalarType, Blob))
-        return identifier(field.name) if plain else f"*{identifier(field.name)}"
-
     def _caller(self, method: Method) -> list[str]:
-        name = f"{self._prefix}_{snake(method.name)}"
+        name = self._function(method)
         ordered = method.kind == "ordered"
         where = "every member" if ordered else "one member"
         text = f"Call it at {where}. @param call_out names the call in its events"
@@ -265,11 +283,8 @@ class _Header:
         text += f"\n@return as derecho_shard_{'call' if ordered else 'query'}(); DERECHO_INVALID for a text not UTF-8."
         doc = self._model.method_docs[method.name]
         head = ["derecho_shard *shard", *([] if ordered else ["uint32_t node"]), *self._parameters(method)]
-        made = (
-            [f"    const {name}_arguments arguments = {{{', '.join(map(self._value, method.fields))}}};"]
-            if method.fields
-            else []
-        )
+        values = [f"{'' if isinstance(f.type, (ScalarType, Blob)) else '*'}{given}" for f, given in _named(method)]
+        made = [f"    const {name}_arguments arguments = {{{', '.join(values)}}};"] if method.fields else []
         arguments = f"&{name}_arguments_type, {'&arguments' if method.fields else 'NULL'}"
         what = "call_out ? DERECHO_CALL_REPLY : 0" if ordered else "node"
         call = (
@@ -286,7 +301,7 @@ class _Header:
         ]
 
     def _result_reader(self, method: Method) -> list[str]:
-        name = f"{self._prefix}_{snake(method.name)}"
+        name = self._function(method)
         assert method.result is not None
         return [
             "/** Take the result out of a DERECHO_EVENT_REPLY with status DERECHO_OK: NULL, or why it is refused. */",
@@ -309,7 +324,7 @@ class _Header:
         for method in self._model.methods:
             result = [f"{self._name(method.result)} *result_out"] if method.result else []
             parameters = ["void *context", *self._parameters(method), *result, "derecho_handling *handling"]
-            lines.append(f"    derecho_status (*{identifier(method.name)})({', '.join(parameters)});")
+            lines.append(f"    derecho_status (*{self._members[method.name]})({', '.join(parameters)});")
         state = f"{self._prefix}_state" if self._model.state else "derecho_bytes"
         return [
             *lines,
@@ -402,7 +417,7 @@ class _Header:
         ]
 
     def _case(self, method: Method) -> list[str]:
-        name = f"{self._prefix}_{snake(method.name)}"
+        name = self._function(method)
         given = [
             ("" if isinstance(f.type, (ScalarType, Blob)) else "&") + f"arguments.{identifier(f.name)}"
             for f in method.fields
@@ -419,24 +434,33 @@ class _Header:
             f"            why = derecho_message_read(&{name}_arguments_type, event->data, event->size_bytes, {target}, "
             "&handling.arena);",
             "            const derecho_status status = why ? derecho_fail(&handling, "
-            f'"DecodeError", derecho_text_of(why)) : handlers->{identifier(method.name)}({", ".join(arguments)});',
+            f'"DecodeError", derecho_text_of(why)) : handlers->{self._members[method.name]}({", ".join(arguments)});',
             f"            return derecho_answer_result(group, &handling, status, &{name}_reply_type, "
             f"{'&reply' if method.result else 'NULL'}, answers);",
             "        }",
         ]
 
 
-def _word(wire: WireType) -> str:
-    """A type as a part of a name."""
-    if isinstance(wire, StructOf):
-        if wire.python is None:  # an entry of a map
-            return f"pair_{_word(wire.fields[0].type)}_{_word(wire.fields[1].type)}"
-        return snake(wire.name)
-    if isinstance(wire, (ListOf, OptionalOf)):
-        inner = wire.element if isinstance(wire, ListOf) else wire.value
-        return f"{'list' if isinstance(wire, ListOf) else 'optional'}_{_word(inner)}"
-    if isinstance(wire, ArrayOf):
-        return f"array_{_word(wire.element)}_{wire.count}"
-    if isinstance(wire, MapOf):
-        return f"map_{_word(wire.key)}_{_word(wire.value)}"
-    return wire.name
+#: What follows the prefix in names that every header has, in either case.
+_TAKEN = set(
+    """
+    service schema_hash stub_h handlers dispatch replica replica_dispatch replica_save replica_load replica_methods
+    state state_type state_fields state_bytes state_write state_read
+    """.split()  # noqa: SIM905 (more readable than a list)
+)
+_LOCALS = ["shard", "node", "call_out", "arguments", "context", "result_out", "handling"]
+
+
+def _forms_of_struct(name: str) -> list[str]:
+    return [name, *(f"{name}_{end}" for end in ("type", "fields", "bytes", "write", "read"))]
+
+
+def _forms_of_method(name: str) -> list[str]:
+    messages = [f"{name}_{message}" for message in ("arguments", "reply")]
+    return [name, f"{name}_result", *messages, *(f"{m}_{end}" for m in messages for end in ("type", "fields"))]
+
+
+def _named(method: Method) -> list[tuple[Field, str]]:
+    """The fields of a method, and their names as parameters."""
+    names = distinct({f.name: identifier(f.name) for f in method.fields}, _LOCALS)
+    return [(f, names[f.name]) for f in method.fields]

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from ..codec.method import Method
-from ..codec.wire import ArrayOf, Blob, Field, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
+from ..codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 from .model import StubModel
-from .names import comment_lines, fold, snake
+from .names import comment_lines, distinct, fold, plain, snake
 
-__all__ = ["declaration", "emit", "identifier", "parameter_type", "value_type"]
+__all__ = [
+    "comment",
+    "declaration",
+    "emit",
+    "identifier",
+    "method_names",
+    "parameter_names",
+    "parameter_type",
+    "quoted",
+    "service_names",
+    "value_type",
+]
 
 _WIDTH = 120
 _KEYWORDS = set(
@@ -19,6 +30,7 @@ _KEYWORDS = set(
     reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template
     this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
     while xor xor_eq save_state load_state
+    restrict typeof errno EOF NULL linux unix
     """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
 )
 _SCALARS = {"f32": "float", "f64": "double", "bool": "bool"}
@@ -33,7 +45,7 @@ def emit(model: StubModel) -> dict[str, str]:
     dict of str to str
         One file: its name and content.
     """
-    name, space = identifier(model.schema.name), snake(identifier(model.schema.name))
+    name, space = service_names(model)
     lines = [
         f"// Service {model.schema.name}: what a member implements, and what a caller calls. See docs/cpp.md.",
         f"// Written by `derecho stubs` from {model.source}; do not edit.",
@@ -47,7 +59,7 @@ def emit(model: StubModel) -> dict[str, str]:
         f"inline constexpr uint64_t kSchemaHash = 0x{model.schema.hash:016x};",
     ]
     for struct in model.structs:
-        lines += ["", *_struct(struct, model.struct_docs[struct.name])]
+        lines += ["", *_struct(model, struct)]
     lines += ["", *_service(model, name)]
     lines += [
         "",
@@ -60,8 +72,34 @@ def emit(model: StubModel) -> dict[str, str]:
 
 
 def identifier(name: str) -> str:
-    """A name that is no keyword of C++."""
+    """A name that is no word of C or C++, or of their headers."""
     return f"{name}_" if name in _KEYWORDS else name
+
+
+def quoted(text: str) -> str:
+    """A string of C or C++."""
+    return '"{}"'.format(text.replace("\\", r"\\").replace('"', r"\""))
+
+
+def service_names(model: StubModel) -> tuple[str, str]:
+    """The service's class, and its namespace."""
+    name = identifier(plain(model.schema.name))
+    return distinct({name: name}, _struct_names(model))[name], identifier(snake(model.schema.name))
+
+
+def method_names(model: StubModel) -> dict[str, str]:
+    """The methods of the class, by their names in the schema."""
+    taken = [*_struct_names(model), service_names(model)[0], "derecho_service"]
+    return distinct({m.name: identifier(m.name) for m in model.methods}, taken)
+
+
+def parameter_names(model: StubModel, method: Method) -> dict[str, str]:
+    """A method's parameters, by their names in the schema."""
+    return distinct({f.name: identifier(f.name) for f in method.fields}, _struct_names(model))
+
+
+def _struct_names(model: StubModel) -> list[str]:
+    return [identifier(struct.name) for struct in model.structs]
 
 
 def value_type(wire: WireType) -> str:
@@ -93,13 +131,12 @@ def parameter_type(wire: WireType) -> str:
     return f"const {value_type(wire)}&"
 
 
-def declaration(method: Method, parameter_of: str = "{type} {name}") -> str:
+def declaration(model: StubModel, method: Method, parameter_of: str = "{type} {name}") -> str:
     """``int64_t put(std::string_view key, derecho::BytesView value)``."""
-    parameters = ", ".join(
-        parameter_of.format(type=parameter_type(f.type), name=identifier(f.name)) for f in method.fields
-    )
+    names = parameter_names(model, method)
+    parameters = ", ".join(parameter_of.format(type=parameter_type(f.type), name=names[f.name]) for f in method.fields)
     result = value_type(method.result) if method.result else "void"
-    return f"{result} {identifier(method.name)}({parameters})"
+    return f"{result} {method_names(model)[method.name]}({parameters})"
 
 
 def comment(doc: str, indent: str = "") -> list[str]:
@@ -112,23 +149,20 @@ def comment(doc: str, indent: str = "") -> list[str]:
     return [f"{indent}/**", *(f"{indent} * {line}".rstrip() for line in lines), f"{indent} */"]
 
 
-def _struct(struct: StructOf, doc: str) -> list[str]:
+def _struct(model: StubModel, struct: StructOf) -> list[str]:
     name = identifier(struct.name)
+    names = distinct({f.name: identifier(f.name) for f in struct.fields}, [*_struct_names(model), "derecho_fields"])
     return [
-        *comment(doc),
+        *comment(model.struct_docs[struct.name]),
         f"struct {name} {{",
-        *(f"    {value_type(f.type)} {identifier(f.name)}{{}};" for f in struct.fields),
+        *(f"    {value_type(f.type)} {names[f.name]}{{}};" for f in struct.fields),
         f"    bool operator==(const {name}&) const = default;",
         "",
         "    static constexpr auto derecho_fields = derecho::fields(",
         f'        "{struct.name}",',
-        *_listed([_field(name, f) for f in struct.fields]),
+        *_listed([f'derecho::field<&{name}::{names[f.name]}>("{f.name}")' for f in struct.fields]),
         "};",
     ]
-
-
-def _field(struct: str, field: Field) -> str:
-    return f'derecho::field<&{struct}::{identifier(field.name)}>("{field.name}")'
 
 
 def _service(model: StubModel, name: str) -> list[str]:
@@ -136,7 +170,7 @@ def _service(model: StubModel, name: str) -> list[str]:
     for method in model.methods:
         lines += ["", *comment(model.method_docs[method.name], "    ")]
         const = "" if method.kind == "ordered" else " const"
-        lines.append(f"    virtual {declaration(method)}{const} = 0;")
+        lines.append(f"    virtual {declaration(model, method)}{const} = 0;")
     state = value_type(model.state) if model.state else "derecho::Bytes"
     lines += [
         "",
@@ -146,12 +180,13 @@ def _service(model: StubModel, name: str) -> list[str]:
         f"    virtual void load_state({state} state) = 0;",
         "",
         "    static constexpr auto derecho_service = derecho::service(",
-        f'        "{model.schema.name}",',
+        f"        {quoted(model.schema.name)},",
     ]
+    names = method_names(model)
     entries = [f"derecho::state<{state}>()"] if model.state else []
     for method in model.methods:
         words = "".join(f', "{word}"' for word in (f.name for f in method.fields))
-        entries.append(f'derecho::{method.kind}<&{name}::{identifier(method.name)}>("{method.name}"{words})')
+        entries.append(f'derecho::{method.kind}<&{name}::{names[method.name]}>("{method.name}"{words})')
     return [*lines, *_listed(entries), "};"]
 
 

@@ -7,9 +7,9 @@ import importlib
 from ..codec.method import Method
 from ..codec.wire import WireType
 from . import cpp
-from .cpp import comment, declaration, identifier, value_type
+from .cpp import comment, declaration, identifier, method_names, service_names, value_type
 from .model import StubError, StubModel
-from .names import fold, snake
+from .names import distinct, fold, snake
 from .passing import Passing, passing
 
 __all__ = ["emit"]
@@ -24,15 +24,16 @@ def emit(model: StubModel, language: str, package: str) -> dict[str, str]:
     Raises
     ------
     StubError
-        When a method's function would be one that every DLL has.
+        When a method's function would be one that the DLL has already.
     """
     prefix = snake(model.schema.name)
-    taken = {text.partition("(")[0].rpartition(f"{prefix}_")[2] for text, _ in _common(prefix)}
+    taken = {text.partition("(")[0].rpartition(f"{prefix}_")[2] for text, _ in _common(prefix)} | {"member", "call"}
     for method in model.methods:
-        if snake(method.name) in taken:
-            raise StubError(
-                f"{method.where}: a DLL has a function {prefix}_{snake(method.name)} already; rename the method"
-            )
+        name = snake(method.name)
+        made = {name, *([f"{name}_result"] if method.result else [])}
+        if made & taken:
+            raise StubError(f"{method.where}: a DLL has {prefix}_{min(made & taken)} already; rename the method")
+        taken |= made
     if language == "cpp":
         return _project(model)
     if language == "c":
@@ -99,9 +100,23 @@ def _head(model: StubModel, what: str) -> str:
     return f"Service {model.schema.name}: {what}. Written by `derecho stubs --dll` from {model.source}; do not edit."
 
 
-def _function(prefix: str, method: Method) -> str:
+def _names(model: StubModel, method: Method) -> list[str]:
+    """Names for the parameters that are the method's own."""
+    taken = ["handle", "node", "call_out", "open", "open_members", "calls", "dll"]
+    taken += [service_names(model)[0], *(identifier(s.name) for s in model.structs)]
+    names = distinct(
+        {f.name: identifier(f.name) for f in method.fields},
+        taken,
+        lambda name: [name, *(f"{name}_{end}" for end in ("present", "bytes", "count"))],
+    )
+    return list(names.values())
+
+
+def _function(model: StubModel, method: Method) -> str:
+    prefix, names = snake(model.schema.name), _names(model, method)
     node = [] if method.kind == "ordered" else ["uint32_t node"]
-    given = [text for f in method.fields for text in _parameters(identifier(f.name), passing(f.type))]
+    fields = zip(names, method.fields, strict=True)
+    given = [text for name, f in fields for text in _parameters(name, passing(f.type))]
     parameters = ", ".join([f"{prefix}_member *handle", *node, *given, f"{prefix}_call **call_out"])
     return f"int32_t {prefix}_{snake(method.name)}({parameters})"
 
@@ -157,7 +172,7 @@ def _header(model: StubModel) -> str:
     for method in model.methods:
         where = "At every member." if method.kind == "ordered" else "At one member."
         doc = model.method_docs[method.name]
-        lines += ["", *comment(f"{doc}\n\n{where}" if doc else where), f"{_function(prefix, method)};"]
+        lines += ["", *comment(f"{doc}\n\n{where}" if doc else where), f"{_function(model, method)};"]
         if method.result:
             lines.append(f"{_result_function(prefix, method, method.result)};")
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {guard} */"]
@@ -175,8 +190,7 @@ call_out NULL an ordered call wants no answers. Any thread may call anything."""
 
 
 def _library(model: StubModel) -> str:
-    prefix, cls = snake(model.schema.name), identifier(model.schema.name)
-    space = snake(cls)
+    prefix, (cls, space) = snake(model.schema.name), service_names(model)
     lines = [
         f"// Service {model.schema.name} as a DLL: untyped functions, which relay to Replicated<{cls}>.",
         f"// Written by `derecho stubs --dll` from {model.source}; do not edit.",
@@ -187,11 +201,11 @@ def _library(model: StubModel) -> str:
         f'#include "{space}.hpp"',
         "",
         "namespace dll = derecho::dll;",
-        f"using namespace {space};",
         "",
         f"/** {prefix}_service.cpp makes the replica. */",
-        f"std::unique_ptr<{cls}> make_{prefix}();",
+        f"std::unique_ptr<{space}::{cls}> make_{prefix}();",
         "",
+        f"namespace {space} {{",
         "namespace {",
         "",
         f"dll::Handles<dll::Open<{cls}>> open_members;",
@@ -203,10 +217,10 @@ def _library(model: StubModel) -> str:
         *_common_bodies(prefix, cls),
     ]
     for method in model.methods:
-        lines += ["", *_call_body(prefix, cls, method)]
+        lines += ["", *_call_body(model, cls, method)]
         if method.result:
             lines += ["", *_result_body(prefix, method, method.result)]
-    return "\n".join(fold([*lines, "", '}  // extern "C"'])) + "\n"
+    return "\n".join(fold([*lines, "", '}  // extern "C"', f"}}  // namespace {space}"])) + "\n"
 
 
 def _body(signature: str, statements: list[str]) -> list[str]:
@@ -245,16 +259,16 @@ def _common_bodies(prefix: str, cls: str) -> list[str]:
     ]
 
 
-def _call_body(prefix: str, cls: str, method: Method) -> list[str]:
-    pointer = f"&{cls}::{identifier(method.name)}"
-    given = [_argument(identifier(f.name), f.type) for f in method.fields]
+def _call_body(model: StubModel, cls: str, method: Method) -> list[str]:
+    pointer = f"&{cls}::{method_names(model)[method.name]}"
+    given = [_argument(name, f.type) for name, f in zip(_names(model, method), method.fields, strict=True)]
     find = "const auto open = open_members.find(handle);"
     if method.kind == "query":
         call = f"dll::keep_call(calls, open->calls.query<{pointer}>({', '.join(['node', *given])}), call_out);"
-        return _body(_function(prefix, method), [find, call])
+        return _body(_function(model, method), [find, call])
     arguments = ", ".join(given)
     return _body(
-        _function(prefix, method),
+        _function(model, method),
         [
             find,
             f"if (call_out == nullptr) return open->calls.send<{pointer}>({arguments});",
@@ -283,8 +297,7 @@ def _result_body(prefix: str, method: Method, wire: WireType) -> list[str]:
 
 
 def _skeleton(model: StubModel) -> str:
-    prefix, cls = snake(model.schema.name), identifier(model.schema.name)
-    space = snake(cls)
+    prefix, (cls, space) = snake(model.schema.name), service_names(model)
     state = value_type(model.state) if model.state else "derecho::Bytes"
     lines = [
         f"// Yours to fill in: the replica of {model.schema.name}. `derecho stubs` keeps this file once it is there.",
@@ -301,7 +314,7 @@ def _skeleton(model: StubModel) -> str:
     ]
     for method in model.methods:
         const = "" if method.kind == "ordered" else " const"
-        text = declaration(method, "{type} /*{name}*/")
+        text = declaration(model, method, "{type} /*{name}*/")
         lines.append(f"    {text}{const} override {{")
         lines += [f'        throw std::logic_error("{method.name} is not written yet");', "    }"]
     lines += [

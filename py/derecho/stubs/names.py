@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["camel", "comment_lines", "constant", "fold", "pascal", "snake"]
+__all__ = ["camel", "comment_lines", "constant", "distinct", "fold", "pascal", "plain", "snake"]
+
+
+def plain(name: str) -> str:
+    """``"odd-service.2"`` to ``"odd_service_2"``: nothing that no language has in its names."""
+    return re.sub(r"\W|^(?=\d)", "_", name)
+
+
+def distinct(
+    names: Mapping[str, str], taken: Iterable[str], forms: Callable[[str], list[str]] = lambda name: [name]
+) -> dict[str, str]:
+    """Names of a language by those of the schema, with an underscore where they would clash.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        What each would be.
+    taken : iterable of str
+        What generated code has already.
+    forms : callable
+        All that is made of one name.
+    """
+    used, found = set(taken), {}
+    for name, made in names.items():
+        while used.intersection(forms(made)):
+            made += "_"
+        used.update(forms(made))
+        found[name] = made
+    return found
 
 
 def _words(name: str) -> list[str]:
-    parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name))
+    parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", plain(name)))
     return [word for word in parted.split("_") if word]
 
 
 def snake(name: str) -> str:
     """``"HTTPCache"`` to ``"http_cache"``."""
-    return "_".join(word.lower() for word in _words(name)) or name
+    return plain("_".join(word.lower() for word in _words(name)) or name)
 
 
 def pascal(name: str) -> str:

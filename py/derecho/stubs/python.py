@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import keyword
+
 from ..codec.method import Method
 from ..codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
 from .model import StubModel, children
-from .names import snake
+from .names import distinct, plain, snake
 
-__all__ = ["annotation", "emit"]
+__all__ = ["annotation", "class_name", "docstring", "emit"]
 
 _SCALARS = {"bool": "bool", "i64": "int", "f64": "float", "f32": "derecho.float32"}
 _SCALARS |= {
@@ -44,20 +46,29 @@ def emit(model: StubModel) -> dict[str, str]:
             "",
             "@dataclass",
             f"class {struct.name}:",
-            *_docstring(model.struct_docs[struct.name], "    "),
+            *docstring(model.struct_docs[struct.name], "    "),
             *fields,
         ]
-    state = f"(state={annotation(model.state)})" if model.state else ""
-    lines += ["", "", f"@derecho.service{state}", f"class {schema.name}:", *_docstring(model.doc, "    ", apart=False)]
+    cls = class_name(schema.name, [*(s.name for s in model.structs), "derecho", "dataclass", "Annotated"])
+    options = [] if cls == schema.name else [f'name="{_escaped(schema.name)}"']
+    options += [f"state={annotation(model.state)}"] if model.state else []
+    given = f"({', '.join(options)})" if options else ""
+    lines += ["", "", f"@derecho.service{given}", f"class {cls}:", *docstring(model.doc, "    ", apart=False)]
     for method in model.methods:
         lines += ["", *_method(method, model.method_docs[method.name])]
     lines += [
         "",
         "",
-        f"if derecho.schema({schema.name}).hash != 0x{schema.hash:016x}:",
+        f"if derecho.schema({cls}).hash != 0x{schema.hash:016x}:",
         '    raise ImportError("this stub was made by another version of libderecho; make it anew")',
     ]
     return {f"{snake(schema.name)}_stub.py": "\n".join(lines) + "\n"}
+
+
+def class_name(service: str, taken: list[str]) -> str:
+    """A class's name, of whatever a service is called."""
+    name = plain(service)
+    return distinct({name: name}, [*keyword.kwlist, *taken])[name]
 
 
 def annotation(wire: WireType) -> str:
@@ -93,10 +104,16 @@ def _has_long_array(model: StubModel) -> bool:
     return any(map(long, types))
 
 
-def _docstring(doc: str, indent: str, apart: bool = True) -> list[str]:
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def docstring(doc: str, indent: str, apart: bool = True) -> list[str]:
+    """The lines of a docstring; `apart`: with an empty one after them."""
     if not doc:
         return []
     text = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    text = f'{text[:-1]}\\"' if doc.endswith('"') and not doc.endswith('"""') else text
     first, *rest = text.splitlines()
     lines = [f'{indent}"""{first}', *(f"{indent}{line}".rstrip() for line in rest)]
     lines[-1] += '"""' if not rest else ""
@@ -109,6 +126,6 @@ def _method(method: Method, doc: str) -> list[str]:
     return [
         f"    @derecho.{method.kind}",
         f"    def {method.name}(self{parameters}) -> {result}:",
-        *_docstring(doc, "        ", apart=False),
+        *docstring(doc, "        ", apart=False),
         "        raise NotImplementedError",
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..codec.method import Method
 from .model import StubModel
-from .names import fold, snake
+from .names import distinct, fold, snake
 from .passing import Passing, passing
+from .python import class_name, docstring
 
 __all__ = ["emit"]
 
@@ -16,9 +17,9 @@ _PYTHON = {"number": "int", "text": "str", "bytes": "bytes", "numbers": "Sequenc
 
 def emit(model: StubModel, package: str) -> dict[str, str]:
     """Write the shim. `package` is not used: a Python module has its own name."""
-    name, cls = snake(model.schema.name), model.schema.name
+    name, cls = snake(model.schema.name), class_name(model.schema.name, _MODULE)
     lines = [
-        f'"""Service {cls} through its stub DLL, lib{name}.so: ctypes, and no package of libderecho.',
+        f'"""Service {model.schema.name} through its stub DLL, lib{name}.so: ctypes, and no package of libderecho.',
         "",
         f"Written by `derecho stubs --dll` from {model.source}; do not edit. A value that is no number, text, bytes,",
         "list of numbers, or optional of these is given and returned as the bytes of its message (docs/layout.md).",
@@ -40,6 +41,8 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
         lines += ["", *_method(name, method, model.method_docs[method.name])]
     return {f"{name}_dll.py": "\n".join(fold(lines)) + "\n"}
 
+
+_MODULE = ["Any", "Call", "Callable", "Generic", "Sequence", "T", "TypeVar", "ctypes"]
 
 _RUNTIME = '''
 
@@ -178,21 +181,21 @@ def _reader(function: str, p: Passing) -> str:
 
 def _method(name: str, method: Method, doc: str) -> list[str]:
     node = [] if method.kind == "ordered" else ["node: int"]
-    parameters = ", ".join(["self", *node, *(f"{f.name}: {_annotation(passing(f.type))}" for f in method.fields)])
+    names = distinct({f.name: f.name for f in method.fields}, ["self", "node", "ctypes", "len", "bytes"])
+    given = [(names[f.name], passing(f.type)) for f in method.fields]
+    parameters = ", ".join(["self", *node, *(f"{field}: {_annotation(p)}" for field, p in given)])
     result = passing(method.result) if method.result else None
-    given = [] if method.kind == "ordered" else ["ctypes.c_uint32(node)"]
-    given += [text for f in method.fields for text in _arguments(f.name, passing(f.type))]
+    arguments = [] if method.kind == "ordered" else ["ctypes.c_uint32(node)"]
+    arguments += [text for field, p in given for text in _arguments(field, p)]
     function = f"{name}_{snake(method.name)}"
     read = _reader(f"{function}_result", result) if result else "lambda call: None"
-    first, *rest = (doc or "At every member." if method.kind == "ordered" else doc or "At one member.").splitlines()
+    where = "At every member." if method.kind == "ordered" else "At one member."
     return [
         f"    def {method.name}({parameters}) -> Call[{_result_annotation(result) if result else 'None'}]:",
-        f'        """{first}{"" if rest else chr(34) * 3}',
-        *(f"        {line}".rstrip() for line in rest),
-        *(['        """'] if rest else []),
+        *docstring(doc or where, "        ", apart=False),
         "        return self._call(",
         f'            "{function}",',
-        f"            [{', '.join(given)}],",
+        f"            [{', '.join(arguments)}],",
         f"            {read},",
         "        )",
     ]
