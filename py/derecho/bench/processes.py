@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -185,16 +186,12 @@ def _java(program: str) -> list[str]:
     return [*jvm.command("-Xmx64m", "-XX:+UseSerialGC", classpath=[_built("derecho-bench.jar")]), program]
 
 
-def _csharp(program: str) -> list[str]:
-    return clr.command("coreclr", _built(_ASSEMBLIES[program]))
+def _clr(runtime: str, program: str) -> list[str]:
+    first = {"Ffi": ["ffi"]}.get(program, [])  # one assembly is both
+    return [*clr.command(runtime, _built("DerechoBench.dll")), *first]
 
 
-def _mono(program: str) -> list[str]:
-    return clr.command("mono", _built(_ASSEMBLIES[program]))
-
-
-_LAUNCHED = {"java": _java, "csharp": _csharp, "mono": _mono}
-_ASSEMBLIES = {"BenchMember": "DerechoBench.dll", "Ffi": "DerechoFfi.dll"}
+_LAUNCHED = {"java": _java, "csharp": partial(_clr, "coreclr"), "mono": partial(_clr, "mono")}
 
 
 def _built(name: str) -> Path:

@@ -42,9 +42,10 @@ internal sealed unsafe class BenchMember
     private static void Main(string[] words)
     {
         prctl(DeathSignal, SigKill);
+        bool ffi = words[0] == "ffi"; // what a message costs a program alone
         Dictionary<string, string> settings =
-            words.Select(w => w.Split(new[] { '=' }, 2)).ToDictionary(parts => parts[0], parts => parts[1]);
-        Console.WriteLine(new BenchMember(settings).Run());
+            words.Skip(ffi ? 1 : 0).Select(w => w.Split(new[] { '=' }, 2)).ToDictionary(parts => parts[0], parts => parts[1]);
+        Console.WriteLine(ffi ? Ffi.Run(settings) : new BenchMember(settings).Run());
     }
 
     private BenchMember(Dictionary<string, string> settings)
