@@ -222,9 +222,10 @@ static inline uint64_t derecho_write(const derecho_type *type, const void *value
     return cursor;
 }
 
-/** Bytes of the message whose fields are those of a struct. UINT64_MAX: see derecho_measure(). */
+/** Bytes of the message whose fields are those of a struct. UINT64_MAX: more than 4 GB, or see derecho_measure(). */
 static inline uint64_t derecho_message_bytes(const derecho_type *type, const void *value) {
-    return derecho_measure(type, value, type->size);
+    const uint64_t size = derecho_measure(type, value, type->size);
+    return size > UINT32_MAX ? UINT64_MAX : size;
 }
 
 /** Write that message to memory of its size. */
