@@ -222,9 +222,10 @@ static inline uint64_t derecho_write(const derecho_type *type, const void *value
     return cursor;
 }
 
-/** Bytes of the message whose fields are those of a struct. UINT64_MAX: see derecho_measure(). */
+/** Bytes of the message whose fields are those of a struct. UINT64_MAX: more than 4 GB, or see derecho_measure(). */
 static inline uint64_t derecho_message_bytes(const derecho_type *type, const void *value) {
-    return derecho_measure(type, value, type->size);
+    const uint64_t size = derecho_measure(type, value, type->size);
+    return size > UINT32_MAX ? UINT64_MAX : size;
 }
 
 /** Write that message to memory of its size. */
@@ -714,7 +715,7 @@ static inline derecho_status derecho_stub_join(const char *service, uint64_t sch
     if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
     if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, group_out);
     if (status == DERECHO_OK) status = derecho_shard_open(*group_out, service, shard_out);
-    if (config && status == DERECHO_OK) status = derecho_config_close(config);
+    if (config) derecho_config_close(config);
     return status;
 }
 

@@ -127,7 +127,7 @@ public:
         auto engine = std::make_shared<detail::Engine>(RawGroup::join(config, timeout), timeout, piece_bytes);
         (engine->hosts.push_back(make_host(*engine, services)), ...);
         await_state(*engine, timeout);
-        engine->pump.start();
+        engine->pump.start(engine);
         return Group(std::move(engine));
     }
 

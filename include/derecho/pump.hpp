@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -36,11 +37,14 @@ struct Driven {
 class Pump {
 public:
     Pump(RawGroup& group, Driven driven) : group_(group), driven_(std::move(driven)) {}
-    ~Pump() { stop(); }
+    ~Pump() {
+        stop();
+        if (thread_.joinable()) thread_.detach();  // a handler gave up the group: this is that thread, at its end
+    }
 
-    /** Start the background thread. */
-    void start() {
-        thread_ = std::thread([this] { run_in_background(); });
+    /** Start the background thread, which keeps `owner` of this until it is stopped. */
+    void start(std::shared_ptr<void> owner) {
+        thread_ = std::thread([this, owner = std::move(owner)] { run_in_background(); });
         background_ = thread_.get_id();
     }
 

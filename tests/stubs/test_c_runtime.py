@@ -65,8 +65,53 @@ int main(void) {
 }
 """
 
+# Every option is refused.
+REFUSED = """
+static int open_configs;
+derecho_status derecho_config_create(derecho_config **config_out) {
+    *config_out = (derecho_config *)&open_configs;
+    ++open_configs;
+    return DERECHO_OK;
+}
+derecho_status derecho_config_set(derecho_config *config, const char *key, const char *value) {
+    (void)config, (void)key, (void)value;
+    return DERECHO_INVALID;
+}
+derecho_status derecho_config_close(derecho_config *config) {
+    (void)config;
+    --open_configs;
+    return DERECHO_OK;
+}
+int main(void) {
+    const char *const options[][2] = {{"nodde", "1"}};
+    derecho_group *group;
+    derecho_shard *shard;
+    assert(derecho_stub_join("Cache", 1, options, 1, 0, &group, &shard) == DERECHO_INVALID);
+    assert(open_configs == 0);
+    return 0;
+}
+"""
 
-@pytest.mark.parametrize("program", [BUSY, SMALL_MAIL], ids=["a wait lasts its time", "state fits the least mail"])
+# Two times 3 GB, which nobody reads: they are measured only.
+HUGE_MESSAGE = """
+int main(void) {
+    const derecho_type_field fields[] = {{&derecho_type_bytes, 0, 0}, {&derecho_type_bytes, 8, 16}};
+    const derecho_type type = {DERECHO_TYPE_STRUCT, true, 4, 16, 32, 2, NULL, 0, fields};
+    const derecho_bytes value[2] = {{NULL, (uint64_t)3 << 30}, {NULL, (uint64_t)3 << 30}};
+    assert(derecho_message_bytes(&type, value) == UINT64_MAX);
+    return 0;
+}
+"""
+
+PROGRAMS = {
+    "a wait lasts its time": BUSY,
+    "state fits the least mail": SMALL_MAIL,
+    "a join that fails keeps nothing": REFUSED,
+    "a message of more than 4 GB is refused": HUGE_MESSAGE,
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_replica(installed: Path, run: Callable[..., str], program: str, tmp_path: Path) -> None:
     (tmp_path / "program.c").write_text(HEAD + program)
     native = installed / "_native"  # has what the program does not play
