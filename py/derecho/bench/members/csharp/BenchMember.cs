@@ -248,7 +248,7 @@ internal sealed unsafe class BenchMember
             _doneSent = true;
             Tell(Done);
         }
-        _session.CheckDeadline("the group to finish");
+        _session.CheckDeadline("the group to finish", now);
     }
 
     private Reading NewReading() => new Reading(_delivered, _polls, _session.Group.GetStats());

@@ -72,9 +72,11 @@ internal sealed class Session
         }
     }
 
-    internal void CheckDeadline(string waitingFor)
+    internal void CheckDeadline(string waitingFor) => CheckDeadline(waitingFor, NowNs());
+
+    internal void CheckDeadline(string waitingFor, long nowNs)
     {
-        if (NowNs() > _deadlineNs) throw new TimeoutException($"gave up waiting for {waitingFor}");
+        if (nowNs > _deadlineNs) throw new TimeoutException($"gave up waiting for {waitingFor}");
         if (_closed) throw new InvalidOperationException($"the group ended while waiting for {waitingFor}");
     }
 
