@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -191,7 +191,11 @@ def _clr(runtime: str, program: str) -> list[str]:
     return [*clr.command(runtime, _built("DerechoBench.dll")), *first]
 
 
-_LAUNCHED = {"java": _java, "csharp": partial(_clr, "coreclr"), "mono": partial(_clr, "mono")}
+_LAUNCHED: dict[str, Callable[[str], list[str]]] = {
+    "java": _java,
+    "csharp": partial(_clr, "coreclr"),
+    "mono": partial(_clr, "mono"),
+}
 
 
 def _built(name: str) -> Path:
