@@ -349,7 +349,11 @@ namespace Tests
                 bool over = false;
                 Action join = OnThreads(1, _ =>
                 {
-                    while (!Volatile.Read(ref over)) GC.Collect();
+                    while (!Volatile.Read(ref over))
+                    {
+                        GC.Collect();
+                        Thread.Sleep(1); // on idle cores the others would hardly get a turn between two collections
+                    }
                 });
                 for (int i = 0; i < 500; i++)
                 {
