@@ -219,16 +219,16 @@ TEST(CppGroup, closing_waits_for_the_handler_of_a_thread_that_drives) {
 TEST(CppGroup, a_handler_may_give_up_its_group) {
     Config config;
     config.node(1).listen("127.0.0.1:0");
-    Cache cache;
+    static Cache cache;  // the thread that runs the handler ends at its own time
     std::optional<Group> group(Group::join(config, milliseconds(200), cache));
-    std::promise<void> gone;
-    cache.set_during_put([&] {
+    static std::promise<void> gone;
+    cache.set_during_put([&group] {
         group.reset();
         gone.set_value();
     });
     group->replicated<Cache>().send<&Cache::put>("k", kValue);
     gone.get_future().wait();
-    std::this_thread::sleep_for(milliseconds(100));  // for the thread that ran the handler to end
+    std::this_thread::sleep_for(milliseconds(100));  // had it ended the process, it would have by then
 }
 
 TEST(CppGroup, a_wait_may_be_as_long_as_the_clock_goes) {
