@@ -71,10 +71,13 @@ private:
     static constexpr uint32_t number() {
         return static_cast<uint32_t>(Description<T>::template find<Pointer>());
     }
+    /** The method's name in errors; never destroyed, for a call may outlive main(). */
     template <auto Pointer>
-    static std::string where() {
-        return std::string(T::derecho_service.name) + "." +
-               std::string(std::get<number<Pointer>()>(T::derecho_service.methods).name);
+    static const std::string& where() {
+        static const auto& text =
+            *new std::string(std::string(T::derecho_service.name) + "." +
+                             std::string(std::get<number<Pointer>()>(T::derecho_service.methods).name));
+        return text;
     }
     template <auto Pointer, class... Given>
     void call(std::shared_ptr<detail::Pending> pending, const Given&... arguments) {
@@ -105,7 +108,7 @@ public:
     /**
      * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
      * a view and every service has its state.
-     * @param config     options; the services are added to it.
+     * @param config     options; the services are declared in it, and it declares no others.
      * @param services   replicas, and RawShards, the same at every member and in the same order. They outlive the
      * group.
      * @throws InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout, StateError
@@ -122,7 +125,7 @@ public:
     requires((SavesState<std::remove_reference_t<Services>> ||
               std::same_as<std::remove_cvref_t<Services>, RawShard>)&&...) static Group
         join(Config& config, std::chrono::nanoseconds timeout, Services&&... services) {
-        (declare(config, services), ...);
+        declare(config, {identity(services)...});
         const size_t piece_bytes = std::stoul(config.get("mail_bytes")) / 8;  // room for frames, and for others' mail
         auto engine = std::make_shared<detail::Engine>(RawGroup::join(config, timeout), timeout, piece_bytes);
         (engine->hosts.push_back(make_host(*engine, services)), ...);
@@ -204,10 +207,21 @@ private:
     explicit Group(std::shared_ptr<detail::Engine> engine) : engine_(std::move(engine)) {}
 
     template <Service T>
-    static void declare(Config& config, const T&) {
-        config.service(std::string(T::derecho_service.name), schema_hash<T>());
+    static ServiceIdentity identity(const T&) {
+        return {std::string(T::derecho_service.name), schema_hash<T>()};
     }
-    static void declare(Config& config, const RawShard& shard) { config.service(shard.name); }
+    static ServiceIdentity identity(const RawShard& shard) { return {shard.name, 0}; }
+
+    /** Events number services as they were declared, so the config declares these and no others. */
+    static void declare(Config& config, const std::vector<ServiceIdentity>& services) {
+        if (config.services() == services) return;  // a second attempt to join
+        if (!config.services().empty()) {
+            throw InvalidArgument("this Config declares other services already (the first is " +
+                                  config.services().front().name +
+                                  "): Group::join() declares those it is given, so use a Config of its own for it");
+        }
+        for (const ServiceIdentity& service : services) config.service(service.name, service.schema_hash);
+    }
 
     template <Service T>
     static std::unique_ptr<detail::Host> make_host(detail::Engine& engine, T& service) {

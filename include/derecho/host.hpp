@@ -144,14 +144,16 @@ private:
         using Result = typename Signature::Result;
         auto arguments = Signature::Arguments::decode(data_of(event));
         auto invoke = [&host](auto&... each) -> Result { return (host.service_.*Pointer)(each...); };
-        Bytes answer;
+        const bool wants_answer = (event.flags & DERECHO_FLAG_REPLY) != 0;
+        const auto answer = [&](const Bytes& message) {
+            host.engine_.outbox.answer(event.node, event.id, DERECHO_OK, message);
+        };
         if constexpr (std::is_void_v<Result>) {
             std::apply(invoke, arguments);
+            if (wants_answer) answer({});
         } else {
-            answer = ResultMessage<Result>::encode(std::apply(invoke, arguments));
-        }
-        if ((event.flags & DERECHO_FLAG_REPLY) != 0) {
-            host.engine_.outbox.answer(event.node, event.id, DERECHO_OK, answer);
+            const Result result = std::apply(invoke, arguments);
+            if (wants_answer) answer(ResultMessage<Result>::encode(result));
         }
     }
 

@@ -49,6 +49,13 @@ private:
     Opaque* handle_;
 };
 
+/** What nodes of one group agree on: a service, or with hash 0 a shard for plain messages. */
+struct ServiceIdentity {
+    std::string name;
+    uint64_t schema_hash = 0;
+    bool operator==(const ServiceIdentity&) const = default;
+};
+
 /** What a node is to be: options by name, as in docs/options.md, and the services of the group. */
 class Config {
 public:
@@ -75,8 +82,10 @@ public:
      */
     Config& service(const std::string& name, uint64_t schema_hash = 0) {
         check(derecho_config_add_service(handle_.get(), name.c_str(), schema_hash));
+        services_.push_back({name, schema_hash});
         return *this;
     }
+    const std::vector<ServiceIdentity>& services() const { return services_; }
 
     std::string get(const std::string& key) const {
         const char* value = nullptr;
@@ -96,6 +105,7 @@ private:
         return made;
     }
     Handle<derecho_config, derecho_config_close> handle_;
+    std::vector<ServiceIdentity> services_;
 };
 
 /** One member of a view. */

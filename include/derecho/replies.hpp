@@ -38,7 +38,7 @@ Kept<T> decode_result(BytesView message) {
 template <class T>
 class ReplyState : public Pending {
 public:
-    ReplyState(std::string method, uint32_t node) : where(std::move(method)), member(node) {}
+    ReplyState(const std::string& method, uint32_t node) : where(method), member(node) {}
 
     bool take(const derecho_event& event) override {
         try {
@@ -61,7 +61,7 @@ public:
     }
     bool done() const { return done_.load(std::memory_order_acquire); }
 
-    const std::string where;
+    const std::string& where;  // "Service.method"; lives as long as the program
     const uint32_t member;
     std::optional<Kept<T>> value;
     std::exception_ptr error;
@@ -84,7 +84,7 @@ private:
 template <class T>
 class RepliesState : public Pending {
 public:
-    explicit RepliesState(std::string method) : where(std::move(method)) {}
+    explicit RepliesState(const std::string& method) : where(method) {}
 
     void order(const derecho_event& event) override {
         const BytesView list = data_of(event);
@@ -118,7 +118,7 @@ public:
     /** Whose answer came first; null while, or when, there is none. */
     const ReplyState<T>* first() const { return first_.load(std::memory_order_acquire); }
 
-    const std::string where;
+    const std::string& where;                             // "Service.method"; lives as long as the program
     std::vector<std::shared_ptr<ReplyState<T>>> replies;  // by rank, once ordered
     std::exception_ptr error;                             // the group ended first
 

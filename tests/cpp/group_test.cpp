@@ -232,6 +232,29 @@ TEST(CppGroup, a_handler_may_give_up_its_group) {
     std::this_thread::sleep_for(milliseconds(100));  // had it ended the process, it would have by then
 }
 
+TEST(CppGroup, a_config_declares_what_join_is_given_and_nothing_else) {
+    Config config;
+    config.node(1).listen("127.0.0.1:0").service("earlier");
+    Cache cache;
+    EXPECT_THROW(
+        try { Group::join(config, cache); } catch (const InvalidArgument& error) {
+            EXPECT_NE(std::string(error.what()).find("the first is earlier"), std::string::npos) << error.what();
+            throw;
+        },
+        InvalidArgument);
+}
+
+TEST(CppGroup, a_config_can_be_used_again) {
+    Cache first, second;
+    Config config;
+    config.node(2).listen("127.0.0.1:0").contacts("127.0.0.1:1");
+    EXPECT_THROW(Group::join(config, milliseconds(50), first), Error);
+    Group one = Group::join(config.contacts(""), first);
+    config.node(3).contacts(one.view().members[0].address);
+    Group two = Group::join(config, second);
+    EXPECT_EQ(two.replicated<Cache>().ordered<&Cache::put>("k", kValue).all().size(), 2u);
+}
+
 TEST(CppGroup, a_wait_may_be_as_long_as_the_clock_goes) {
     CacheMember one(1);
     one.service.set_during_put([] { std::this_thread::sleep_for(milliseconds(50)); });
