@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ffi_calls.hpp"
 #include "json.hpp"
 #include "machine.hpp"
 #include "session.hpp"
@@ -94,12 +95,15 @@ int run_ffi(Settings& settings) {
     const double bare = measure(kCalls, [&] {
         for (size_t i = 0; i < kCalls; ++i) versions += derecho_abi_version();
     });
+    const CallCosts calls = measure_calls(options.listen, payload_bytes);
     Alone alone(options, payload_bytes);
     Json out;
     out.number("bare_ns", bare);
     out.number("send_ns", alone.per_message([&] { alone.send_copied(); }));
     out.number("claim_ns", alone.per_message([&] { alone.send_claimed(); }));
     out.number("many_ns", alone.per_message([&] { alone.send_many(); }));
+    out.number("call_hpp_ns", calls.hpp_ns);
+    out.number("call_dll_ns", calls.dll_ns);
     std::puts(out.count("sum", alone.sum() + versions).str().c_str());
     return 0;
 }

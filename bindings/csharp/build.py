@@ -14,14 +14,14 @@ One assembly serves both runtimes. With an SDK, `dotnet build bindings/csharp/De
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "bindings" / "csharp" / "Derecho"
@@ -44,16 +44,8 @@ _MCS = [
 _LIBRARY = ["-target:library", "-define:DERECHO_SPAN"]  # mono's own class library has spans
 
 
-def _load_clr() -> ModuleType:
-    """The module derecho.clr, which finds the runtimes; the package around it may not be built yet."""
-    spec = importlib.util.spec_from_file_location("derecho_clr", ROOT / "py" / "derecho" / "clr.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-clr = _load_clr()
+#: The module derecho.clr, which finds the runtimes; the package around it may not be built yet.
+clr = SimpleNamespace(**runpy.run_path(str(ROOT / "py" / "derecho" / "clr.py")))
 RUNTIMES: tuple[str, ...] = clr.RUNTIMES
 
 

@@ -11,8 +11,8 @@ compiler, fetched through Maven and run by any Java 22 runtime, such as that of 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -20,7 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "bindings" / "java" / "src" / "main" / "java"
@@ -36,16 +36,8 @@ _MANIFEST = b"Manifest-Version: 1.0\nAutomatic-Module-Name: org.libderecho\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the same sources give the same jar
 
 
-def _load_jvm() -> ModuleType:
-    """The module derecho.jvm, which finds Java; the package around it may not be built yet."""
-    spec = importlib.util.spec_from_file_location("derecho_jvm", ROOT / "py" / "derecho" / "jvm.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-jvm = _load_jvm()
+#: The module derecho.jvm, which finds Java; the package around it may not be built yet.
+jvm = SimpleNamespace(**runpy.run_path(str(ROOT / "py" / "derecho" / "jvm.py")))
 
 
 def compile_java(sources: Iterable[Path], output: Path, classpath: Sequence[Path] = ()) -> None:

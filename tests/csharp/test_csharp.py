@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,16 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "bindings" / "csharp" / "tests"
 
 
-def load_build() -> ModuleType:
-    """bindings/csharp/build.py, by its path: another package is called `build`, too."""
-    spec = importlib.util.spec_from_file_location("csharp_build", ROOT / "bindings" / "csharp" / "build.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-build: Any = load_build()
+#: bindings/csharp/build.py, by its path: another package is called `build`, too.
+build = SimpleNamespace(**runpy.run_path(str(ROOT / "bindings" / "csharp" / "build.py")))
 _TEST_S = 120.0
 NAMES = [
     f"{path.stem}.{name}"

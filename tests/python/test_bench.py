@@ -72,6 +72,28 @@ def test_a_target_is_judged_against_the_limit_measured_beside_its_case() -> None
     assert judge({"latency.shm.2.100.c": {"error": "it failed"}}, {}) == []
 
 
+def test_a_language_is_judged_beside_c_in_cache_lines_of_each_ones_own_minute() -> None:
+    def verdict(java: float, line: float) -> dict[str, Any]:
+        results = {
+            "latency.shm.2.100.c": {"latency_ns": {"p50": 300.0}, "limit": {"cache_line_ns": 150.0}},
+            "latency.shm.2.100.java": {"latency_ns": {"p50": java}, "limit": {"cache_line_ns": line}},
+        }
+        return next(t for t in judge(results, {}) if t["key"] == "latency_java")
+
+    assert verdict(389, 150)["met"] and not verdict(391, 150)["met"]
+    assert verdict(1299, 500)["met"] and not verdict(1301, 500)["met"]
+    assert verdict(1200, 500)["ratio"] == pytest.approx(1.2)
+
+
+def test_a_language_is_not_judged_where_c_was_not_measured() -> None:
+    java = {"delivered_per_s": 1e6}
+    assert judge({"throughput.shm.3.one.100.java": java}, {}) == []
+    (only,) = judge(
+        {"throughput.shm.3.one.100.java": java, "throughput.shm.3.one.100.c": {"delivered_per_s": 2e6}}, {}
+    )[1:]
+    assert only["key"] == "rate_java_100" and only["met"] and only["bound"] == 1e6
+
+
 def test_medians_go_through_nested_figures() -> None:
     samples = [{"a": n, "times": {"p50": 10 * n}, "limit": {}} for n in (3, 1, 2)]
     assert median_of(samples) == {"a": 2, "times": {"p50": 20}, "limit": {}}
@@ -194,7 +216,9 @@ def test_ffi_shows_each_language_beside_c() -> None:
     assert done.returncode == 0, done.stderr
     languages = json.loads(done.stdout)["ffi_ns"]
     assert set(languages) == {"C", "Java", "C# (CoreCLR)", "C# (mono)", "Python"}
-    for found in languages.values():
-        assert set(found) == {"bare_ns", "send_ns", "claim_ns", "many_ns"}
+    calls = {"call_hpp_ns", "call_dll_ns"}
+    assert 0 < languages["C"]["call_hpp_ns"] < 2 * languages["C"]["call_dll_ns"]
+    for language, found in languages.items():
+        assert set(found) == {"bare_ns", "send_ns", "claim_ns", "many_ns"} | (calls if language == "C" else set())
         assert 0 < found["bare_ns"] < found["send_ns"]
     assert languages["C"]["send_ns"] < languages["Python"]["send_ns"]

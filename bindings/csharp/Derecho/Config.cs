@@ -59,8 +59,11 @@ namespace Derecho
         {
             fixed (byte* text = Utf8.Terminated(name))
                 Failures.Check(Native.derecho_config_add_service(Handle, text, schemaHash));
+            ServiceCount++;
             GC.KeepAlive(this);
         }
+
+        internal int ServiceCount { get; private set; }
 
         /// <summary>Close it; a second time does nothing. A group that was joined with it needs it no more.</summary>
         public void Dispose() => _owner.Dispose();

@@ -78,6 +78,9 @@ namespace Derecho
         /// <inheritdoc cref="Join(Config, Service[])"/>
         public static Group Join(Config config, GroupOptions options, params Service[] services)
         {
+            if (config.ServiceCount != 0) // events number services as they were declared
+                throw new InvalidArgument("this Config declares services already: Join adds those it is given, so give "
+                    + "it a new one");
             foreach (Service service in services) config.AddService(service.ServiceName, service.SchemaHash);
             RawGroup raw = RawGroup.Join(config, Milliseconds(options.Timeout));
             try

@@ -39,6 +39,15 @@ namespace Tests
             }
         }
 
+        public static void A_config_that_declares_services_already_is_refused()
+        {
+            using (var config = new Config())
+            {
+                config.AddService("earlier", 0);
+                Check.Throws<InvalidArgument>(() => Group.Join(config, new Replica()), "declares services already");
+            }
+        }
+
         public static void Answers_can_be_awaited()
         {
             using (var members = new Members())

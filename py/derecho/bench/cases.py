@@ -105,7 +105,7 @@ def quick_cases() -> list[Case]:
 def language_cases(languages: Iterable[str]) -> list[Case]:
     """Return what each of these languages is compared with C in."""
     cases = []
-    for api in ("c", *languages):
+    for api in ("c", *languages, "python"):
         cases += [Case("throughput", "shm", 3, 1, payload, api) for payload in (100, 1 << 20)]
         cases.append(Case("latency", "shm", 2, 1, 100, api))
     return cases

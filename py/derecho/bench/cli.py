@@ -19,7 +19,7 @@ from .cases import LANGUAGES, WIRES, Case, all_cases, chosen, language_cases, qu
 from .ffi import measure_languages
 from .processes import BenchError
 from .runner import FULL, QUICK, Run, stamp
-from .show import ffi_table, show
+from .show import calls_line, ffi_table, show
 from .targets import judge
 
 __all__ = ["bench"]
@@ -103,7 +103,9 @@ def _measure_ffi(rounds: int, json_to: str | None) -> None:
     if json_to == "-":
         click.echo(json.dumps(report, indent=1))
         return
-    Console(width=None if sys.stdout.isatty() else 160).print(ffi_table(languages))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(ffi_table(languages))
+    console.print(calls_line(languages["C"]))
     if json_to is not None:
         Path(json_to).write_text(json.dumps(report, indent=1) + "\n")
 

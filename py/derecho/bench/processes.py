@@ -29,6 +29,7 @@ __all__ = [
     "native",
     "program",
     "python_group",
+    "spreads",
 ]
 
 _COMPILE_S = 2.0  # until the programs of a virtual machine are as fast as they get
@@ -64,7 +65,9 @@ class _Children:
             out.close()
             err.close()
 
-    def start(self, argv: Sequence[str]) -> None:
+    def start(self, argv: Sequence[str], processor: int | None = None) -> None:
+        if processor is not None:
+            argv = ["taskset", "--cpu-list", str(processor), *argv]
         out = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the block
         err = tempfile.TemporaryFile()  # noqa: SIM115
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -137,8 +140,21 @@ def python_group(case: Case, warm_s: float, window_s: float, deadline_s: float) 
                 "deadline_s": deadline_s,
                 "parent": os.getpid(),
             }
-            children.start([sys.executable, "-m", "derecho.bench.member", json.dumps(task)])
+            argv = [sys.executable, "-m", "derecho.bench.member", json.dumps(task)]
+            children.start(argv, _processor_of(node, case))
         return children.results(deadline_s + 2)
+
+
+def spreads(case: Case) -> bool:
+    """Whether each member stays on a processor of its own.
+
+    Two members that answer each other, which the kernel at times leaves on one processor, would measure its scheduler.
+    """
+    return case.kind == "latency" and case.members <= len(os.sched_getaffinity(0))
+
+
+def _processor_of(node: int, case: Case) -> int | None:
+    return sorted(os.sched_getaffinity(0))[node] if spreads(case) else None
 
 
 def group_settings(case: Case, warm_s: float, window_s: float, deadline_s: float) -> dict[str, object]:
@@ -164,7 +180,8 @@ def launched_group(case: Case, warm_s: float, window_s: float, deadline_s: float
     with _Children() as children:
         for node, listen in enumerate(addresses):
             own = {"node": node, "listen": listen, "contact": addresses[0]}
-            children.start([*command, *(f"{key}={value}" for key, value in (settings | own).items())])
+            argv = [*command, *(f"{key}={value}" for key, value in (settings | own).items())]
+            children.start(argv, _processor_of(node, case))
         return children.results(deadline_s + 2)
 
 

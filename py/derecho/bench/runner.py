@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .cases import LANGUAGES, Case
-from .processes import BenchError, group_settings, launched_group, native, python_group
+from .processes import BenchError, group_settings, launched_group, native, python_group, spreads
 
 __all__ = ["Effort", "Run", "measure_limits"]
 
@@ -135,6 +135,7 @@ class Run:
         if case.api != "c":
             return python_group(case, effort.warm_s, effort.window_s, _CASE_DEADLINE_S)
         settings = group_settings(case, effort.warm_s, effort.window_s, _CASE_DEADLINE_S)
+        settings["spread"] = int(spreads(case))
         found = native("run", settings, _CASE_DEADLINE_S + 2)
         assert isinstance(found, list)
         return found

@@ -8,7 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["API_NAMES", "LIMIT_ROWS", "bandwidth", "duration", "ffi_table", "quantity", "rate", "show", "size"]
+__all__ = [
+    "API_NAMES",
+    "LIMIT_ROWS",
+    "bandwidth",
+    "calls_line",
+    "duration",
+    "ffi_table",
+    "quantity",
+    "rate",
+    "show",
+    "size",
+]
 
 Result = Mapping[str, Any]
 
@@ -53,6 +64,10 @@ def show(console: Console, report: Mapping[str, Any]) -> None:
             console.print(f"[red]{result['key']}[/red] failed: {error}", highlight=False)
 
 
+#: The most that an ordered call through the stub DLL may cost more than the same through derecho.hpp.
+DLL_COST_NS = 200
+
+
 def ffi_table(languages: Mapping[str, Mapping[str, float]]) -> Table:
     """One row a language: its bare foreign call, and what a message costs, sent and read, in three ways."""
     table = _table(
@@ -66,6 +81,15 @@ def ffi_table(languages: Mapping[str, Mapping[str, float]]) -> Table:
             row.append(f"{found[name]:.0f} ns" + (f"  (+{over:.0f})" if language != "C" else ""))
         table.add_row(language, *row)
     return table
+
+
+def calls_line(c: Mapping[str, float]) -> str:
+    """What an ordered call and its answer cost through the stub DLL, beside derecho.hpp."""
+    hpp, dll = c["call_hpp_ns"], c["call_dll_ns"]
+    return (
+        f"An ordered call and its answer: {hpp:.0f} ns through derecho.hpp, {dll:.0f} ns through the stub DLL "
+        f"(+{dll - hpp:.0f}; at most +{DLL_COST_NS} is the target)"
+    )
 
 
 # -------------------------------------------------------------------------------------------- tables

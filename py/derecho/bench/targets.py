@@ -1,8 +1,8 @@
-"""What libderecho has to reach (issue 2), each against the limit measured in the same run."""
+"""What libderecho has to reach, each against the limit, or against C, measured in the same run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ class Target:
         What it is compared with: as it is, or times the limit.
     limit : str or None
         The limit, by its name in ``limits``.
+    beside : str or None
+        In place of a limit: the case whose figure it is compared with, such as C's. With a limit too, both figures are
+        counted in it: a latency in cache lines, for where the cores lie may change between the two cases.
     at_least : bool
         Whether more is better.
     unit : str
@@ -43,9 +46,10 @@ class Target:
     unit: str
     limit: str | None = None
     at_least: bool = False
+    beside: str | None = None
 
 
-TARGETS = (
+_TARGETS_OF_C = (
     Target(
         "latency_shm_2",
         "shm, 2 members, 100 B one at a time: p50",
@@ -150,6 +154,46 @@ TARGETS = (
     ),
 )
 
+_NAMES = {"java": "Java", "csharp": "C# (CoreCLR)", "mono": "C# (mono)", "python": "Python"}
+
+
+def _beside_c(
+    language: str, least_rate: float | None, least_bandwidth: float | None, most_latency: float
+) -> Iterator[Target]:
+    name = _NAMES[language]
+    for payload, text, least in ((100, "100 B", least_rate), (1 << 20, "1 MB", least_bandwidth)):
+        if least is not None:
+            case = f"throughput.shm.3.one.{payload}."
+            yield Target(
+                f"rate_{language}_{payload}",
+                f"shm, 3 members, {text}, {name} beside C",
+                case + language,
+                "delivered_per_s",
+                least,
+                "/s",
+                at_least=True,
+                beside=case + "c",
+            )
+    yield Target(
+        f"latency_{language}",
+        f"shm, 2 members, 100 B one at a time, {name} beside C: p50",
+        f"latency.shm.2.100.{language}",
+        "latency_ns.p50",
+        most_latency,
+        "ns",
+        "cache_line_ns",
+        beside="latency.shm.2.100.c",
+    )
+
+
+TARGETS = (
+    *_TARGETS_OF_C,
+    *_beside_c("java", 0.5, 0.9, 1.3),
+    *_beside_c("csharp", 0.5, 0.9, 1.3),
+    *_beside_c("mono", None, 0.9, 2),
+    *_beside_c("python", None, 0.9, 4),
+)
+
 
 def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each target whose case was measured.
@@ -162,11 +206,15 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
         if result is None or "error" in result:
             continue
         value = _at(result, target.figure)
-        limit = None
-        if target.limit is not None:
-            limit = result.get("limit", {}).get(target.limit, _number(limits.get(target.limit)))
-            if not limit:
+        limit = _limit_of(result, target, limits)
+        if target.beside is not None:
+            other = results.get(target.beside)
+            if other is None or "error" in other:
                 continue
+            theirs = _limit_of(other, target, limits)
+            limit = _at(other, target.figure) * (limit / theirs if limit and theirs else 1)
+        if limit is None and (target.limit or target.beside):
+            continue
         bound = target.bound * (1 if limit is None else limit)
         verdicts.append(
             {
@@ -177,7 +225,7 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
                 "unit": target.unit,
                 "bound": bound,
                 "at_least": target.at_least,
-                "limit": target.limit,
+                "limit": target.beside or target.limit,
                 "limit_value": limit,
                 "ratio": None if limit is None else value / limit,
                 "ratio_bound": None if limit is None else target.bound,
@@ -185,6 +233,12 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
             }
         )
     return verdicts
+
+
+def _limit_of(result: Result, target: Target, limits: Mapping[str, Any]) -> float | None:
+    if target.limit is None:
+        return None
+    return result.get("limit", {}).get(target.limit, _number(limits.get(target.limit))) or None
 
 
 def _at(result: Result, path: str) -> float:

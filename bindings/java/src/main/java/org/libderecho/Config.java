@@ -17,6 +17,8 @@ public final class Config extends Handle {
         super(create(), Native::derecho_config_close);
     }
 
+    private int serviceCount; // of addService
+
     private static long create() {
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_LONG);
@@ -88,7 +90,12 @@ public final class Config extends Handle {
         try (Arena arena = Arena.ofConfined()) {
             Status.check(Native.derecho_config_add_service(handle, text(arena, name), schemaHash));
         }
+        serviceCount++;
         return this;
+    }
+
+    int serviceCount() {
+        return serviceCount;
     }
 
     /** A C string, which cannot hold a NUL. */

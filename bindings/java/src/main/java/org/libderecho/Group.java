@@ -89,6 +89,9 @@ public final class Group implements AutoCloseable {
         /** Join. */
         public Group join() {
             try (config) {
+                if (config.serviceCount() != 0) // events number services as they were declared
+                    throw new InvalidArgument("this Config declares services already: join() adds those it is given, "
+                            + "so give it a new one");
                 for (Service service : services) config.addService(service.serviceName(), service.serviceHash());
                 for (String shard : rawNames) config.addService(shard, 0);
                 final long pieceBytes = Long.parseLong(config.get("mail_bytes")) / 8; // room for others' mail

@@ -131,6 +131,13 @@ class GroupTest {
         assertSame(first, group.local(Counter.class));
     }
 
+    @Test
+    void a_config_that_declares_services_already_is_refused() {
+        final Config config = new Nodes().next().addService("earlier", 0);
+        final var error = assertThrows(InvalidArgument.class, () -> Group.with(config).raw("log", e -> {}).join());
+        assertTrue(error.getMessage().contains("declares services already"), error.getMessage());
+    }
+
     // ---------------------------------------------------------------------------------------- waiting
 
     @Test
