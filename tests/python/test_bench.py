@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from derecho.bench.cases import APIS, LANGUAGES, PAYLOADS, WIRES, Case, all_cases, chosen, quick_cases
+from derecho.bench.cases import APIS, LANGUAGES, PAYLOADS, WIRES, Case, all_cases, chosen, language_cases, quick_cases
 from derecho.bench.processes import BenchError, member_command, native
 from derecho.bench.runner import median_of
 from derecho.bench.targets import TARGETS, judge
@@ -46,8 +46,10 @@ def test_cases_cover_the_wires_sizes_and_languages_and_have_keys_of_their_own() 
     assert {c.key for c in quick_cases()} <= {c.key for c in cases}
 
 
-def test_every_target_belongs_to_a_case_of_the_quick_run() -> None:
-    assert {target.case for target in TARGETS} <= {case.key for case in quick_cases()}
+def test_every_target_belongs_to_a_case_of_the_quick_run_or_of_languages() -> None:
+    languages = {case.key for case in language_cases(LANGUAGES)}
+    assert {target.case for target in TARGETS if target.beside is None} <= {case.key for case in quick_cases()}
+    assert {case for target in TARGETS if target.beside for case in (target.case, target.beside)} <= languages
 
 
 def test_cases_are_chosen_by_part_glob_or_expression() -> None:
@@ -86,12 +88,11 @@ def test_a_language_is_judged_beside_c_in_cache_lines_of_each_ones_own_minute() 
 
 
 def test_a_language_is_not_judged_where_c_was_not_measured() -> None:
-    java = {"delivered_per_s": 1e6}
-    assert judge({"throughput.shm.3.one.100.java": java}, {}) == []
-    (only,) = judge(
-        {"throughput.shm.3.one.100.java": java, "throughput.shm.3.one.100.c": {"delivered_per_s": 2e6}}, {}
-    )[1:]
-    assert only["key"] == "rate_java_100" and only["met"] and only["bound"] == 1e6
+    case = "throughput.shm.3.one.1048576."
+    java, c = {case + "java": {"delivered_per_s": 0.9e6}}, {case + "c": {"delivered_per_s": 1e6}}
+    assert judge(java, {}) == []
+    (only,) = judge(java | c, {})
+    assert only["key"] == "rate_java_1048576" and only["met"] and only["bound"] == 0.9e6
 
 
 def test_medians_go_through_nested_figures() -> None:
@@ -145,7 +146,7 @@ def test_members_in_another_language_measure_the_same_beside_c(language: str) ->
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
     kinds = ("throughput.shm.3.one.100", "latency.shm.2.100")
-    assert set(results) == {f"{kind}.{api}" for kind in kinds for api in ("c", language)}
+    assert set(results) == {f"{kind}.{api}" for kind in kinds for api in ("c", language, "python")}
     own, beside = (results[f"latency.shm.2.100.{api}"] for api in (language, "c"))
     assert set(beside) == set(own) and set(beside["latency_ns"]) == set(own["latency_ns"])
     assert 0 < own["latency_ns"]["p50"] <= own["latency_ns"]["p99"] <= own["latency_ns"]["max"]
