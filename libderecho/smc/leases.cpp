@@ -3,12 +3,6 @@
 #include "base/assert.hpp"
 
 namespace libderecho {
-namespace {
-
-// Of one lease without any allocation: a mark for each ring that it is about.
-constexpr size_t kMarksAtFirst = 8;
-
-}  // namespace
 
 Leases::Leases() : leases_(std::make_unique<std::array<Lease, limits::leases_max>>()) {
     for (Lease& lease : *leases_) lease.marks.reserve(kMarksAtFirst);

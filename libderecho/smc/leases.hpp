@@ -24,8 +24,11 @@ public:
         ReleasePoint* point;
         uint64_t position;
     };
-    // Marks gathered during one take(); the buffer is reused.
+    // Of one lease without any allocation: a mark for each ring that it is about.
+    static constexpr size_t kMarksAtFirst = 8;
+    // Marks gathered during one take(). Its buffer and a lease's change places, so it begins as large as theirs.
     struct Batch {
+        Batch() { marks.reserve(kMarksAtFirst); }
         std::vector<Mark> marks;
     };
 

@@ -42,6 +42,20 @@ TEST(Leases, nothing_can_be_released_twice_or_unheld) {
     EXPECT_FALSE(leases.release(id));
 }
 
+TEST(Leases, a_batch_of_a_few_rings_never_grows_its_buffer) {
+    Leases leases;
+    Leases::Batch batch;
+    ReleasePoint points[Leases::kMarksAtFirst];
+    for (size_t k = 0; k < 2 * limits::leases_max; ++k) {  // so that every buffer was the batch's
+        const Leases::Mark* const buffer = batch.marks.data();
+        const size_t rings = k < limits::leases_max ? 1 : Leases::kMarksAtFirst;
+        for (size_t ring = 0; ring < rings; ++ring) batch.marks.push_back({&points[ring], k});
+        EXPECT_EQ(batch.marks.data(), buffer) << "take " << k;
+        EXPECT_TRUE(leases.release(leases.open(batch)));
+        leases.retire();
+    }
+}
+
 TEST(Leases, their_number_is_bounded) {
     Leases leases;
     ReleasePoint point;
