@@ -417,9 +417,15 @@ static inline derecho_status derecho_fail(derecho_handling *handling, const char
 static inline void derecho_answers_retry(derecho_group *group, derecho_answers *answers) {
     while (answers->first) {
         derecho_late_answer *late = answers->first;
-        if (derecho_group_reply(group, late->node, late->call, late->status, late + 1, (size_t)late->size) ==
-            DERECHO_AGAIN)
-            return;
+        const derecho_status sent =
+            derecho_group_reply(group, late->node, late->call, late->status, late + 1, (size_t)late->size);
+        if (sent == DERECHO_AGAIN) return;
+        if (sent == DERECHO_TOO_LARGE && late->status == DERECHO_OK) { /* found late, but its caller still waits */
+            late->status = DERECHO_REMOTE_ERROR;
+            late->size = (uint64_t)snprintf((char *)(late + 1), (size_t)late->size, "TooLarge: %s",
+                                            derecho_last_error()); /* what is too large has room for its failure */
+            continue;
+        }
         answers->first = late->next;
         if (!late->next) answers->last = NULL;
         free(late);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 #include <utility>
 
 #include "codec.hpp"
@@ -55,10 +56,24 @@ private:
 
     /** Anything but AGAIN is final: the receiver went, or the group ended. */
     derecho_status send(uint32_t node, Entry& entry) {
-        if (!entry.is_state) {
+        return entry.is_state ? send_state(node, entry) : send_answer(node, entry);
+    }
+
+    /** One that proves too large only now still has a caller who waits: he is told. */
+    derecho_status send_answer(uint32_t node, Entry& entry) {
+        const auto reply = [&] {
             return derecho_group_reply(group_.handle(), node, entry.id, entry.status, entry.data.data(),
                                        entry.data.size());
-        }
+        };
+        const derecho_status status = reply();
+        if (status != DERECHO_TOO_LARGE) return status;
+        const std::string said = std::string("TooLarge: ") + derecho_last_error();
+        entry.status = DERECHO_REMOTE_ERROR;
+        entry.data.assign(bytes_of(said).begin(), bytes_of(said).end());
+        return reply();
+    }
+
+    derecho_status send_state(uint32_t node, Entry& entry) {
         while (true) {
             const size_t size = std::min(piece_bytes_, entry.data.size() - entry.sent);
             const bool last = entry.sent + size == entry.data.size();

@@ -7,12 +7,22 @@ from collections import deque
 
 from ._native import NativeGroup
 from .codec.encode import Parts
-from .errors import DerechoError
+from .errors import DerechoError, TooLarge
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "error_parts"]
 
 _log = logging.getLogger("derecho")
 _ANSWERS_MAX = 1 << 16  # for one node; the core holds back 64 MB more
+_REMOTE_ERROR = 17
+_ERROR_BYTES_MAX = 4096
+
+
+def error_parts(error: BaseException) -> Parts:
+    """What a caller is told of a failure: "Type: text"."""
+    text = str(error)
+    if isinstance(error, KeyError):  # str() of it is the key's repr alone: keep what Python shows
+        text = str(error.args[0]) if len(error.args) == 1 else text
+    return (f"{type(error).__name__}: {text}".encode("utf-8", "replace")[:_ERROR_BYTES_MAX],)
 
 
 class _Answer:
@@ -22,7 +32,11 @@ class _Answer:
         self.parts = parts
 
     def send(self, native: NativeGroup, node: int) -> bool:
-        return native.reply(node, self.call, self.status, self.parts)
+        try:
+            return native.reply(node, self.call, self.status, self.parts)
+        except TooLarge as error:  # found late, but its caller still waits
+            self.status, self.parts = _REMOTE_ERROR, error_parts(error)
+            return native.reply(node, self.call, self.status, self.parts)
 
 
 class _State:

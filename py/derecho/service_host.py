@@ -10,6 +10,7 @@ from ._native import Message
 from .codec.encode import Parts
 from .codec.method import ServiceSchema
 from .errors import DerechoError, StateError
+from .outbox import error_parts
 from .state import Incoming, load, save
 
 if TYPE_CHECKING:
@@ -20,14 +21,6 @@ __all__ = ["ServiceHost"]
 _log = logging.getLogger("derecho")
 _REPLY = 1  # DERECHO_FLAG_REPLY
 _OK, _REMOTE_ERROR, _UNKNOWN_METHOD = 0, 17, 18
-_ERROR_BYTES_MAX = 4096
-
-
-def _error_parts(error: BaseException) -> Parts:
-    text = str(error)
-    if isinstance(error, KeyError):  # str() of it is the key's repr alone: keep what Python shows
-        text = str(error.args[0]) if len(error.args) == 1 else text
-    return (f"{type(error).__name__}: {text}".encode("utf-8", "replace")[:_ERROR_BYTES_MAX],)
 
 
 class ServiceHost:
@@ -108,7 +101,7 @@ class ServiceHost:
     def _failed(self, event: Message, where: str, error: BaseException) -> None:
         if event.flags & _REPLY:
             try:
-                self._engine.outbox.answer(event.sender, event.id, _REMOTE_ERROR, _error_parts(error))
+                self._engine.outbox.answer(event.sender, event.id, _REMOTE_ERROR, error_parts(error))
             except DerechoError as late:
                 _log.warning("%s: the answer could not be sent: %s", where, late)
         else:

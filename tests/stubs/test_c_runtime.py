@@ -103,7 +103,40 @@ int main(void) {
 }
 """
 
+# The caller's mail is full at first, and takes 100 bytes an answer.
+TOO_LARGE_LATER = """
+static bool full = true;
+static derecho_status status_sent;
+static char sent[101];
+derecho_status derecho_group_reply(derecho_group *g, uint32_t n, uint64_t c, derecho_status s, const void *d,
+                                   size_t z) {
+    (void)g, (void)n, (void)c;
+    if (full) return DERECHO_AGAIN;
+    if (z > 100) return DERECHO_TOO_LARGE;
+    memcpy(sent, d, z);
+    status_sent = s;
+    return DERECHO_OK;
+}
+const char *derecho_last_error(void) { return "200 bytes are more than the 100 that fit"; }
+int main(void) {
+    const char large[200] = {0};
+    derecho_answers answers = {NULL, NULL};
+    derecho_event call;
+    memset(&call, 0, sizeof call);
+    call.flags = DERECHO_FLAG_REPLY;
+    assert(derecho_answer(NULL, &call, DERECHO_OK, large, 10, &answers) == DERECHO_OK);
+    assert(derecho_answer(NULL, &call, DERECHO_OK, large, 200, &answers) == DERECHO_OK);
+    full = false;
+    derecho_answers_retry(NULL, &answers);
+    assert(!answers.first && !answers.last);
+    assert(status_sent == DERECHO_REMOTE_ERROR);
+    assert(!strcmp(sent, "TooLarge: 200 bytes are more than the 100 that fit"));
+    return 0;
+}
+"""
+
 PROGRAMS = {
+    "a too large answer queued behind others is told to its caller": TOO_LARGE_LATER,
     "a wait lasts its time": BUSY,
     "state fits the least mail": SMALL_MAIL,
     "a join that fails keeps nothing": REFUSED,

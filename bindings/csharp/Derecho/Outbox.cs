@@ -34,8 +34,15 @@ namespace Derecho
                 if (sent == Status.Ok) return;
                 if (sent != Status.Again) throw Failures.OfLastCall(sent);
             }
-            byte[] kept = data.ToArray();
-            Keep(node, () => _group.TryReply(node, call, status, kept));
+            Bytes kept = data.ToArray();
+            Keep(node, () =>
+            {
+                Status sent = _group.TryReply(node, call, status, kept);
+                if (sent != Status.TooLarge) return sent;
+                kept = ServiceHost.ErrorText(Failures.OfLastCall(sent)); // found late: its caller still waits
+                status = Status.RemoteError;
+                return _group.TryReply(node, call, status, kept);
+            });
         }
 
         /// <summary>Send the state to a joiner, in pieces; it is kept until it is sent.</summary>

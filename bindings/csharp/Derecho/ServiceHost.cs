@@ -151,7 +151,8 @@ namespace Derecho
             }
         }
 
-        private static Bytes ErrorText(Exception error)
+        /// <summary>What a caller is told of a failure: "Type: text".</summary>
+        internal static Bytes ErrorText(Exception error)
         {
             byte[] text = Encoding.UTF8.GetBytes($"{error.GetType().Name}: {error.Message}");
             if (text.Length <= ErrorBytesMax) return text;

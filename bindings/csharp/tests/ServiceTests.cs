@@ -244,6 +244,31 @@ namespace Tests
             }
         }
 
+        public static void A_too_large_answer_queued_behind_others_is_told_to_its_caller()
+        {
+            const int Calls = 400, Bytes = 200000; // 80 MB; the core itself holds back 64
+            using (var members = new Members())
+            using (var proceed = new ManualResetEvent(false))
+            {
+                members.Join(new Replica { OnFail = (kind, text) => proceed.WaitOne() });
+                members.Join(new Replica());
+                members[0].WaitView(2);
+                var caller = new Everything.Caller(members[0]);
+                caller.SendFail("", ""); // its driver takes nothing from now on
+                for (int i = 0; i < Calls; i++) caller.Mix(0, "", 0, false, new[] { Bytes });
+                Replies<string> tooLarge = caller.Mix(0, "", 0, false, new[] { 1 << 20 });
+                Thread.Sleep(1000);
+                proceed.Set();
+                foreach (Reply<string> reply in tooLarge.Arrivals())
+                {
+                    RemoteError told = Check.Throws<RemoteError>(() => reply.Wait(Patience));
+                    Check.Equal("TooLarge", told.TypeName);
+                    Check.That(told.Text.StartsWith("1048584 bytes"), $"\"{told.Text}\" tells the size");
+                }
+                Check.Equal(2, tooLarge.Members().Count);
+            }
+        }
+
         public static void Queries_that_find_no_room_wait_and_then_give_up()
         {
             using (var members = new Members())

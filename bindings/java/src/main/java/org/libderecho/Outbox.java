@@ -33,10 +33,9 @@ final class Outbox {
 
     /** Answer a call or query of a node, now or later; not at all when this node closed the group meanwhile. */
     void answer(int node, long call, Status status, byte[] data) {
-        final MemorySegment segment = MemorySegment.ofArray(data);
-        final Entry answer = () -> group.tryReply(node, call, status, segment);
+        final Answer answer = new Answer(node, call, status, data);
         if (!waiting.containsKey(node)) {
-            final Status sent = answer.send();
+            final Status sent = answer.trySend();
             if (sent == Status.OK || sent == Status.CLOSED) return;
             if (sent != Status.AGAIN) throw sent.error();
         }
@@ -63,7 +62,7 @@ final class Outbox {
     private static boolean sent(Entry entry) {
         final Status status = entry.send();
         if (status == Status.AGAIN) return false;
-        if (status != Status.OK) // the group ended, or the answer is too large: nothing more can be done for it
+        if (status != Status.OK) // the group ended, or what is meant for a joiner is refused: nothing can be done
             LOG.log(System.Logger.Level.WARNING, "an answer is dropped: {0}", status.error().getMessage());
         return true;
     }
@@ -77,6 +76,33 @@ final class Outbox {
                     "member {0} does not take its answers: {1} wait, one more is dropped",
                     Integer.toUnsignedString(node),
                     queue.size());
+    }
+
+    private final class Answer implements Entry {
+        private final int node;
+        private final long call;
+        private Status status;
+        private MemorySegment data;
+
+        Answer(int node, long call, Status status, byte[] data) {
+            this.node = node;
+            this.call = call;
+            this.status = status;
+            this.data = MemorySegment.ofArray(data);
+        }
+
+        Status trySend() {
+            return group.tryReply(node, call, status, data);
+        }
+
+        @Override
+        public Status send() {
+            final Status sent = trySend();
+            if (sent != Status.TOO_LARGE) return sent;
+            data = MemorySegment.ofArray(ServiceHost.text(sent.error())); // found late: its caller still waits
+            status = Status.REMOTE_ERROR;
+            return trySend();
+        }
     }
 
     private final class State implements Entry {

@@ -67,7 +67,8 @@ final class ServiceHost extends Host {
         }
     }
 
-    private static byte[] text(Throwable error) {
+    /** What a caller is told of a failure: "Type: text". */
+    static byte[] text(Throwable error) {
         final String full = error.getClass().getName();
         final String plain = full.substring(Math.max(full.lastIndexOf('.'), full.lastIndexOf('$')) + 1);
         final String text = error.getMessage() == null ? "" : error.getMessage();
