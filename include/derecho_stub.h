@@ -8,6 +8,7 @@
 #ifndef DERECHO_STUB_H
 #define DERECHO_STUB_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,58 @@ typedef struct derecho_text {
 static inline derecho_text derecho_text_of(const char *string) {
     const derecho_text made = {string, strlen(string)};
     return made;
+}
+
+/** Whether two texts have the same bytes. */
+static inline bool derecho_text_same(derecho_text a, derecho_text b) {
+    return a.size_bytes == b.size_bytes && (a.size_bytes == 0 || !memcmp(a.data, b.data, (size_t)a.size_bytes));
+}
+
+/** A copy of one's own, to be given to free(): `data` is NULL when there is no memory. */
+static inline derecho_bytes derecho_bytes_copy(derecho_bytes bytes) {
+    derecho_bytes made = {malloc(bytes.size_bytes ? (size_t)bytes.size_bytes : 1), bytes.size_bytes};
+    if (made.data && bytes.size_bytes) memcpy((void *)(uintptr_t)made.data, bytes.data, (size_t)bytes.size_bytes);
+    return made;
+}
+
+/** As derecho_bytes_copy(). */
+static inline derecho_text derecho_text_copy(derecho_text text) {
+    const derecho_bytes bytes = {text.data, text.size_bytes};
+    const derecho_text made = {(const char *)derecho_bytes_copy(bytes).data, text.size_bytes};
+    return made;
+}
+
+/* ------------------------------------------------------------------------------------------------- failures */
+
+/* What a function of this header found out itself, on this thread; "" when it was the library that failed. Weak: the
+ * files of a program share it. */
+__extension__ __attribute__((weak)) __thread char derecho_stub_said[512];
+
+/** Why the function of this header, or of a stub, that this thread called last has failed: a sentence, its own or the
+ * library's. Valid until the next call. */
+static inline const char *derecho_stub_error(void) {
+    return *derecho_stub_said ? derecho_stub_said : derecho_last_error();
+}
+
+/** Note why a function of this header fails. @return status. */
+__attribute__((format(printf, 2, 3))) static inline derecho_status derecho_stub_fail(derecho_status status,
+                                                                                     const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(derecho_stub_said, sizeof derecho_stub_said, format, values);
+    va_end(values);
+    return status;
+}
+
+/** Forget what was noted: from here on it is the library that fails. */
+static inline void derecho_stub_begin(void) { *derecho_stub_said = 0; }
+
+static inline derecho_status derecho_stub_no_memory(uint64_t size_bytes) {
+    return derecho_stub_fail(DERECHO_NO_MEMORY, "there is no memory for %llu bytes", (unsigned long long)size_bytes);
+}
+
+static inline derecho_status derecho_stub_unfit(const char *what) {
+    return derecho_stub_fail(DERECHO_INVALID, "%s: a text is not UTF-8, or it is more than 4 GB", what);
 }
 
 /* ------------------------------------------------------------------------------------------------- arena */
@@ -359,8 +412,9 @@ static inline const char *derecho_message_read(const derecho_type *type, const v
 /** derecho_shard_call() with the fields of `arguments`, written straight into the ring. */
 static inline derecho_status derecho_stub_call(derecho_shard *shard, uint32_t method, uint32_t flags,
                                                const derecho_type *type, const void *arguments, uint64_t *call_out) {
+    derecho_stub_begin();
     const uint64_t size = derecho_message_bytes(type, arguments);
-    if (size == UINT64_MAX) return DERECHO_INVALID;
+    if (size == UINT64_MAX) return derecho_stub_unfit("the arguments cannot travel");
     derecho_claim claim;
     derecho_status status = derecho_shard_claim(shard, method, flags, (size_t)size, &claim);
     if (status != DERECHO_OK) return status;
@@ -374,10 +428,11 @@ static inline derecho_status derecho_stub_call(derecho_shard *shard, uint32_t me
 /** derecho_shard_query() with the fields of `arguments`. */
 static inline derecho_status derecho_stub_query(derecho_shard *shard, uint32_t node, uint32_t method,
                                                 const derecho_type *type, const void *arguments, uint64_t *call_out) {
+    derecho_stub_begin();
     const uint64_t size = derecho_message_bytes(type, arguments);
-    if (size == UINT64_MAX) return DERECHO_INVALID;
+    if (size == UINT64_MAX) return derecho_stub_unfit("the arguments cannot travel");
     void *message = malloc(size ? (size_t)size : 1);
-    if (!message) return DERECHO_NO_MEMORY;
+    if (!message) return derecho_stub_no_memory(size);
     derecho_message_write(type, arguments, message);
     const derecho_status status = derecho_shard_query(shard, node, method, message, (size_t)size, call_out);
     free(message);
@@ -441,7 +496,7 @@ static inline derecho_status derecho_answer(derecho_group *group, const derecho_
         if (sent != DERECHO_AGAIN) return sent;
     }
     derecho_late_answer *late = (derecho_late_answer *)malloc(sizeof *late + (size_t)size);
-    if (!late) return DERECHO_NO_MEMORY;
+    if (!late) return derecho_stub_no_memory(size);
     late->next = NULL;
     late->node = event->node;
     late->status = status;
@@ -491,7 +546,7 @@ static inline derecho_status derecho_answer_result(derecho_group *group, derecho
 typedef struct derecho_replica_methods {
     derecho_status (*dispatch)(derecho_group *group, const derecho_event *event, const void *handlers,
                                derecho_answers *answers);
-    void *(*save)(const void *handlers, uint64_t *size_out);                       /* malloc'ed; NULL: no memory */
+    void *(*save)(const void *handlers, uint64_t *size_out); /* malloc'ed; NULL: no memory, or size UINT64_MAX */
     const char *(*load)(const void *handlers, const void *message, uint64_t size); /* NULL, or why it is refused */
 } derecho_replica_methods;
 
@@ -512,16 +567,17 @@ typedef struct derecho_outgoing_state {
 /** The replica of one service in one group; it belongs to the thread that polls. Made by a stub. */
 typedef struct derecho_replica {
     derecho_group *group;
-    uint32_t shard; /* as events number it */
+    derecho_shard *shard; /* to call by; of a replica that joined */
+    uint32_t number;      /* of the shard, in events */
     const derecho_replica_methods *methods;
     const void *handlers;
     derecho_answers answers;
     bool seen_view, loading;
-    char *incoming; /* pieces of the state so far */
+    derecho_status ended; /* why there is no group any more */
+    char *incoming;       /* pieces of the state so far */
     uint64_t incoming_bytes;
     derecho_held_event *held, *held_last;
     derecho_outgoing_state *outgoing;
-    const char *why_not_loaded;
 } derecho_replica;
 
 static const uint64_t derecho_state_piece_bytes = 8 << 10; /* an eighth of the least mail_bytes: fits every group */
@@ -547,13 +603,14 @@ static inline void derecho_replica_retry(derecho_replica *replica) {
 
 static inline derecho_status derecho_replica_save(derecho_replica *replica, const derecho_event *request) {
     derecho_outgoing_state *state = (derecho_outgoing_state *)calloc(1, sizeof *state);
-    if (!state) return DERECHO_NO_MEMORY;
+    if (!state) return derecho_stub_no_memory(sizeof *state);
     state->node = request->node;
     state->request = request->id;
     state->data = replica->methods->save(replica->handlers, &state->size);
     if (!state->data) {
+        const uint64_t size = state->size;
         free(state);
-        return DERECHO_NO_MEMORY;
+        return size == UINT64_MAX ? derecho_stub_unfit("the state cannot travel") : derecho_stub_no_memory(size);
     }
     derecho_outgoing_state **end = &replica->outgoing;
     while (*end) end = &(*end)->next;
@@ -564,7 +621,7 @@ static inline derecho_status derecho_replica_save(derecho_replica *replica, cons
 
 static inline derecho_status derecho_replica_hold(derecho_replica *replica, const derecho_event *event) {
     derecho_held_event *held = (derecho_held_event *)malloc(sizeof *held + (size_t)event->size_bytes);
-    if (!held) return DERECHO_NO_MEMORY;
+    if (!held) return derecho_stub_no_memory(event->size_bytes);
     held->next = NULL;
     held->event = *event;
     held->event.data = held + 1;
@@ -581,12 +638,12 @@ static inline derecho_status derecho_replica_hold(derecho_replica *replica, cons
 static inline derecho_status derecho_replica_load(derecho_replica *replica, const derecho_event *piece) {
     if (piece->flags & DERECHO_FLAG_FIRST) replica->incoming_bytes = 0;
     char *whole = (char *)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
-    if (!whole) return DERECHO_NO_MEMORY;
+    if (!whole) return derecho_stub_no_memory(replica->incoming_bytes + piece->size_bytes);
     replica->incoming = whole;
     if (piece->size_bytes) memcpy(whole + replica->incoming_bytes, piece->data, (size_t)piece->size_bytes);
     replica->incoming_bytes += piece->size_bytes;
     if (!(piece->flags & DERECHO_FLAG_LAST)) return DERECHO_OK;
-    replica->why_not_loaded = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
+    const char *refused = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
     free(whole);
     replica->incoming = NULL;
     replica->loading = false;
@@ -599,16 +656,18 @@ static inline derecho_status derecho_replica_load(derecho_replica *replica, cons
         free(first);
     }
     replica->held_last = NULL;
-    return replica->why_not_loaded ? DERECHO_INTERNAL : status;
+    return refused ? derecho_stub_fail(DERECHO_INTERNAL, "the state is refused: %s", refused) : status;
 }
 
 /**
  * Handle an event, if it is one for the replica: a call, a query, a request for its state, its state, the first view.
  * Others are left alone, so every event may be passed.
- * @return DERECHO_OK; DERECHO_NO_MEMORY; DERECHO_INTERNAL: the state was refused, why_not_loaded says why; what ends a
- *         group.
+ * @return DERECHO_OK; DERECHO_NO_MEMORY; DERECHO_INTERNAL: the state was refused; DERECHO_INVALID: the own state cannot
+ *         travel; what ended the group. derecho_stub_error() has the details.
  */
 static inline derecho_status derecho_replica_handle(derecho_replica *replica, const derecho_event *event) {
+    derecho_stub_begin();
+    if (event->kind == DERECHO_EVENT_CLOSED) replica->ended = event->status;
     if (event->kind == DERECHO_EVENT_VIEW && !replica->seen_view) {
         derecho_view view;
         view.struct_bytes = sizeof view;
@@ -618,7 +677,7 @@ static inline derecho_status derecho_replica_handle(derecho_replica *replica, co
         replica->loading =
             view.self_rank < view.member_count && !(view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE);
     }
-    if (event->shard != replica->shard) return DERECHO_OK;
+    if (event->shard != replica->number) return DERECHO_OK;
     switch (event->kind) {
         case DERECHO_EVENT_CALL:
         case DERECHO_EVENT_QUERY:
@@ -638,11 +697,12 @@ static inline derecho_status derecho_replica_handle(derecho_replica *replica, co
  * @param see          shown every event after it was handled, with `context`; may be NULL. Its data are gone
  * afterwards.
  * @param timeout_ns   as derecho_poll().
- * @return as derecho_poll() and derecho_replica_handle().
+ * @return as derecho_poll() and derecho_replica_handle(); once the group has ended what ended it, in every turn.
  */
 static inline derecho_status derecho_replica_turn(derecho_replica *replica, int64_t timeout_ns,
                                                   void (*see)(void *context, const derecho_event *event),
                                                   void *context) {
+    derecho_stub_begin();
     derecho_event events[64];
     size_t count = 0;
     uint64_t lease = 0;
@@ -652,6 +712,9 @@ static inline derecho_status derecho_replica_turn(derecho_replica *replica, int6
         if (see) see(context, &events[i]);
     }
     if (lease) derecho_release(replica->group, lease);
+    if (replica->ended)
+        return derecho_stub_fail(replica->ended, "the group has ended for this node: %s",
+                                 derecho_status_name(replica->ended));
     if (status == DERECHO_OK) derecho_replica_retry(replica);
     return status;
 }
@@ -668,37 +731,47 @@ typedef struct derecho_awaited {
     uint64_t call;
     uint32_t owed, answered; /* owed: not known before the call is ordered */
     derecho_status status;
+    char why[400]; /* when it is not OK */
 } derecho_awaited;
 
 static inline void derecho_awaited_see(void *context, const derecho_event *event) {
     derecho_awaited *awaited = (derecho_awaited *)context;
-    if (event->kind == DERECHO_EVENT_CLOSED) awaited->status = event->status;
     if (event->id != awaited->call) return;
     if (event->kind == DERECHO_EVENT_ORDERED) awaited->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
     if (event->kind != DERECHO_EVENT_REPLY) return;
     awaited->answered++;
-    if (event->status != DERECHO_OK && event->status != DERECHO_REMOVED) awaited->status = event->status;
+    if (event->status == DERECHO_OK || event->status == DERECHO_REMOVED) return;
+    awaited->status = event->status;
+    const int shown = event->size_bytes < sizeof awaited->why ? (int)event->size_bytes : (int)sizeof awaited->why;
+    snprintf(awaited->why, sizeof awaited->why, "member %u failed: %s%s%.*s", (unsigned)event->node,
+             derecho_status_name(event->status), shown ? ": " : "", shown, shown ? (const char *)event->data : "");
 }
 
 /**
  * Take turns until every member has answered an ordered call. Call it before the next turn, and so before the next
  * call is made that is to be awaited: answers that came earlier are not seen.
- * @return DERECHO_OK, or how one of them failed.
+ * @return DERECHO_OK, how one of them failed, DERECHO_TIMEOUT, or what ended the group.
  */
 static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
-    derecho_awaited awaited = {call, 0, 0, DERECHO_OK};
+    derecho_awaited awaited = {call, 0, 0, DERECHO_OK, ""};
     for (const int64_t began = derecho_now_ms(); awaited.owed == 0 || awaited.answered < awaited.owed;) {
-        if (derecho_now_ms() - began >= timeout_ms) return DERECHO_TIMEOUT;
+        if (derecho_now_ms() - began >= timeout_ms)
+            return awaited.owed
+                       ? derecho_stub_fail(DERECHO_TIMEOUT, "%u of %u members answered within %lld ms",
+                                           (unsigned)awaited.answered, (unsigned)awaited.owed, (long long)timeout_ms)
+                       : derecho_stub_fail(DERECHO_TIMEOUT, "the call was not ordered within %lld ms",
+                                           (long long)timeout_ms);
         const derecho_status status = derecho_replica_turn(replica, 1000000, derecho_awaited_see, &awaited);
-        if (status != DERECHO_OK || awaited.status == DERECHO_CLOSED) return status ? status : awaited.status;
+        if (status != DERECHO_OK) return status;
     }
-    return awaited.status;
+    return awaited.status ? derecho_stub_fail(awaited.status, "%s", awaited.why) : DERECHO_OK;
 }
 
 /** Take turns until the view has so many members. */
 static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
                                                            int64_t timeout_ms) {
     derecho_view view;
+    memset(&view, 0, sizeof view);
     view.struct_bytes = sizeof view;
     for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
@@ -707,20 +780,32 @@ static inline derecho_status derecho_replica_await_members(derecho_replica *repl
         status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
     }
-    return DERECHO_TIMEOUT;
+    if (replica->loading)
+        return derecho_stub_fail(DERECHO_TIMEOUT, "no state came within %lld ms", (long long)timeout_ms);
+    return derecho_stub_fail(DERECHO_TIMEOUT, "the view has %u members after %lld ms, not %u",
+                             (unsigned)view.member_count, (long long)timeout_ms, (unsigned)count);
 }
 
-/** Join a group with one service. @param options pairs of key and value, docs/options.md; `count` of them. */
-static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash,
-                                               const char *const (*options)[2], size_t count, int64_t timeout_ms,
-                                               derecho_group **group_out, derecho_shard **shard_out) {
+/**
+ * Join a group with one service.
+ * @param options   key, value, key, value ..., NULL: docs/options.md.
+ * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
+ */
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *options,
+                                               int64_t timeout_ms, derecho_replica *replica) {
+    derecho_stub_begin();
     derecho_config *config = NULL;
+    derecho_group *group = NULL;
     derecho_status status = derecho_config_create(&config);
-    for (size_t i = 0; i < count && status == DERECHO_OK; ++i)
-        status = derecho_config_set(config, options[i][0], options[i][1]);
+    for (; options[0] && status == DERECHO_OK; options += 2)
+        status = options[1] ? derecho_config_set(config, options[0], options[1])
+                            : derecho_stub_fail(DERECHO_INVALID, "option %s has no value", options[0]);
     if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
-    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, group_out);
-    if (status == DERECHO_OK) status = derecho_shard_open(*group_out, service, shard_out);
+    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, &group);
+    if (status == DERECHO_OK) status = derecho_shard_open(group, service, &replica->shard);
+    if (status == DERECHO_OK) replica->group = group;
+    if (status != DERECHO_OK && !*derecho_stub_said) derecho_stub_fail(status, "%s", derecho_last_error());
+    if (status != DERECHO_OK && group) derecho_group_close(group);
     if (config) derecho_config_close(config);
     return status;
 }
@@ -744,6 +829,16 @@ static inline void derecho_replica_free(derecho_replica *replica) {
         free(first);
     }
     free(replica->incoming);
+}
+
+/** Leave the group of a replica that joined, and free both. @return as derecho_group_leave(). */
+static inline derecho_status derecho_replica_leave(derecho_replica *replica, int64_t timeout_ms) {
+    derecho_stub_begin();
+    const derecho_status status = derecho_group_leave(replica->group, timeout_ms);
+    if (status != DERECHO_OK) derecho_stub_fail(status, "%s", derecho_last_error());
+    derecho_group_close(replica->group);
+    derecho_replica_free(replica);
+    return status;
 }
 
 #ifdef __cplusplus

@@ -31,7 +31,9 @@ int main(void) {
     struct timespec began, ended;
     timespec_get(&began, TIME_UTC);
     assert(derecho_replica_await(&replica, 1, 300) == DERECHO_TIMEOUT);
+    assert(!strcmp(derecho_stub_error(), "the call was not ordered within 300 ms"));
     assert(derecho_replica_await_members(&replica, 2, 300) == DERECHO_TIMEOUT);
+    assert(!strcmp(derecho_stub_error(), "the view has 1 members after 300 ms, not 2"));
     timespec_get(&ended, TIME_UTC);
     assert((ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000 >= 590);
     return 0;
@@ -77,17 +79,92 @@ derecho_status derecho_config_set(derecho_config *config, const char *key, const
     (void)config, (void)key, (void)value;
     return DERECHO_INVALID;
 }
+const char *derecho_last_error(void) { return open_configs ? "there is no nodde" : "a later call"; }
 derecho_status derecho_config_close(derecho_config *config) {
     (void)config;
     --open_configs;
     return DERECHO_OK;
 }
 int main(void) {
-    const char *const options[][2] = {{"nodde", "1"}};
-    derecho_group *group;
-    derecho_shard *shard;
-    assert(derecho_stub_join("Cache", 1, options, 1, 0, &group, &shard) == DERECHO_INVALID);
-    assert(open_configs == 0);
+    const char *const options[] = {"nodde", "1", NULL}, *const odd[] = {"node", NULL};
+    derecho_replica replica;
+    memset(&replica, 0, sizeof replica);
+    assert(derecho_stub_join("Cache", 1, options, 0, &replica) == DERECHO_INVALID);
+    assert(!strcmp(derecho_stub_error(), "there is no nodde"));
+    assert(derecho_stub_join("Cache", 1, odd, 0, &replica) == DERECHO_INVALID);
+    assert(!strcmp(derecho_stub_error(), "option node has no value"));
+    assert(open_configs == 0 && !replica.group && !replica.shard);
+    return 0;
+}
+"""
+
+# The call is ordered, member 2 fails; after that the group ends, and says so once.
+ENDS = """
+static int polls;
+derecho_status derecho_poll(derecho_group *g, derecho_event *e, size_t n, int64_t t, size_t *count, uint64_t *lease) {
+    (void)g, (void)n, (void)t;
+    memset(e, 0, 4 * sizeof *e);
+    *lease = 0;
+    *count = 0;
+    if (polls++ == 0) {
+        e[0].kind = DERECHO_EVENT_ORDERED;
+        e[0].size_bytes = 4;
+        e[1].kind = DERECHO_EVENT_REPLY;
+        e[1].node = 2;
+        e[1].status = DERECHO_REMOTE_ERROR;
+        e[1].data = "ENOSPC: the cache is full";
+        e[1].size_bytes = 25;
+        e[0].id = e[1].id = 7;
+        *count = 2;
+    } else if (polls == 3) {
+        e[0].kind = DERECHO_EVENT_CLOSED;
+        e[0].status = DERECHO_EJECTED;
+        *count = 1;
+    }
+    return polls > 3 ? DERECHO_CLOSED : DERECHO_OK;
+}
+derecho_status derecho_group_view(derecho_group *g, derecho_view *view) {
+    (void)g, (void)view;
+    return DERECHO_CLOSED;
+}
+int main(void) {
+    const char *ejected = "the group has ended for this node: DERECHO_EJECTED";
+    derecho_replica replica;
+    memset(&replica, 0, sizeof replica);
+    assert(derecho_replica_await(&replica, 7, 5000) == DERECHO_REMOTE_ERROR);
+    assert(!strcmp(derecho_stub_error(), "member 2 failed: DERECHO_REMOTE_ERROR: ENOSPC: the cache is full"));
+    assert(derecho_replica_await(&replica, 8, 5000) == DERECHO_EJECTED);
+    assert(!strcmp(derecho_stub_error(), ejected));
+    assert(derecho_replica_await_members(&replica, 2, 5000) == DERECHO_EJECTED);
+    assert(!strcmp(derecho_stub_error(), ejected));
+    return 0;
+}
+"""
+
+# A text that is not UTF-8, in arguments and in the state.
+UNFIT = """
+static void *save(const void *handlers, uint64_t *size_out) {
+    (void)handlers;
+    *size_out = UINT64_MAX;
+    return NULL;
+}
+int main(void) {
+    const derecho_type_field fields[] = {{&derecho_type_str, 0, 0}};
+    const derecho_type type = {DERECHO_TYPE_STRUCT, true, 4, 8, 16, 1, NULL, 0, fields};
+    const derecho_text text = {"\\xff", 1};
+    assert(derecho_stub_call(NULL, 0, 0, &type, &text, NULL) == DERECHO_INVALID);
+    assert(strstr(derecho_stub_error(), "the arguments cannot travel: a text is not UTF-8"));
+    assert(derecho_stub_query(NULL, 1, 0, &type, &text, NULL) == DERECHO_INVALID);
+    assert(strstr(derecho_stub_error(), "the arguments cannot travel: a text is not UTF-8"));
+    const derecho_replica_methods methods = {NULL, save, NULL};
+    derecho_replica replica;
+    memset(&replica, 0, sizeof replica);
+    replica.methods = &methods;
+    derecho_event request;
+    memset(&request, 0, sizeof request);
+    request.kind = DERECHO_EVENT_STATE_REQUEST;
+    assert(derecho_replica_handle(&replica, &request) == DERECHO_INVALID);
+    assert(strstr(derecho_stub_error(), "the state cannot travel: a text is not UTF-8"));
     return 0;
 }
 """
@@ -136,6 +213,8 @@ int main(void) {
 """
 
 PROGRAMS = {
+    "a wait tells which member failed, and what ended the group": ENDS,
+    "what cannot travel is invalid": UNFIT,
     "a too large answer queued behind others is told to its caller": TOO_LARGE_LATER,
     "a wait lasts its time": BUSY,
     "state fits the least mail": SMALL_MAIL,

@@ -38,6 +38,11 @@ _REPLICA_DOC = """\
 A replica of the service, whose events derecho_replica_handle() handles; the handlers outlive it. @param shard its place
 among the group's services."""
 
+_JOIN_DOC = """\
+Join, or found, a group with this one service. @param options key, value, key, value ..., NULL: docs/options.md.
+@return as derecho_group_join(); derecho_stub_error() has the details. The replica is to be left by
+derecho_replica_leave()."""
+
 _DISPATCH_DOC = """\
 Run the handler of a DERECHO_EVENT_CALL or DERECHO_EVENT_QUERY of this service, and answer. Answers that find no room
 are kept in `answers`, for derecho_answers_retry()."""
@@ -404,15 +409,23 @@ class _Header:
             f"{p}_replica_load}};",
             "",
             *comment(_REPLICA_DOC),
-            f"static inline derecho_replica {p}_replica(derecho_group *group, uint32_t shard, "
+            f"static inline derecho_replica {p}_replica(derecho_group *group, uint32_t number, "
             f"const {p}_handlers *handlers) {{",
             "    derecho_replica made;",
             "    memset(&made, 0, sizeof made);",
             "    made.group = group;",
-            "    made.shard = shard;",
+            "    made.number = number;",
             f"    made.methods = &{p}_replica_methods;",
             "    made.handlers = handlers;",
             "    return made;",
+            "}",
+            "",
+            *comment(_JOIN_DOC),
+            f"static inline derecho_status {p}_join(const char *const *options, int64_t timeout_ms, "
+            f"const {p}_handlers *handlers, derecho_replica *replica_out) {{",
+            f"    *replica_out = {p}_replica(NULL, 0, handlers);",
+            f"    return derecho_stub_join({p.upper()}_SERVICE, {p.upper()}_SCHEMA_HASH, options, timeout_ms, "
+            "replica_out);",
             "}",
         ]
 
@@ -444,7 +457,7 @@ class _Header:
 #: What follows the prefix in names that every header has, in either case.
 _TAKEN = set(
     """
-    service schema_hash stub_h handlers dispatch replica replica_dispatch replica_save replica_load replica_methods
+    service schema_hash stub_h handlers dispatch replica replica_dispatch replica_save replica_load replica_methods join
     state state_type state_fields state_bytes state_write state_read
     """.split()  # noqa: SIM905 (more readable than a list)
 )

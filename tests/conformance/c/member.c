@@ -209,7 +209,7 @@ static void on_view(void) {
 
 static void on_event(derecho_replica *replica, const derecho_event *event) {
     const derecho_status handled = derecho_replica_handle(replica, event);
-    if (handled == DERECHO_INTERNAL) fprintf(stderr, "member: the state is refused: %s\n", replica->why_not_loaded);
+    if (handled != DERECHO_OK) fprintf(stderr, "member: %s\n", derecho_stub_error());
     pthread_mutex_lock(&member.lock);
     Call *call = event->kind == DERECHO_EVENT_ORDERED ? find(event->id) : NULL;
     if (call) call->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));

@@ -239,8 +239,7 @@ static void on_view(void) {
 
 static void on_event(derecho_replica *service, const derecho_event *event) {
     const derecho_status handled = derecho_replica_handle(service, event);
-    if (handled == DERECHO_INTERNAL) fail(service->why_not_loaded);
-    check(handled);
+    if (handled != DERECHO_OK) fail(derecho_stub_error());
     if (event->kind == DERECHO_EVENT_ORDERED || event->kind == DERECHO_EVENT_REPLY) on_answer(event);
     if (event->kind == DERECHO_EVENT_VIEW) on_view();
     if (event->kind == DERECHO_EVENT_CLOSED && event->status != DERECHO_CLOSED)
