@@ -130,6 +130,17 @@ def test_a_replica_that_differs_is_a_failure(tree: Path, monkeypatch: pytest.Mon
     assert result["equal"] is False
 
 
+def test_a_compiler_that_hangs_is_a_language_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\nexec sleep 60\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(launchers, "_BUILD_S", 0.2)
+    with pytest.raises(launchers.Missing, match=r"could not be built: \S+/cc took more than 0.2 s"):
+        launchers.launcher("c")
+
+
 def test_no_member_outlives_a_killed_supervisor(tree: Path) -> None:
     run = subprocess.Popen(
         [*COMMAND, "--members", "py,cpp,c", "--input", str(tree)], env=ENVIRONMENT, stdout=subprocess.DEVNULL

@@ -127,7 +127,10 @@ def _find(*names: str) -> str:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"its member could not be built: {command[0]} took more than {_BUILD_S} s") from None
     if done.returncode != 0:
         raise Missing(f"its member could not be built:\n{(done.stderr or done.stdout)[-2000:]}")
 
