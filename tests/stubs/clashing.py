@@ -21,6 +21,17 @@ class Point:
     x: float
 
 
+@dataclass
+class volatile:
+    int_: int
+    int: int
+
+
+@dataclass
+class volatile_:
+    x: volatile
+
+
 @derecho.service(name="odd-service.2", state=State)
 class Odd:
     """
@@ -64,6 +75,10 @@ class Odd:
 class Register:
     @derecho.ordered
     def register(self, register: int) -> State:
+        raise NotImplementedError
+
+    @derecho.ordered
+    def both(self, int_: volatile_, int: volatile, int__: list[str]) -> volatile_:
         raise NotImplementedError
 
 

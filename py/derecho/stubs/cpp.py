@@ -72,8 +72,8 @@ def emit(model: StubModel) -> dict[str, str]:
 
 
 def identifier(name: str) -> str:
-    """A name that is no word of C or C++, or of their headers."""
-    return f"{name}_" if name in _KEYWORDS else name
+    """A name that is no word of C or C++, or of their headers: `int` is `int_`, so `int_` is `int__`."""
+    return f"{name}_" if name.rstrip("_") in _KEYWORDS else name
 
 
 def quoted(text: str) -> str:
