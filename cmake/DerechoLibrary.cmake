@@ -23,7 +23,7 @@ add_custom_target(derecho_wheel DEPENDS derecho)
 
 install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir})
 install(FILES include/derecho.h include/derecho.hpp include/derecho_stub.h DESTINATION ${derecho_includedir})
-install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp)
+install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp PATTERN *.h)
 
 # The other languages' side of the binding goes into the wheel if it was built (tools/setup.sh).
 if(SKBUILD)

@@ -31,6 +31,18 @@ def test_header_compiles_alone(header: Path, compiler: str, options: list[str], 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("options", [C99, CXX20], ids=["c99", "c++20"])
+def test_every_header_that_c_stubs_stand_on_compiles_alone(header: Path, compiler: str, options: list[str]) -> None:
+    parts = sorted(header.parent.glob("derecho/*.h"))
+    assert {f"derecho/{part.name}" for part in parts} == set(
+        re.findall(r'#include "(.*)"', (header.parent / "derecho_stub.h").read_text())
+    )
+    for part in [header.parent / "derecho_stub.h", *parts]:
+        done = subprocess.run([compiler, *options, "-include", part, "/dev/null"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_every_function_says_what_it_returns_or_who_may_call_it(header: Path) -> None:
     silent = []
     for name, (result, comment) in functions(header.read_text()).items():
