@@ -8,10 +8,10 @@
 #ifndef DERECHO_STUB_H
 #define DERECHO_STUB_H
 
-#include "derecho/stub_calls.h"
-#include "derecho/stub_codec.h"
-#include "derecho/stub_failure.h"
-#include "derecho/stub_replica.h"
-#include "derecho/stub_values.h"
+#include "derecho/stub/calls.h"
+#include "derecho/stub/codec.h"
+#include "derecho/stub/failure.h"
+#include "derecho/stub/replica.h"
+#include "derecho/stub/values.h"
 
 #endif /* DERECHO_STUB_H */

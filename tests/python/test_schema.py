@@ -128,6 +128,8 @@ def one(**annotations: Any) -> Any:
         (tuple[int, ...], "has no fixed length"),
         (tuple[int, str], "mixes types"),
         (dict[Point, int], "Point cannot be a key"),
+        (dict[float, int], "float cannot be a key: use an integer"),
+        (dict[derecho.float32, int], "cannot be a key: use an integer"),
         (Bad, "dataclass Bad, field z: complex is not supported"),
         (Endless, "nested deeper than 16"),
         (list[complex], "complex is not supported"),

@@ -16,7 +16,7 @@ __all__ = ["ACCEPTED", "Unsupported", "wire_type"]
 ACCEPTED = (
     "bool, int (64 bits), derecho.int8 .. derecho.uint64, float (64 bits), derecho.float32, str, bytes, "
     "derecho.InPlace or memoryview (bytes in place), tuple[T, T, ...] and Annotated[tuple[T, ...], derecho.Length(n)], "
-    "list[T], dict[K, V] (K a number, bool or str or bytes), dataclasses of these, T | None"
+    "list[T], dict[K, V] (K an integer, bool, str or bytes), dataclasses of these, T | None"
 )
 
 _PLAIN: dict[Any, WireType] = {
@@ -118,6 +118,8 @@ def _map(arguments: tuple[Any, ...], scope: Mapping[str, Any], depth: int) -> Wi
     key = wire_type(arguments[0], scope, depth + 1)
     if not isinstance(key, (ScalarType, Blob)) or (isinstance(key, Blob) and key.in_place):
         raise Unsupported(f"{_name(arguments[0])} cannot be a key")
+    if key in (SCALARS["f32"], SCALARS["f64"]):  # languages disagree on whether NaN, and 0.0 and -0.0, are equal
+        raise Unsupported(f"{_name(arguments[0])} cannot be a key: use an integer, bool, str or bytes")
     return MapOf(key, wire_type(arguments[1], scope, depth + 1))
 
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../derecho.h"
+#include "../../derecho.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,12 +16,12 @@ extern "C" {
 
 /** Some UTF-8, without a NUL. Laid out as derecho_bytes. */
 typedef struct derecho_text {
-    const char* data;
+    const char *data;
     uint64_t size_bytes;
 } derecho_text;
 
 /** A C string as a derecho_text, which points to it. */
-static inline derecho_text derecho_text_of(const char* string) {
+static inline derecho_text derecho_text_of(const char *string) {
     const derecho_text made = {string, strlen(string)};
     return made;
 }
@@ -34,14 +34,14 @@ static inline bool derecho_text_same(derecho_text a, derecho_text b) {
 /** A copy of one's own, to be given to free(): `data` is NULL when there is no memory. */
 static inline derecho_bytes derecho_bytes_copy(derecho_bytes bytes) {
     derecho_bytes made = {malloc(bytes.size_bytes ? (size_t)bytes.size_bytes : 1), bytes.size_bytes};
-    if (made.data && bytes.size_bytes) memcpy((void*)(uintptr_t)made.data, bytes.data, (size_t)bytes.size_bytes);
+    if (made.data && bytes.size_bytes) memcpy((void *)(uintptr_t)made.data, bytes.data, (size_t)bytes.size_bytes);
     return made;
 }
 
 /** As derecho_bytes_copy(). */
 static inline derecho_text derecho_text_copy(derecho_text text) {
     const derecho_bytes bytes = {text.data, text.size_bytes};
-    const derecho_text made = {(const char*)derecho_bytes_copy(bytes).data, text.size_bytes};
+    const derecho_text made = {(const char *)derecho_bytes_copy(bytes).data, text.size_bytes};
     return made;
 }
 
@@ -50,12 +50,12 @@ static inline derecho_text derecho_text_copy(derecho_text text) {
 /** Memory that is given back at once: what was read, or what a handler made for its result. Zero it before first use.
  */
 typedef struct derecho_arena {
-    void* newest; /* chunks, each beginning with a pointer to the one before */
+    void *newest; /* chunks, each beginning with a pointer to the one before */
 } derecho_arena;
 
 /** Take zeroed memory, aligned to 8. NULL when there is none. */
-static inline void* derecho_arena_take(derecho_arena* arena, uint64_t size_bytes) {
-    void** chunk = size_bytes <= SIZE_MAX - sizeof(void*) ? (void**)calloc(1, sizeof(void*) + size_bytes) : NULL;
+static inline void *derecho_arena_take(derecho_arena *arena, uint64_t size_bytes) {
+    void **chunk = size_bytes <= SIZE_MAX - sizeof(void *) ? (void **)calloc(1, sizeof(void *) + size_bytes) : NULL;
     if (!chunk) return NULL;
     *chunk = arena->newest;
     arena->newest = chunk;
@@ -63,9 +63,9 @@ static inline void* derecho_arena_take(derecho_arena* arena, uint64_t size_bytes
 }
 
 /** Give all of it back. */
-static inline void derecho_arena_free(derecho_arena* arena) {
+static inline void derecho_arena_free(derecho_arena *arena) {
     while (arena->newest) {
-        void** chunk = (void**)arena->newest;
+        void **chunk = (void **)arena->newest;
         arena->newest = *chunk;
         free(chunk);
     }
@@ -92,14 +92,14 @@ typedef struct derecho_type {
     bool refers;                        /* has parts in the tail, or is a reference itself */
     uint32_t align, size, memory_bytes; /* align and size of the message's layout */
     uint32_t count;                     /* an array's elements, a struct's fields */
-    const struct derecho_type* element; /* of a list, map, array, optional */
+    const struct derecho_type *element; /* of a list, map, array, optional */
     uint32_t value_memory_offset;       /* of an optional's value in memory */
-    const struct derecho_type_field* fields;
+    const struct derecho_type_field *fields;
 } derecho_type;
 
 /** A field of a struct, and where it lies. */
 typedef struct derecho_type_field {
-    const derecho_type* type;
+    const derecho_type *type;
     uint32_t offset, memory_offset;
 } derecho_type_field;
 
@@ -123,7 +123,7 @@ static const derecho_type derecho_type_bytes = {DERECHO_TYPE_LIST, true, 4, 8, 1
 
 /** How a reference lies in memory, whatever it refers to. */
 typedef struct derecho_list {
-    const void* items;
+    const void *items;
     uint64_t count;
 } derecho_list;
 
@@ -131,18 +131,18 @@ static inline uint64_t derecho_align_up(uint64_t position, uint32_t alignment) {
     return (position + alignment - 1) & ~(uint64_t)(alignment - 1);
 }
 
-static inline bool derecho_is_reference(const derecho_type* type) {
+static inline bool derecho_is_reference(const derecho_type *type) {
     return type->kind == DERECHO_TYPE_TEXT || type->kind == DERECHO_TYPE_LIST || type->kind == DERECHO_TYPE_MAP;
 }
 
 /** Whether a value lies in memory byte for byte as in a message. */
-static inline bool derecho_is_plain(const derecho_type* type) {
+static inline bool derecho_is_plain(const derecho_type *type) {
     return type->kind == DERECHO_TYPE_NUMBER || type->kind == DERECHO_TYPE_BOOL;
 }
 
 /** Whether bytes are UTF-8: shortest forms, no surrogates, at most U+10FFFF. */
-static inline bool derecho_is_utf8(const void* data, uint64_t size) {
-    const unsigned char* at = (const unsigned char*)data;
+static inline bool derecho_is_utf8(const void *data, uint64_t size) {
+    const unsigned char *at = (const unsigned char *)data;
     for (uint64_t left = size; left > 0;) {
         const unsigned lead = at[0];
         const unsigned length = lead < 0x80   ? 1

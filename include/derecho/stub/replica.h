@@ -4,7 +4,7 @@
 
 #include <sys/time.h>
 
-#include "stub_calls.h"
+#include "calls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,53 +12,53 @@ extern "C" {
 
 /** What a stub knows of its service, for a derecho_replica. */
 typedef struct derecho_replica_methods {
-    derecho_status (*dispatch)(derecho_group* group, const derecho_event* event, const void* handlers,
-                               derecho_answers* answers);
-    void* (*save)(const void* handlers, uint64_t* size_out); /* malloc'ed; NULL: no memory, or size UINT64_MAX */
-    const char* (*load)(const void* handlers, const void* message, uint64_t size); /* NULL, or why it is refused */
+    derecho_status (*dispatch)(derecho_group *group, const derecho_event *event, const void *handlers,
+                               derecho_answers *answers);
+    void *(*save)(const void *handlers, uint64_t *size_out); /* malloc'ed; NULL: no memory, or size UINT64_MAX */
+    const char *(*load)(const void *handlers, const void *message, uint64_t size); /* NULL, or why it is refused */
 } derecho_replica_methods;
 
 /** An event that came before the state did, copied; its data lie right behind it. */
 typedef struct derecho_held_event {
-    struct derecho_held_event* next;
+    struct derecho_held_event *next;
     derecho_event event;
 } derecho_held_event;
 
 /** A state on its way to a joiner. */
 typedef struct derecho_outgoing_state {
-    struct derecho_outgoing_state* next;
+    struct derecho_outgoing_state *next;
     uint32_t node;
     uint64_t request, size, sent;
-    void* data;
+    void *data;
 } derecho_outgoing_state;
 
 /** The replica of one service in one group; it belongs to the thread that polls. Made by a stub. */
 typedef struct derecho_replica {
-    derecho_group* group;
-    derecho_shard* shard; /* to call by; of a replica that joined */
+    derecho_group *group;
+    derecho_shard *shard; /* to call by; of a replica that joined */
     uint32_t number;      /* of the shard, in events */
-    const derecho_replica_methods* methods;
-    const void* handlers;
+    const derecho_replica_methods *methods;
+    const void *handlers;
     derecho_answers answers;
     bool seen_view, loading;
     derecho_status ended; /* why there is no group any more */
-    char* incoming;       /* pieces of the state so far */
+    char *incoming;       /* pieces of the state so far */
     uint64_t incoming_bytes;
     derecho_held_event *held, *held_last;
-    derecho_outgoing_state* outgoing;
+    derecho_outgoing_state *outgoing;
 } derecho_replica;
 
 static const uint64_t derecho_state_piece_bytes = 8 << 10; /* an eighth of the least mail_bytes: fits every group */
 
 /** Send what waits for room: answers, and pieces of state. Call it in every turn of the loop. */
-static inline void derecho_replica_retry(derecho_replica* replica) {
+static inline void derecho_replica_retry(derecho_replica *replica) {
     derecho_answers_retry(replica->group, &replica->answers);
     while (replica->outgoing) {
-        derecho_outgoing_state* state = replica->outgoing;
+        derecho_outgoing_state *state = replica->outgoing;
         const uint64_t left = state->size - state->sent;
         const uint64_t piece = left < derecho_state_piece_bytes ? left : derecho_state_piece_bytes;
         const derecho_status status =
-            derecho_group_state(replica->group, state->node, state->request, (const char*)state->data + state->sent,
+            derecho_group_state(replica->group, state->node, state->request, (const char *)state->data + state->sent,
                                 (size_t)piece, piece == left);
         if (status == DERECHO_AGAIN) return;
         state->sent += piece;
@@ -69,8 +69,8 @@ static inline void derecho_replica_retry(derecho_replica* replica) {
     }
 }
 
-static inline derecho_status derecho_replica_save(derecho_replica* replica, const derecho_event* request) {
-    derecho_outgoing_state* state = (derecho_outgoing_state*)calloc(1, sizeof *state);
+static inline derecho_status derecho_replica_save(derecho_replica *replica, const derecho_event *request) {
+    derecho_outgoing_state *state = (derecho_outgoing_state *)calloc(1, sizeof *state);
     if (!state) return derecho_stub_no_memory(sizeof *state);
     state->node = request->node;
     state->request = request->id;
@@ -80,15 +80,15 @@ static inline derecho_status derecho_replica_save(derecho_replica* replica, cons
         free(state);
         return size == UINT64_MAX ? derecho_stub_unfit("the state cannot travel") : derecho_stub_no_memory(size);
     }
-    derecho_outgoing_state** end = &replica->outgoing;
+    derecho_outgoing_state **end = &replica->outgoing;
     while (*end) end = &(*end)->next;
     *end = state;
     derecho_replica_retry(replica);
     return DERECHO_OK;
 }
 
-static inline derecho_status derecho_replica_hold(derecho_replica* replica, const derecho_event* event) {
-    derecho_held_event* held = (derecho_held_event*)malloc(sizeof *held + (size_t)event->size_bytes);
+static inline derecho_status derecho_replica_hold(derecho_replica *replica, const derecho_event *event) {
+    derecho_held_event *held = (derecho_held_event *)malloc(sizeof *held + (size_t)event->size_bytes);
     if (!held) return derecho_stub_no_memory(event->size_bytes);
     held->next = NULL;
     held->event = *event;
@@ -103,21 +103,21 @@ static inline derecho_status derecho_replica_hold(derecho_replica* replica, cons
 }
 
 /** Take a piece of state; after the last one, what was held back is handled. */
-static inline derecho_status derecho_replica_load(derecho_replica* replica, const derecho_event* piece) {
+static inline derecho_status derecho_replica_load(derecho_replica *replica, const derecho_event *piece) {
     if (piece->flags & DERECHO_FLAG_FIRST) replica->incoming_bytes = 0;
-    char* whole = (char*)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
+    char *whole = (char *)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
     if (!whole) return derecho_stub_no_memory(replica->incoming_bytes + piece->size_bytes);
     replica->incoming = whole;
     if (piece->size_bytes) memcpy(whole + replica->incoming_bytes, piece->data, (size_t)piece->size_bytes);
     replica->incoming_bytes += piece->size_bytes;
     if (!(piece->flags & DERECHO_FLAG_LAST)) return DERECHO_OK;
-    const char* refused = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
+    const char *refused = replica->methods->load(replica->handlers, whole, replica->incoming_bytes);
     free(whole);
     replica->incoming = NULL;
     replica->loading = false;
     derecho_status status = DERECHO_OK;
     while (replica->held) {
-        derecho_held_event* first = replica->held;
+        derecho_held_event *first = replica->held;
         if (status == DERECHO_OK)
             status = replica->methods->dispatch(replica->group, &first->event, replica->handlers, &replica->answers);
         replica->held = first->next;
@@ -133,7 +133,7 @@ static inline derecho_status derecho_replica_load(derecho_replica* replica, cons
  * @return DERECHO_OK; DERECHO_NO_MEMORY; DERECHO_INTERNAL: the state was refused; DERECHO_INVALID: the own state cannot
  *         travel; what ended the group. derecho_stub_error() has the details.
  */
-static inline derecho_status derecho_replica_handle(derecho_replica* replica, const derecho_event* event) {
+static inline derecho_status derecho_replica_handle(derecho_replica *replica, const derecho_event *event) {
     derecho_stub_begin();
     if (event->kind == DERECHO_EVENT_CLOSED) replica->ended = event->status;
     if (event->kind == DERECHO_EVENT_VIEW && !replica->seen_view) {
@@ -167,9 +167,9 @@ static inline derecho_status derecho_replica_handle(derecho_replica* replica, co
  * @param timeout_ns   as derecho_poll().
  * @return as derecho_poll() and derecho_replica_handle(); once the group has ended what ended it, in every turn.
  */
-static inline derecho_status derecho_replica_turn(derecho_replica* replica, int64_t timeout_ns,
-                                                  void (*see)(void* context, const derecho_event* event),
-                                                  void* context) {
+static inline derecho_status derecho_replica_turn(derecho_replica *replica, int64_t timeout_ns,
+                                                  void (*see)(void *context, const derecho_event *event),
+                                                  void *context) {
     derecho_stub_begin();
     derecho_event events[64];
     size_t count = 0;
@@ -202,8 +202,8 @@ typedef struct derecho_awaited {
     char why[400]; /* when it is not OK */
 } derecho_awaited;
 
-static inline void derecho_awaited_see(void* context, const derecho_event* event) {
-    derecho_awaited* awaited = (derecho_awaited*)context;
+static inline void derecho_awaited_see(void *context, const derecho_event *event) {
+    derecho_awaited *awaited = (derecho_awaited *)context;
     if (event->id != awaited->call) return;
     if (event->kind == DERECHO_EVENT_ORDERED) awaited->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
     if (event->kind != DERECHO_EVENT_REPLY) return;
@@ -212,7 +212,7 @@ static inline void derecho_awaited_see(void* context, const derecho_event* event
     awaited->status = event->status;
     const int shown = event->size_bytes < sizeof awaited->why ? (int)event->size_bytes : (int)sizeof awaited->why;
     snprintf(awaited->why, sizeof awaited->why, "member %u failed: %s%s%.*s", (unsigned)event->node,
-             derecho_status_name(event->status), shown ? ": " : "", shown, shown ? (const char*)event->data : "");
+             derecho_status_name(event->status), shown ? ": " : "", shown, shown ? (const char *)event->data : "");
 }
 
 /**
@@ -220,7 +220,7 @@ static inline void derecho_awaited_see(void* context, const derecho_event* event
  * call is made that is to be awaited: answers that came earlier are not seen.
  * @return DERECHO_OK, how one of them failed, DERECHO_TIMEOUT, or what ended the group.
  */
-static inline derecho_status derecho_replica_await(derecho_replica* replica, uint64_t call, int64_t timeout_ms) {
+static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
     derecho_awaited awaited = {call, 0, 0, DERECHO_OK, ""};
     for (const int64_t began = derecho_now_ms(); awaited.owed == 0 || awaited.answered < awaited.owed;) {
         if (derecho_now_ms() - began >= timeout_ms)
@@ -236,7 +236,7 @@ static inline derecho_status derecho_replica_await(derecho_replica* replica, uin
 }
 
 /** Take turns until the view has so many members. */
-static inline derecho_status derecho_replica_await_members(derecho_replica* replica, uint32_t count,
+static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
                                                            int64_t timeout_ms) {
     derecho_view view;
     memset(&view, 0, sizeof view);
@@ -259,11 +259,11 @@ static inline derecho_status derecho_replica_await_members(derecho_replica* repl
  * @param options   key, value, key, value ..., NULL: docs/options.md.
  * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
  */
-static inline derecho_status derecho_stub_join(const char* service, uint64_t schema_hash, const char* const* options,
-                                               int64_t timeout_ms, derecho_replica* replica) {
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *options,
+                                               int64_t timeout_ms, derecho_replica *replica) {
     derecho_stub_begin();
-    derecho_config* config = NULL;
-    derecho_group* group = NULL;
+    derecho_config *config = NULL;
+    derecho_group *group = NULL;
     derecho_status status = derecho_config_create(&config);
     for (; options[0] && status == DERECHO_OK; options += 2)
         status = options[1] ? derecho_config_set(config, options[0], options[1])
@@ -279,20 +279,20 @@ static inline derecho_status derecho_stub_join(const char* service, uint64_t sch
 }
 
 /** Free what the replica holds. */
-static inline void derecho_replica_free(derecho_replica* replica) {
+static inline void derecho_replica_free(derecho_replica *replica) {
     while (replica->held) {
-        derecho_held_event* first = replica->held;
+        derecho_held_event *first = replica->held;
         replica->held = first->next;
         free(first);
     }
     while (replica->outgoing) {
-        derecho_outgoing_state* first = replica->outgoing;
+        derecho_outgoing_state *first = replica->outgoing;
         replica->outgoing = first->next;
         free(first->data);
         free(first);
     }
     while (replica->answers.first) {
-        derecho_late_answer* first = replica->answers.first;
+        derecho_late_answer *first = replica->answers.first;
         replica->answers.first = first->next;
         free(first);
     }
@@ -300,7 +300,7 @@ static inline void derecho_replica_free(derecho_replica* replica) {
 }
 
 /** Leave the group of a replica that joined, and free both. @return as derecho_group_leave(). */
-static inline derecho_status derecho_replica_leave(derecho_replica* replica, int64_t timeout_ms) {
+static inline derecho_status derecho_replica_leave(derecho_replica *replica, int64_t timeout_ms) {
     derecho_stub_begin();
     const derecho_status status = derecho_group_leave(replica->group, timeout_ms);
     if (status != DERECHO_OK) derecho_stub_fail(status, "%s", derecho_last_error());
