@@ -63,6 +63,8 @@ class GuestRun:
                 line += self._lines.readline()
             data = json.loads(line)
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+            if isinstance(report.longrepr, list):  # a skip's file, line and reason: JSON has no tuples
+                report.longrepr = tuple(report.longrepr)
             self._ahead.setdefault(report.nodeid, []).append(report)
 
     def last_words(self) -> str:
