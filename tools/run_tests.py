@@ -88,9 +88,13 @@ def ctest(build_dir: str, seeds: str | None = None, **env: str) -> Step:
     return Step(argv, "tests", env)
 
 
+def core_tests() -> Step:
+    """Of the very build that was installed, so that what is tested is what users get."""
+    return Step(["cmake", "--build", "build/wheel", "--target", "derecho_tests"], "prepare")
+
+
 def core() -> list[Step]:
-    # The very build that was installed, so that what is tested is what users get.
-    return [Step(["cmake", "--build", "build/wheel", "--target", "derecho_tests"], "prepare"), ctest("build/wheel")]
+    return [core_tests(), ctest("build/wheel")]
 
 
 def build(preset: str, target: str) -> list[Step]:
@@ -121,12 +125,13 @@ def clang() -> list[Step]:
 
 
 def pytest(folder: Path) -> list[Step]:
-    return [Step([str(BIN / "pytest"), "-q", str(folder.relative_to(ROOT))], "tests", timeout_s=1500)]
+    run = Step([str(BIN / "pytest"), "-q", str(folder.relative_to(ROOT))], "tests", timeout_s=1500)
+    return [core_tests(), run] if folder.name == "rdma" else [run]  # it runs some of them elsewhere
 
 
 def pytest_stages() -> Iterator[Stage]:
     """One for each folder of tests/ that holds Python tests: the repository's own first, whole systems last."""
-    order = {"repo": 0, "python": 2, "system": 9}
+    order = {"repo": 0, "python": 2, "rdma": 8, "system": 9}
     folders = {path.parent for path in (ROOT / "tests").glob("*/test_*.py")}
     for folder in sorted(folders, key=lambda folder: (order.get(folder.name, 5), folder.name)):
         yield Stage(folder.name, lambda folder=folder: pytest(folder))  # type: ignore[misc]

@@ -7,15 +7,29 @@ cd "$(dirname "$0")/.."
 packages=(git make cmake ninja-build ccache g++ clang libclang-rt-14-dev binutils pkg-config util-linux
           libgtest-dev libtomlplusplus-dev python3 python3-venv python3-dev
           maven mono-mcs mono-runtime libmono-system-core4.0-cil libmono-system-numerics4.0-cil)
+# The machine in which tests/rdma run. Who may not install packages builds and tests everything else without.
+mapfile -t rdma_packages <tests/rdma/packages.txt
+[ "$(uname -m)" = x86_64 ] || rdma_packages=()
 
 say() { printf '== %s\n' "$*"; }
 
-install_system_packages() {
-    local missing=() package
-    command -v dpkg-query >/dev/null || return 0 # not Debian: whoever builds here knows what he does
-    for package in "${packages[@]}"; do
-        grep -qx "$package installed" <<<"$installed" || missing+=("$package")
+# Those of its arguments that are not installed.
+missing_of() {
+    local package
+    for package in "$@"; do
+        grep -qx "$package installed" <<<"$installed" || echo "$package"
     done
+}
+
+install_system_packages() {
+    local missing wanted=("${packages[@]}")
+    command -v dpkg-query >/dev/null || return 0 # not Debian: whoever builds here knows what he does
+    if [ "$(id -u)" -eq 0 ]; then
+        wanted+=("${rdma_packages[@]}")
+    elif [ -n "$(missing_of "${rdma_packages[@]}")" ]; then
+        echo "The tests of RDMA will be skipped; they want:" $(missing_of "${rdma_packages[@]}") >&2
+    fi
+    mapfile -t missing < <(missing_of "${wanted[@]}")
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
         echo "Some packages are missing. Install them, then run this again:" >&2
@@ -64,7 +78,7 @@ install_libderecho() {
 }
 
 mkdir -p build
-installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
+installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "${packages[@]}" "${rdma_packages[@]}" 2>/dev/null || true)
 install_system_packages
 make_venv
 install_libderecho

@@ -1,0 +1,47 @@
+"""Shows that what holds on this machine holds in the guest as well: every wire's contract, and whole groups."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+CORE_TESTS = ROOT / "build" / "wheel" / "derecho_tests"
+REMOTE_WIRES = ["tcp"]
+WIRES = ["shm", *REMOTE_WIRES]
+
+
+def run(*argv: str | Path, timeout_s: float = 240) -> str:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_wire_keeps_the_contract_of_the_fabric(wire: str) -> None:
+    assert CORE_TESTS.exists(), "cmake --build build/wheel --target derecho_tests"
+    printed = run(CORE_TESTS, f"--gtest_filter=Wires/*/{wire}")
+    assert "[  PASSED  ]" in printed
+    assert " 0 tests" not in printed, "no test bears the wire's name"
+
+
+@pytest.mark.parametrize("wire", REMOTE_WIRES)
+def test_a_member_is_killed_while_another_joins(wire: str) -> None:
+    test = f"tests/system/test_deaths.py::test_a_joiner_gets_the_state_although_its_donor_is_killed[{wire}]"
+    run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+
+
+@pytest.mark.parametrize("wire", REMOTE_WIRES)
+def test_the_demo_replicates_a_tree_between_languages(wire: str) -> None:
+    languages = ["--members", "py,cpp,c", "--fresh", "cpp", "--kill", "bob"]
+    printed = run("derecho", "demo", "--wire", wire, *languages, "--input", "libderecho", "--json")
+    result = json.loads(printed)  # and it ended with 0: every replica equals the disk
+    assert (result["wire"], result["killed"]) == (wire, "bob")
