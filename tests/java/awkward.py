@@ -48,7 +48,7 @@ class Awkward:
         self,
         arrays: tuple[tuple[derecho.int16, derecho.int16], tuple[derecho.int16, derecho.int16]],
         maybe_arrays: list[tuple[bool, bool] | None],
-        maps: list[dict[bytes, dict[bool, dict[derecho.float32, list[derecho.uint8]]]]],
+        maps: list[dict[bytes, dict[bool, dict[derecho.int16, list[derecho.uint8]]]]],
         maybe_map: dict[derecho.uint64, bytes | None] | None,
         long_one: Annotated[tuple[List, ...], derecho.Length(300)],
         maybe_struct: Caller | None,
