@@ -27,8 +27,21 @@ constexpr std::array kTable{
         "nodes that know the group, as host:port,host:port; the first of them founds it if nobody else answers; empty: "
         "this node founds it"},
     Option{"role", Type::choice, "member", 0, 0, "member|client", "a client is in no view: it queries"},
-    Option{"wire", Type::choice, "auto", 0, 0, "auto|shm|tcp",
-           "auto: shared memory with nodes on this host, TCP with others; shm: refuse others; tcp: always TCP"},
+    Option{"wire", Type::choice, "auto", 0, 0, "auto|shm|tcp|verbs",
+           "auto: shared memory with nodes on this host, RDMA where both nodes have it and it works, else TCP; shm: "
+           "refuse others; tcp: always TCP; verbs: always RDMA, refuse others"},
+    Option{"rdma_device", Type::text, "", 0, 0, "", "such as mlx5_0; empty: the first with an active port"},
+    Option{"rdma_port", Type::integer, "0", 0, 255, "", "of the RDMA device; 0: the first active one"},
+    Option{"rdma_gid_index", Type::integer, "-1", -1, 255, "",
+           "of the RDMA port's addresses; -1: of RoCE v2, and routable, if there is one"},
+    Option{"rdma_service_level", Type::integer, "0", 0, 15, "", "of what is sent over RDMA"},
+    Option{"rdma_traffic_class", Type::integer, "0", 0, 255, "", "of RoCE v2: DSCP and ECN of its packets"},
+    Option{"rdma_pkey_index", Type::integer, "0", 0, 65535, "", "the partition, in the RDMA port's table"},
+    Option{"rdma_ack_timeout", Type::integer, "14", 1, 31, "",
+           "a write over RDMA that is not acknowledged is sent again after 4.096 us * 2^n"},
+    Option{"rdma_retries", Type::integer, "7", 0, 7, "", "times, before the peer is lost"},
+    Option{"rdma_queue_depth", Type::integer, "256", 8, 16384, "",
+           "writes under way to one peer over RDMA; less if the device has less"},
     Option{"ring_bytes", Type::integer, "4194304", limits::ring_bytes_min, limits::ring_bytes_max, "",
            "memory for messages of one sender in one shard that not everybody has released; a power of two"},
     Option{"mail_bytes", Type::integer, "1048576", limits::ring_bytes_min, limits::ring_bytes_max, "",
@@ -126,7 +139,9 @@ Status check(const Option& option, std::string_view value) {
 }
 
 Wire wire_named(std::string_view name) {
-    return name == "shm" ? Wire::shm : name == "tcp" ? Wire::tcp : Wire::automatic;
+    for (const Wire wire : {Wire::shm, Wire::tcp, Wire::verbs})
+        if (name == wire_name(wire)) return wire;
+    return Wire::automatic;
 }
 
 }  // namespace
@@ -233,6 +248,16 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};
     fabric.wire = wire_named(text("wire"));
     fabric.connect_timeout = ms("connect_timeout_ms");
+    const auto number = [this](std::string_view key) { return static_cast<uint32_t>(integer(key)); };
+    fabric.verbs.device = text("rdma_device");
+    fabric.verbs.port = number("rdma_port");
+    fabric.verbs.gid_index = static_cast<int32_t>(integer("rdma_gid_index"));
+    fabric.verbs.service_level = number("rdma_service_level");
+    fabric.verbs.traffic_class = number("rdma_traffic_class");
+    fabric.verbs.pkey_index = number("rdma_pkey_index");
+    fabric.verbs.ack_timeout = number("rdma_ack_timeout");
+    fabric.verbs.retries = number("rdma_retries");
+    fabric.verbs.queue_depth = number("rdma_queue_depth");
 
     out.mail_bytes = static_cast<uint64_t>(integer("mail_bytes"));
     out.spin_us = integer("spin_us");

@@ -75,8 +75,8 @@ Status take_open(const UnixMessage& message, std::span<UniqueFd, 2> fds, pid_t p
 
 }  // namespace
 
-Bootstrap::Bootstrap(BootstrapOptions options, Sleeper& sleeper, Directory& directory)
-    : options_(std::move(options)), sleeper_(sleeper), directory_(directory) {}
+Bootstrap::Bootstrap(BootstrapOptions options, Sleeper& sleeper, VerbsDevice* verbs, Directory& directory)
+    : options_(std::move(options)), sleeper_(sleeper), verbs_(verbs), directory_(directory) {}
 
 Status Bootstrap::open() {
     spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -168,6 +168,9 @@ void Bootstrap::look_at(Handshake& shake) {
                 break;
             case Stage::unix_due:
                 take_unix_answer(shake);
+                break;
+            case Stage::probe_due:
+                take_probe(shake);
                 break;
             case Stage::ready_held:
                 judge_ready(shake);
@@ -314,6 +317,8 @@ void Bootstrap::handle(Handshake& shake, BootstrapKind kind, std::span<const std
         return fail(shake, why ? *why : failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
     }
     if (kind == BootstrapKind::already && shake.theirs) return yield(shake);
+    if (kind == BootstrapKind::verbs && (shake.stage == Stage::verbs_due || shake.stage == Stage::ready_due))
+        return take_endpoint(shake, body);
     if (kind == BootstrapKind::ready && shake.stage == Stage::ready_due) {
         const auto ready = decode_ready(body);
         if (!ready) return refuse(shake, failure(DERECHO_INCOMPATIBLE, "malformed READY message"));
@@ -351,6 +356,7 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
         return end(shake);
     }
     if (wire == Wire::shm) return open_unix_link(shake, wire);
+    if (wire == Wire::verbs) return open_verbs_link(shake);
     send_ready(shake, wire);
 }
 
@@ -399,6 +405,51 @@ void Bootstrap::take_unix_answer(Handshake& shake) {
     send_ready(shake, Wire::shm);
 }
 
+// Each tells the other how to connect to its queue pair; then the dialer tries whether a write gets across.
+void Bootstrap::open_verbs_link(Handshake& shake) {
+    if (Status status = shake.verbs.make(*verbs_); !status.ok()) return without_verbs(shake, status);
+    shake.stage = Stage::verbs_due;
+    send(shake, encode(shake.verbs.endpoint()));
+}
+
+void Bootstrap::take_endpoint(Handshake& shake, std::span<const std::byte> body) {
+    const auto theirs = decode_endpoint(body);
+    if (!theirs || !verbs_ || (!shake.dialer && shake.verbs.pair))
+        return refuse(shake, failure(DERECHO_INCOMPATIBLE, "malformed VERBS message"));
+    if (!shake.dialer)
+        if (Status status = shake.verbs.make(*verbs_); !status.ok()) return refuse(shake, status);
+    if (Status status = shake.verbs.connect(*theirs); !status.ok()) {
+        if (shake.dialer) return without_verbs(shake, status);
+        log::warn("RDMA with " + shake.address + ": " + status.detail);  // the dialer's write will not land
+    }
+    if (!shake.dialer) return send(shake, encode(shake.verbs.endpoint()));
+    shake.verbs.probe();
+    shake.stage = Stage::probe_due;
+    shake.probe_deadline = now_ + Duration{(shake.deadline - now_).ns / 2};
+    impatient_ = true;
+}
+
+void Bootstrap::take_probe(Handshake& shake) {
+    verbs_->poll();
+    const VerbsPair& pair = *shake.verbs.pair;
+    if (pair.landed() == pair.added()) return send_ready(shake, Wire::verbs);
+    if (!pair.broken().ok()) return without_verbs(shake, pair.broken());
+    if (now_ >= shake.probe_deadline)
+        return without_verbs(shake, failure(DERECHO_UNREACHABLE, "no write over RDMA reached it"));
+    impatient_ = true;
+}
+
+// TCP instead, unless somebody insists.
+void Bootstrap::without_verbs(Handshake& shake, const Status& why) {
+    shake.verbs = {};
+    if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
+        log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);
+        return send_ready(shake, Wire::tcp);
+    }
+    refuse(shake, failure(why.code, "wire verbs is wanted, but RDMA with node " +
+                                        std::to_string(raw(shake.theirs->node)) + " does not work: " + why.detail));
+}
+
 void Bootstrap::send_ready(Handshake& shake, Wire wire) {
     shake.ready.wire = wire;
     shake.ready.never_up = !directory_.ever_up(shake.theirs->node, shake.theirs->incarnation);
@@ -411,8 +462,24 @@ bool Bootstrap::crosses_own_dial(const Handshake& shake) const {
     if (raw(options_.hello.node) > raw(shake.theirs->node)) return false;
     return std::any_of(shakes_.begin(), shakes_.end(), [&](const Handshake& own) {
         return own.dialer && own.theirs && own.theirs->node == shake.theirs->node &&
-               (own.stage == Stage::unix_due || own.stage == Stage::go_due);
+               (own.stage == Stage::unix_due || own.stage == Stage::verbs_due || own.stage == Stage::probe_due ||
+                own.stage == Stage::go_due);
     });
+}
+
+// Whether READY names the wire that both chose, set up, or TCP where neither insists on another.
+bool Bootstrap::fits(const Handshake& shake) const {
+    Wire possible = Wire::tcp;
+    choose_wire(options_.hello, *shake.theirs, possible);
+    switch (shake.ready.wire) {
+        case Wire::shm:
+            return possible == Wire::shm && shake.shm.complete();
+        case Wire::verbs:
+            return possible == Wire::verbs && shake.verbs.pair && shake.verbs.pair->broken().ok();
+        default:
+            return std::ranges::none_of(std::array{options_.hello.wire, shake.theirs->wire},
+                                        [](Wire wire) { return wire == Wire::shm || wire == Wire::verbs; });
+    }
 }
 
 void Bootstrap::judge_ready(Handshake& shake) {
@@ -431,11 +498,7 @@ void Bootstrap::judge_ready(Handshake& shake) {
         case Directory::Verdict::welcome:
             break;
     }
-    Wire possible = Wire::tcp;
-    choose_wire(options_.hello, *shake.theirs, possible);
-    const bool shm = shake.ready.wire == Wire::shm;
-    if (shm ? possible != Wire::shm || !shake.shm.complete()
-            : options_.hello.wire == Wire::shm || shake.theirs->wire == Wire::shm)
+    if (!fits(shake))
         return refuse(shake, failure(DERECHO_INCOMPATIBLE, "the wire in READY is not the one agreed on"));
     send(shake, encode_empty(BootstrapKind::go));
     if (shake.stage != Stage::ended) link(shake);
@@ -462,6 +525,7 @@ void Bootstrap::yield(Handshake& shake) {
     sleeper_.unwatch(shake.socket.get());
     shake.socket.reset();
     shake.shm = {};
+    shake.verbs = {};
     shake.stage = Stage::yielded;
     impatient_ = true;
 }
@@ -495,6 +559,7 @@ void Bootstrap::end(Handshake& shake) {
     shake.stage = Stage::ended;
     shake.socket.reset();
     shake.shm = {};
+    shake.verbs = {};
 }
 
 void Bootstrap::link(Handshake& shake) {
@@ -504,6 +569,10 @@ void Bootstrap::link(Handshake& shake) {
     link.wire = shake.ready.wire;
     link.tcp = std::move(shake.socket);
     link.shm = std::move(shake.shm);
+    if (link.wire == Wire::verbs) link.verbs = std::move(shake.verbs);
+    Wire chosen = Wire::tcp;
+    choose_wire(options_.hello, link.hello, chosen, &link.why_no_better);
+    if (chosen != link.wire) link.why_no_better = std::string(wire_name(chosen)) + " did not come about";
     end(shake);
     directory_.linked(std::move(link));
 }

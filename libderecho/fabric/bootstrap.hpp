@@ -19,7 +19,9 @@ struct NewLink {
     Hello hello;  // the peer's
     Wire wire = Wire::tcp;
     UniqueFd tcp;
-    ShmParts shm;  // complete if the wire is shm
+    ShmParts shm;      // complete if the wire is shm
+    VerbsParts verbs;  // connected if the wire is verbs
+    std::string why_no_better;  // wire, in words
 };
 
 // What the fabric knows about lives of nodes.
@@ -47,7 +49,8 @@ struct BootstrapOptions {
 
 class Bootstrap {
 public:
-    Bootstrap(BootstrapOptions options, Sleeper& sleeper, Directory& directory);
+    // `verbs` may be null: no RDMA here.
+    Bootstrap(BootstrapOptions options, Sleeper& sleeper, VerbsDevice* verbs, Directory& directory);
 
     Status open();
     const std::string& address() const { return options_.hello.address; }
@@ -88,6 +91,11 @@ private:
     void answer_hello(Handshake& shake, Wire wire);
     void open_unix_link(Handshake& shake, Wire wire);
     void take_unix_answer(Handshake& shake);
+    void open_verbs_link(Handshake& shake);
+    void take_endpoint(Handshake& shake, std::span<const std::byte> body);
+    void take_probe(Handshake& shake);
+    void without_verbs(Handshake& shake, const Status& why);
+    bool fits(const Handshake& shake) const;
     void send_ready(Handshake& shake, Wire wire);
     void judge_ready(Handshake& shake);
     void judge_go(Handshake& shake);
@@ -102,6 +110,7 @@ private:
 
     BootstrapOptions options_;
     Sleeper& sleeper_;
+    VerbsDevice* verbs_;
     Directory& directory_;
     UniqueFd listener_, unix_listener_, spare_;
     std::list<Handshake> shakes_;

@@ -98,7 +98,8 @@ public:
     virtual void poll(Instant now, std::vector<PeerEvent>& events) = 0;
 
     // To sleep: arm(), look once more whether there is work, then wait() or disarm(). Between arm() and the end of
-    // wait() every push of a peer, every event and every wake() ends the wait at once.
+    // wait() every push of a peer, every event and every wake() ends the wait at once. It may end early while a peer
+    // that shares no memory with this node does not know yet that it sleeps.
     virtual void arm() = 0;
     virtual void disarm() = 0;
     virtual void wait(Duration at_most) = 0;

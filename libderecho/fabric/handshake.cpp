@@ -51,6 +51,10 @@ const char* Handshake::waits_for() const {
             return "something accepted the connection but did not introduce itself";
         case Stage::unix_due:
             return "it did not open its shared memory";
+        case Stage::verbs_due:
+            return "it did not open its end of the RDMA connection";
+        case Stage::probe_due:
+            return "no write over RDMA reached it";
         case Stage::yielded:
             return "it connects here itself, but did not finish";
         default:

@@ -2,9 +2,11 @@
 // bootstrap.cpp's. Driver thread.
 //
 //   dialer:   resolving, connecting, [HELLO >] hello_due, [unix: OPEN >] unix_due, [READY >] go_due, (go_held), linked
-//   answerer: hello_due, [HELLO >] ready_due, (ready_held), [GO >] linked
+//                                                         [VERBS >] verbs_due, [a write >] probe_due, [READY >] ...
+//   answerer: hello_due, [HELLO >] ready_due, [VERBS >] ready_due, (ready_held), [GO >] linked
 //
-// unix_due only where both share memory. A dialer that is told ALREADY waits, yielded, for the link that comes about
+// unix_due only where both share memory, verbs_due where both have RDMA: a write that lands proves that it works, in both
+// directions; where it does not land, and neither insists, the link is a TCP one. A dialer that is told ALREADY waits, yielded, for the link that comes about
 // over the connection the other side dialed.
 #pragma once
 
@@ -17,6 +19,7 @@
 #include "fabric/address.hpp"
 #include "fabric/memory.hpp"
 #include "fabric/shm_link.hpp"
+#include "fabric/verbs_link.hpp"
 #include "fabric/wire_format.hpp"
 
 namespace libderecho {
@@ -47,6 +50,8 @@ struct Handshake {
         connecting,
         hello_due,
         unix_due,
+        verbs_due,
+        probe_due,
         ready_due,
         ready_held,
         go_due,
@@ -68,6 +73,8 @@ struct Handshake {
     std::optional<Hello> theirs;
     Ready ready;
     ShmParts shm;
+    VerbsParts verbs;
+    Instant probe_deadline{};
 
     const char* waits_for() const;
 };

@@ -7,6 +7,7 @@
 #include "fabric/mirrors.hpp"
 #include "fabric/shm_link.hpp"
 #include "fabric/tcp_link.hpp"
+#include "fabric/verbs_link.hpp"
 #include "fabric/wire_format.hpp"
 
 namespace libderecho {
@@ -15,16 +16,19 @@ struct Peer {
     Hello hello;
     uint32_t slot = 0;
     std::unique_ptr<MirrorTable> mirrors;
-    // One of the two. The bootstrap socket of a shm link stays open: its end is the end of the peer.
+    // One of the three. The bootstrap socket of a shm link stays open: its end is the end of the peer.
     std::unique_ptr<ShmLink> shm;
     std::unique_ptr<TcpLink> tcp;
+    std::unique_ptr<VerbsLink> verbs;
     UniqueFd bootstrap;
     Status broken;  // why it is lost, until that is reported
     bool watched_for_room = false;
 
     NodeId node() const { return hello.node; }
-    bool backlog() const { return shm ? shm->backlog() : tcp->backlog(); }
-    int link_fd() const { return shm ? shm->fd() : tcp->fd(); }
+    Wire wire() const { return shm ? Wire::shm : verbs ? Wire::verbs : Wire::tcp; }
+    // Something waits for room in link_fd().
+    bool backlog() const { return shm ? shm->backlog() : verbs ? verbs->unsent() : tcp->backlog(); }
+    int link_fd() const { return shm ? shm->fd() : verbs ? verbs->fd() : tcp->fd(); }
 };
 
 // What is left of a life that ended.

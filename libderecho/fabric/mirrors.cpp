@@ -53,15 +53,17 @@ bool MirrorTable::place(RegionId id, uint64_t offset, uint64_t size_bytes, std::
     return true;
 }
 
-void MirrorTable::forget(RegionId id) {
+Mapping MirrorTable::take_out(RegionId id) {
     const auto found = mirrors_.find(id.value);
     if (found == mirrors_.end()) {
         if (unwanted_.size() < limits_.regions_max) unwanted_.insert(id.value);
-        return;
+        return {};
     }
-    total_bytes_ -= found->second.size();
+    Mapping memory = std::move(found->second);
+    total_bytes_ -= memory.size();
     mirrors_.erase(found);
     last_ = nullptr;
+    return memory;
 }
 
 void MirrorTable::freeze_all() {

@@ -32,7 +32,9 @@ public:
     bool place(RegionId id, uint64_t offset, uint64_t size_bytes, std::byte*& out);
 
     bool has(RegionId id) const { return mirrors_.contains(id.value); }
-    void forget(RegionId id);
+    void forget(RegionId id) { take_out(id); }
+    // As forget(), for who needs its memory still; not mapped if it has not arrived.
+    Mapping take_out(RegionId id);
     // The peer is gone but may live on: keep everything as it is now.
     void freeze_all();
 

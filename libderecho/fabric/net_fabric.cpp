@@ -26,6 +26,8 @@ namespace {
 constexpr Duration kLookEvery = microseconds(50);
 constexpr Duration kResolvingNap = milliseconds(1);
 constexpr size_t kPastLivesMax = 1024;
+// Sleeps before all peers over verbs know of it; ever longer, for they may sleep themselves.
+constexpr Duration kFirstNap = microseconds(200), kLongestNap = milliseconds(16);
 
 HostIdentity identify_host() {
     HostIdentity host;
@@ -90,7 +92,7 @@ public:
 
     void poll(Instant now, std::vector<PeerEvent>& events) override;
     void arm() override;
-    void disarm() override { sleeper_.disarm(); }
+    void disarm() override;
     void wait(Duration at_most) override;
     void wake() override { sleeper_.wake(); }
 
@@ -111,6 +113,11 @@ private:
     void look(Instant now);
     void breaks(Peer& peer, Status why);
     void pump_tcp(Peer& peer);
+    void pump_verbs(Peer& peer);
+    Status open_device();
+    void push_counters(Region& region, size_t offset, size_t size_bytes, bool loud);
+    void tell_epoch(uint64_t epoch);
+    bool epoch_is_known() const;
     void send(Peer& peer);
     void bury_broken();
     void bury(uint32_t slot, bool cut_off);
@@ -120,16 +127,24 @@ private:
 
     NetFabricOptions options_;
     Sleeper sleeper_;
+    std::unique_ptr<VerbsDevice> verbs_;  // null: no RDMA here
     std::unique_ptr<Bootstrap> bootstrap_;
     bool sealed_memory_ = false;
 
     std::vector<std::unique_ptr<OwnRegion>> regions_;
     std::array<std::unique_ptr<Peer>, kLinksMax> peers_;  // by slot
-    std::vector<Peer*> linked_, tcp_peers_;
+    std::vector<Peer*> linked_, tcp_peers_, verbs_peers_;
     std::deque<PastLife> past_;
 
     LinkSet to_wake_;       // pushed to since the last flush
     bool tcp_due_ = false;  // so have been peers over TCP
+    bool verbs_due_ = false;
+
+    // What peers over verbs are told of sleep: odd while this node sleeps. It may sleep for long once all have said that
+    // they know: what they pushed before they knew has landed then, and for what they push later they wake it.
+    uint64_t epoch_ = 0;
+    bool epoch_known_ = true;  // as of arm()
+    Duration nap_ = kFirstNap;
     uint32_t broken_ = 0;   // peers lost and not yet reported
     uint64_t polls_ = 0;
     Instant last_look_{};
@@ -141,11 +156,13 @@ private:
 
 Status NetFabricImpl::open() {
     // A kernel that cannot seal memory still does TCP.
-    sealed_memory_ = options_.wire != Wire::tcp && sleeper_.open(true).ok();
+    sealed_memory_ = (options_.wire == Wire::automatic || options_.wire == Wire::shm) && sleeper_.open(true).ok();
     if (options_.wire == Wire::shm && !sealed_memory_)
         return failure(DERECHO_INVALID, "wire shm is not possible: this system makes no sealed memory; use wire auto");
     if (!sealed_memory_)
         if (Status status = sleeper_.open(false); !status.ok()) return status;
+
+    if (Status status = open_device(); !status.ok()) return status;
 
     BootstrapOptions bootstrap;
     bootstrap.listen = options_.listen;
@@ -163,8 +180,24 @@ Status NetFabricImpl::open() {
     hello.wire = options_.wire;
     hello.shm_possible = sealed_memory_;
     hello.host = identify_host();
-    bootstrap_ = std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, static_cast<Directory&>(*this));
+    if (verbs_) hello.verbs = verbs_->address();
+    bootstrap_ =
+        std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, verbs_.get(), static_cast<Directory&>(*this));
     return bootstrap_->open();
+}
+
+Status NetFabricImpl::open_device() {
+    if (options_.wire != Wire::automatic && options_.wire != Wire::verbs) return {};
+    if (Status status = open_verbs(options_.verbs, verbs_); !status.ok()) {
+        if (options_.wire == Wire::verbs)
+            return failure(DERECHO_INVALID, "wire verbs is not possible: " + status.detail);
+        log::debug("no RDMA: " + status.detail);
+        return {};
+    }
+    log::info("RDMA device " + verbs_->name());
+    if (Status status = sleeper_.watch(verbs_->wake_fd(), Sleeper::Interest::look, true, false); !status.ok())
+        return status;
+    return sleeper_.watch(verbs_->event_fd(), Sleeper::Interest::look, true, false);
 }
 
 Status open_net_fabric(NetFabricOptions options, std::unique_ptr<NetFabric>& out) {
@@ -204,6 +237,16 @@ void NetFabricImpl::attach(OwnRegion& region, Peer& peer, bool older_than_link) 
         peer.shm->announce(region);
         return;
     }
+    if (peer.verbs) {
+        if (!region.verbs_key) {
+            const Status status = verbs_->register_memory(region.memory()->mapping.bytes(), false, region.verbs_key);
+            if (!status.ok()) return breaks(peer, status);
+        }
+        VerbsRemote& remote = peer.verbs->announce(region, region.verbs_key);
+        region.verbs_readers.push_back({peer.verbs.get(), &remote});
+        if (older_than_link) peer.verbs->push_contents(remote);
+        return;
+    }
     region.tcp_readers.push_back(peer.tcp.get());
     if (older_than_link)
         peer.tcp->announce_with_contents(region);
@@ -215,10 +258,15 @@ void NetFabricImpl::detach(const Peer& peer) {
     for (const auto& region : regions_) {
         region->shm_readers.remove(peer.slot);
         std::erase(region->tcp_readers, peer.tcp.get());
+        std::erase_if(region->verbs_readers, [&](const VerbsReader& r) { return r.link == peer.verbs.get(); });
     }
 }
 
 void NetFabricImpl::retire(Region* region) {
+    for (const VerbsReader& reader : static_cast<OwnRegion*>(region)->verbs_readers) {
+        reader.link->retire(*reader.remote);
+        verbs_due_ = true;
+    }
     std::erase_if(regions_, [region](const auto& own) { return own.get() == region; });
 }
 
@@ -233,7 +281,7 @@ std::span<const std::byte> NetFabricImpl::mirror(NodeId node, RegionId id) {
 void NetFabricImpl::forget(NodeId node, RegionId id) {
     for (PastLife& life : past_)
         if (life.node == node && life.mirrors->has(id)) return life.mirrors->forget(id);
-    if (const Peer* peer = find(node)) peer->mirrors->forget(id);
+    if (const Peer* peer = find(node)) peer->verbs ? peer->verbs->forget(id) : peer->mirrors->forget(id);
 }
 
 // ------------------------------------------------------------------------------------------------- pushing
@@ -248,14 +296,22 @@ void NetFabricImpl::push_data(Region& any, size_t offset, size_t size_bytes) {
         link->push_data(region, offset, size_bytes);
         tcp_due_ = true;
     }
+    for (const VerbsReader& reader : region.verbs_readers) {
+        reader.link->push_data(*reader.remote, offset, size_bytes);
+        verbs_due_ = true;
+    }
 }
 
-void NetFabricImpl::push_counters(Region& any, size_t offset, size_t size_bytes) {
-    to_wake_ |= static_cast<OwnRegion&>(any).shm_readers;
-    push_quietly(any, offset, size_bytes);
+void NetFabricImpl::push_counters(Region& region, size_t offset, size_t size_bytes) {
+    to_wake_ |= static_cast<OwnRegion&>(region).shm_readers;
+    push_counters(region, offset, size_bytes, true);
 }
 
-void NetFabricImpl::push_quietly(Region& any, size_t offset, size_t size_bytes) {
+void NetFabricImpl::push_quietly(Region& region, size_t offset, size_t size_bytes) {
+    push_counters(region, offset, size_bytes, false);
+}
+
+void NetFabricImpl::push_counters(Region& any, size_t offset, size_t size_bytes, bool loud) {
     auto& region = static_cast<OwnRegion&>(any);
     DERECHO_ASSERT(size_bytes <= kCountersBytesMax);
     DERECHO_ASSERT(offset <= region.bytes().size() && size_bytes <= region.bytes().size() - offset);
@@ -265,10 +321,19 @@ void NetFabricImpl::push_quietly(Region& any, size_t offset, size_t size_bytes) 
         link->push_counters(region, offset, size_bytes);
         tcp_due_ = true;
     }
+    for (const VerbsReader& reader : region.verbs_readers) {
+        reader.link->push_counters(*reader.remote, offset, size_bytes, loud);
+        verbs_due_ = true;
+    }
 }
 
 void NetFabricImpl::flush() {
     if (to_wake_.any()) wake_sleepers();
+    if (verbs_due_) {
+        verbs_due_ = false;
+        if (epoch_ % 2 == 1) tell_epoch(epoch_ + 1);
+        for (Peer* peer : verbs_peers_) peer->verbs->flush();
+    }
     if (!tcp_due_) return;
     tcp_due_ = false;
     // A socket that was full is tried again by the next poll.
@@ -286,6 +351,7 @@ void NetFabricImpl::wake_sleepers() {
 
 void NetFabricImpl::send(Peer& peer) {
     if (peer.shm) return breaks(peer, peer.shm->send());
+    if (peer.verbs) return breaks(peer, peer.verbs->send());
     // What a broken connection had brought before can still be received; the receiver finds its end.
     if (!peer.tcp->send().ok()) log::debug("a connection broke while sending");
 }
@@ -296,6 +362,7 @@ void NetFabricImpl::poll(Instant now, std::vector<PeerEvent>& events) {
     ++polls_;
     events_ = &events;
     for (size_t i = 0; i < tcp_peers_.size(); ++i) pump_tcp(*tcp_peers_[i]);
+    for (Peer* peer : verbs_peers_) pump_verbs(*peer);
     if (restless() || now >= last_look_ + kLookEvery) look(now);
     events_ = nullptr;
 }
@@ -306,9 +373,19 @@ void NetFabricImpl::pump_tcp(Peer& peer) {
     if (peer.tcp->backlog()) send(peer);
 }
 
+void NetFabricImpl::pump_verbs(Peer& peer) {
+    if (!peer.broken.ok()) return;
+    breaks(peer, peer.verbs->step());
+    if (peer.verbs->unsent()) send(peer);
+}
+
 void NetFabricImpl::look(Instant now) {
     last_look_ = now;
     const bool anything = sleeper_.anything_to_look_at();
+    if (!verbs_peers_.empty()) verbs_->poll();
+    if (anything && verbs_)
+        if (Status status = verbs_->take_events(); !status.ok())
+            for (Peer* peer : verbs_peers_) breaks(*peer, status);
     if (anything)
         for (Peer* peer : linked_)
             if (peer->broken.ok()) breaks(*peer, look_at(*peer));
@@ -320,7 +397,8 @@ void NetFabricImpl::look(Instant now) {
 }
 
 Status NetFabricImpl::look_at(Peer& peer) {
-    if (!peer.shm) return peer.tcp->receive();
+    if (peer.tcp) return peer.tcp->receive();
+    if (peer.verbs) return peer.verbs->receive();
     // What it announced before it died still counts.
     if (Status status = peer.shm->receive(); !status.ok()) return status;
     char byte;
@@ -362,6 +440,9 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     detach(*peer);
     std::erase(linked_, peer.get());
     std::erase(tcp_peers_, peer.get());
+    std::erase(verbs_peers_, peer.get());
+    if (peer->verbs) wakes_ += peer->verbs->wakes();
+    peer->verbs.reset();  // a fence: nothing more of the peer's lands
     if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
     if (past_.size() >= kPastLivesMax) {
         const auto oldest =
@@ -386,7 +467,7 @@ bool NetFabricImpl::connected(NodeId node) const {
 
 Wire NetFabricImpl::wire_to(NodeId node) const {
     const Peer* peer = find(node);
-    return !peer ? Wire::automatic : peer->shm ? Wire::shm : Wire::tcp;
+    return peer ? peer->wire() : Wire::automatic;
 }
 
 void NetFabricImpl::disconnect(NodeId node) {
@@ -452,6 +533,11 @@ void NetFabricImpl::linked(NewLink link) {
     if (link.wire == Wire::shm) {
         peer.shm = std::make_unique<ShmLink>(std::move(link.shm), *peer.mirrors);
         peer.bootstrap = std::move(link.tcp);
+    } else if (link.wire == Wire::verbs) {
+        peer.verbs = std::make_unique<VerbsLink>(std::move(link.verbs), std::move(link.tcp), *verbs_, *peer.mirrors,
+                                                 options_.tcp_queue_bytes_max);
+        peer.verbs->tell(epoch_);
+        verbs_peers_.push_back(&peer);
     } else {
         peer.tcp = std::make_unique<TcpLink>(std::move(link.tcp), *peer.mirrors, options_.tcp_queue_bytes_max);
         tcp_peers_.push_back(&peer);
@@ -461,7 +547,7 @@ void NetFabricImpl::linked(NewLink link) {
 
     for (const auto& region : regions_)
         if (region->is_read_by(peer.node())) attach(*region, peer, true);
-    peer.shm ? peer.shm->synced() : peer.tcp->synced();
+    peer.shm ? peer.shm->synced() : peer.verbs ? peer.verbs->synced() : peer.tcp->synced();
     send(peer);
 
     PeerEvent event;
@@ -471,11 +557,12 @@ void NetFabricImpl::linked(NewLink link) {
     event.client = peer.hello.client;
     event.address = peer.hello.address;
     log::info("linked with node " + std::to_string(raw(peer.node())) + " at " + event.address + " over " +
-              wire_name(link.wire));
+              wire_name(link.wire) + " (" + link.why_no_better + ")");
     events_->push_back(std::move(event));
 }
 
 bool NetFabricImpl::watch(Peer& peer) {
+    if (peer.verbs) return sleeper_.watch(peer.verbs->fd(), Sleeper::Interest::look, true, false).ok();
     if (peer.tcp) return sleeper_.watch(peer.tcp->fd(), Sleeper::Interest::link_data, true, false).ok();
     bool ok = sleeper_.watch(peer.shm->fd(), Sleeper::Interest::look, true, false).ok() &&
               sleeper_.watch(peer.bootstrap.get(), Sleeper::Interest::look, true, false).ok();
@@ -493,7 +580,10 @@ uint32_t NetFabricImpl::peers_on_this_host() const {
 Fabric::Stats NetFabricImpl::stats() const {
     Stats stats{.pushes = pushes_, .wakes = wakes_, .memory_bytes = 0};
     for (const auto& region : regions_) stats.memory_bytes += region->bytes().size();
-    for (const Peer* peer : linked_) stats.memory_bytes += peer->mirrors->memory_bytes();
+    for (const Peer* peer : linked_) {
+        stats.memory_bytes += peer->mirrors->memory_bytes();
+        if (peer->verbs) stats.wakes += peer->verbs->wakes();
+    }
     for (const PastLife& life : past_) stats.memory_bytes += life.mirrors->memory_bytes();
     return stats;
 }
@@ -503,6 +593,30 @@ Fabric::Stats NetFabricImpl::stats() const {
 void NetFabricImpl::arm() {
     watch_for_room();
     sleeper_.arm();
+    if (verbs_peers_.empty()) return;
+    verbs_->arm();
+    verbs_->poll();  // what came before it was armed
+    bool woken = false;
+    for (Peer* peer : verbs_peers_) woken = peer->verbs->take_wake() || woken;
+    // A peer wakes this node once in an epoch.
+    if (epoch_ % 2 == 0 || woken) tell_epoch(epoch_ + 1 + epoch_ % 2);
+    for (Peer* peer : verbs_peers_) breaks(*peer, peer->verbs->step());
+    epoch_known_ = epoch_is_known();
+}
+
+void NetFabricImpl::disarm() {
+    sleeper_.disarm();
+    // Peers over verbs are told with the next push: until then it costs them nothing to believe that this node sleeps.
+}
+
+void NetFabricImpl::tell_epoch(uint64_t epoch) {
+    epoch_ = epoch;
+    nap_ = kFirstNap;
+    for (Peer* peer : verbs_peers_) peer->verbs->tell(epoch);
+}
+
+bool NetFabricImpl::epoch_is_known() const {
+    return std::ranges::all_of(verbs_peers_, [this](const Peer* peer) { return peer->verbs->is_known(epoch_); });
 }
 
 // Only who is about to sleep needs to be told that a full socket has room again.
@@ -521,6 +635,10 @@ void NetFabricImpl::wait(Duration at_most) {
     if (bootstrap_->resolving()) at_most = std::min(at_most, kResolvingNap);
     if (const Instant next = bootstrap_->next_deadline(); next != kNever)
         at_most = std::min(at_most, next - monotonic_now());
+    if (!verbs_peers_.empty() && !epoch_known_) {
+        at_most = std::min(at_most, nap_);
+        nap_ = std::min(Duration{2 * nap_.ns}, kLongestNap);
+    }
     sleeper_.wait(at_most);
     last_look_ = {};  // something may have happened
 }

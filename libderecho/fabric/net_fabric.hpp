@@ -1,4 +1,5 @@
-// The fabric of real processes: memory for peers on this host, TCP for others, chosen per pair when they meet.
+// The fabric of real processes: memory for peers on this host, RDMA where both have it, TCP for others; chosen per pair
+// when they meet.
 #pragma once
 
 #include <memory>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "fabric/fabric.hpp"
+#include "fabric/verbs_device.hpp"
 #include "fabric/wire_format.hpp"
 
 namespace libderecho {
@@ -26,6 +28,7 @@ struct NetFabricOptions {
     AgreedLimits limits;
 
     Wire wire = Wire::automatic;
+    VerbsOptions verbs;
     Duration connect_timeout = milliseconds(2000);
     uint64_t tcp_queue_bytes_max = 64 << 20;  // copies and notes held for one slow peer; data by reference is free
     uint64_t region_bytes_max = (1ull << 30) + (64 << 20);  // a larger region of a peer costs it its connection

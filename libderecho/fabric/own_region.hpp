@@ -43,6 +43,15 @@ struct RegionMemory {
 };
 
 class TcpLink;
+class VerbsLink;
+class VerbsMemory;
+struct VerbsRemote;
+
+// A peer that reads a region over verbs, and what is known of its mirror there.
+struct VerbsReader {
+    VerbsLink* link;
+    VerbsRemote* remote;
+};
 
 class OwnRegion final : public Region {
 public:
@@ -61,6 +70,8 @@ public:
 
     LinkSet shm_readers;                // connected ones
     std::vector<TcpLink*> tcp_readers;  // connected ones
+    std::vector<VerbsReader> verbs_readers;
+    std::shared_ptr<VerbsMemory> verbs_key;  // once anybody reads it over verbs
 
 private:
     RegionId id_;

@@ -1,5 +1,6 @@
 #include "fabric/wire_format.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -23,6 +24,14 @@ public:
     void text(const std::string& text) {
         number(static_cast<uint16_t>(text.size()));
         raw(text.data(), text.size());
+    }
+    void address(const VerbsAddress& address) {
+        number(static_cast<uint8_t>(address.possible));
+        number(static_cast<uint8_t>(address.ethernet));
+        number(static_cast<uint8_t>(address.routable));
+        number(address.mtu);
+        number(address.lid);
+        raw(address.gid.data(), address.gid.size());
     }
     std::vector<std::byte> finish() {
         BootstrapHeader header;
@@ -75,8 +84,16 @@ public:
     void wire(Wire& wire) {
         uint8_t byte = 0;
         number(byte);
-        ok_ = ok_ && byte <= 2;
+        ok_ = ok_ && byte <= 3;
         wire = static_cast<Wire>(byte);
+    }
+    void address(VerbsAddress& address) {
+        flag(address.possible);
+        flag(address.ethernet);
+        flag(address.routable);
+        number(address.mtu);
+        number(address.lid);
+        raw(address.gid.data(), address.gid.size());
     }
     bool finished() const { return ok_ && rest_.empty(); }
     bool ok() const { return ok_; }
@@ -140,6 +157,8 @@ const char* wire_name(Wire wire) {
             return "shm";
         case Wire::tcp:
             return "tcp";
+        case Wire::verbs:
+            return "verbs";
     }
     return "?";
 }
@@ -169,6 +188,7 @@ std::vector<std::byte> encode(const Hello& hello) {
     out.number(hello.host.user);
     out.text(hello.unix_name);
     out.raw(hello.token.data(), hello.token.size());
+    out.address(hello.verbs);
     return out.finish();
 }
 
@@ -204,6 +224,7 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     in.number(hello.host.user);
     in.text(hello.unix_name, limits::name_bytes);
     in.raw(hello.token.data(), hello.token.size());
+    in.address(hello.verbs);
     if (!in.finished()) return std::nullopt;
     return hello;
 }
@@ -242,6 +263,31 @@ std::optional<Ready> decode_ready(std::span<const std::byte> body) {
     return ready;
 }
 
+std::vector<std::byte> encode(const VerbsEndpoint& endpoint) {
+    Writer out(BootstrapKind::verbs);
+    out.address(endpoint.address);
+    out.number(endpoint.pair);
+    out.number(endpoint.first_packet);
+    out.number(endpoint.control_address);
+    out.number(endpoint.control_key);
+    return out.finish();
+}
+
+std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body) {
+    Reader in(body);
+    VerbsEndpoint endpoint;
+    in.address(endpoint.address);
+    in.number(endpoint.pair);
+    in.number(endpoint.first_packet);
+    in.number(endpoint.control_address);
+    in.number(endpoint.control_key);
+    constexpr uint32_t k24Bits = 0xffffff;
+    if (!in.finished() || endpoint.address.mtu < 1 || endpoint.address.mtu > 5 || endpoint.pair > k24Bits ||
+        endpoint.first_packet > k24Bits)
+        return std::nullopt;
+    return endpoint;
+}
+
 std::vector<std::byte> encode_empty(BootstrapKind kind) { return Writer(kind).finish(); }
 
 Status check(const BootstrapHeader& header) {
@@ -252,7 +298,7 @@ Status check(const BootstrapHeader& header) {
         return failure(DERECHO_INCOMPATIBLE, "the protocol version differs: " + std::to_string(kProtocolVersion) +
                                                  " here, " + std::to_string(header.version) +
                                                  " there; run the same release everywhere");
-    if (header.kind < 1 || header.kind > 5 || header.length_bytes > kHelloBytesMax)
+    if (header.kind < 1 || header.kind > 6 || header.length_bytes > kHelloBytesMax)
         return failure(DERECHO_INCOMPATIBLE, "it sent a malformed bootstrap message");
     return {};
 }
@@ -271,22 +317,51 @@ Status compare(const Hello& ours, const Hello& theirs) {
     return compare_limits(ours, theirs);
 }
 
-Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out) {
-    const Hello* const both[] = {&ours, &theirs};
-    std::string obstacle;
-    if (!(ours.host == theirs.host))
-        obstacle = named(theirs) +
-                   " is on another host (or in another network namespace, or runs as another user) than " + named(ours);
-    for (const Hello* hello : both) {
-        if (!hello->shm_possible) obstacle = named(*hello) + " cannot make sealed shared memory";
-        if (hello->wire == Wire::tcp) obstacle = named(*hello) + " is set to wire tcp";
+namespace {
+
+// Why two nodes cannot share memory; empty if they can.
+std::string obstacle_to_shm(const Hello& ours, const Hello& theirs) {
+    for (const Hello* hello : {&ours, &theirs}) {
+        if (hello->wire == Wire::tcp || hello->wire == Wire::verbs)
+            return named(*hello) + " is set to wire " + wire_name(hello->wire);
+        if (!hello->shm_possible) return named(*hello) + " cannot make sealed shared memory";
     }
-    out = obstacle.empty() ? Wire::shm : Wire::tcp;
-    if (obstacle.empty()) return {};
-    for (const Hello* hello : both)
-        if (hello->wire == Wire::shm)
-            return failure(DERECHO_INCOMPATIBLE,
-                           named(*hello) + " is set to wire shm, but " + obstacle + "; use wire auto");
+    if (ours.host == theirs.host) return {};
+    return named(theirs) + " is on another host (or in another network namespace, or runs as another user) than " +
+           named(ours);
+}
+
+// Why two nodes cannot use RDMA; empty if they can, as far as their addresses tell.
+std::string obstacle_to_verbs(const Hello& ours, const Hello& theirs) {
+    for (const Hello* hello : {&ours, &theirs}) {
+        if (hello->wire == Wire::tcp || hello->wire == Wire::shm)
+            return named(*hello) + " is set to wire " + wire_name(hello->wire);
+        if (!hello->verbs.possible) return named(*hello) + " has no RDMA device with an active port";
+    }
+    const VerbsAddress &a = ours.verbs, &b = theirs.verbs;
+    if (a.ethernet != b.ethernet) return "one has RoCE, the other InfiniBand";
+    if (a.ethernet && a.routable != b.routable) return "one has a routable RoCE v2 address, the other has not";
+    if (!a.ethernet && !std::equal(a.gid.begin(), a.gid.begin() + 8, b.gid.begin()))
+        return "their InfiniBand ports are in different subnets";
+    return {};
+}
+
+}  // namespace
+
+Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out, std::string* why) {
+    const std::string no_shm = obstacle_to_shm(ours, theirs), no_verbs = obstacle_to_verbs(ours, theirs);
+    out = no_shm.empty() ? Wire::shm : no_verbs.empty() ? Wire::verbs : Wire::tcp;
+    for (const Hello* hello : {&ours, &theirs}) {
+        // One that is set to tcp gets it, unless the other one insists on something else, and is told.
+        if (hello->wire == Wire::automatic || hello->wire == Wire::tcp || hello->wire == out) continue;
+        const std::string& obstacle = hello->wire == Wire::shm ? no_shm : no_verbs;
+        return failure(DERECHO_INCOMPATIBLE, named(*hello) + " is set to wire " + wire_name(hello->wire) + ", but " +
+                                                 obstacle + "; use wire auto");
+    }
+    if (why) {
+        *why = out == Wire::shm ? "both are on this host" : "no shm: " + no_shm;
+        if (out == Wire::tcp) *why += "; no verbs: " + no_verbs;
+    }
     return {};
 }
 

@@ -19,7 +19,7 @@ namespace libderecho {
 static_assert(std::endian::native == std::endian::little, "numbers cross the wire as they lie in memory");
 
 // Which wire a node wants, and which a pair agreed on (never automatic).
-enum class Wire : uint8_t { automatic = 0, shm = 1, tcp = 2 };
+enum class Wire : uint8_t { automatic = 0, shm = 1, tcp = 2, verbs = 3 };
 const char* wire_name(Wire wire);
 
 struct ServiceId {
@@ -39,7 +39,7 @@ struct AgreedLimits {
 // ------------------------------------------------------------------------------------------------- bootstrap
 
 inline constexpr uint32_t kBootstrapMagic = 0x48435244;  // "DRCH"
-inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr uint16_t kProtocolVersion = 2;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;
@@ -50,6 +50,7 @@ enum class BootstrapKind : uint16_t {
     already = 3,  // these two are connected, or about to be over another connection; this one ends
     ready = 4,    // dialer: the wire is set up, start
     go = 5,       // answerer: started
+    verbs = 6,    // dialer, then answerer: its end of an RDMA connection
 };
 
 // Before every bootstrap message.
@@ -72,6 +73,26 @@ struct HostIdentity {
 
 using Token = std::array<uint8_t, 16>;
 
+// How one port of an RDMA device is reached.
+struct VerbsAddress {
+    bool possible = false;  // there is a device with an active port
+    bool ethernet = false;  // RoCE; otherwise InfiniBand
+    bool routable = false;  // RoCE v2 with an address that is not link-local
+    uint8_t mtu = 0;        // as in ibv_mtu
+    uint16_t lid = 0;
+    std::array<uint8_t, 16> gid{};
+    bool operator==(const VerbsAddress&) const = default;
+};
+
+// One end of an RDMA connection, and the memory there that says how it stands.
+struct VerbsEndpoint {
+    VerbsAddress address;
+    uint32_t pair = 0;          // queue pair number
+    uint32_t first_packet = 0;  // sequence number
+    uint64_t control_address = 0;
+    uint32_t control_key = 0;
+};
+
 struct Hello {
     uint64_t abi_hash = 0;
     uint32_t page_bytes = 0;
@@ -89,6 +110,7 @@ struct Hello {
     HostIdentity host;
     std::string unix_name;  // abstract socket, without its leading NUL
     Token token{};          // ties a unix connection to this handshake
+    VerbsAddress verbs;
 };
 
 struct Ready {
@@ -100,6 +122,7 @@ struct Ready {
 std::vector<std::byte> encode(const Hello& hello);
 std::vector<std::byte> encode_refused(const Status& why);
 std::vector<std::byte> encode(const Ready& ready);
+std::vector<std::byte> encode(const VerbsEndpoint& endpoint);
 std::vector<std::byte> encode_empty(BootstrapKind kind);
 
 // Of a header: why it is not one of ours, or of an ok status, that `length_bytes` may be read next.
@@ -108,11 +131,12 @@ Status check(const BootstrapHeader& header);
 std::optional<Hello> decode_hello(std::span<const std::byte> body);
 std::optional<Status> decode_refused(std::span<const std::byte> body);
 std::optional<Ready> decode_ready(std::span<const std::byte> body);
+std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body);
 
 // The first difference that keeps two nodes from working together, in words; ok if there is none.
 Status compare(const Hello& ours, const Hello& theirs);
-// Which wire these two use with each other.
-Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out);
+// Which wire these two use with each other, and in `why`, unless it is null, the reason that it is no better one.
+Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out, std::string* why = nullptr);
 
 // ------------------------------------------------------------------------------------------------- shm
 
@@ -130,6 +154,25 @@ struct UnixMessage {
     Token token{};
 };
 static_assert(sizeof(UnixMessage) == 40);
+
+// ------------------------------------------------------------------------------------------------- verbs
+
+enum class VerbsMessageKind : uint32_t {
+    announce = 1,  // region, size_bytes: give me the key of a mirror for it
+    key = 2,       // region, address, key
+    unwanted = 3,  // region: do not write it
+    retired = 4,   // region: it is not written any more
+};
+
+// Over the bootstrap socket, once the link is up.
+struct VerbsMessage {
+    uint32_t kind = 0;
+    uint32_t key = 0;
+    uint64_t region = 0;
+    uint64_t address = 0;
+    uint64_t size_bytes = 0;
+};
+static_assert(sizeof(VerbsMessage) == 32);
 
 // ------------------------------------------------------------------------------------------------- tcp
 

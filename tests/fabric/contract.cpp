@@ -499,6 +499,9 @@ TEST_P(FabricContract, a_quiet_push_arrives_and_needs_no_wake) {
 TEST_P(FabricContractInTime, a_wait_ends_at_its_deadline_neither_early_nor_late) {
     world_->start_connected(2);
     world_->settle();
+    at(kB).arm();  // so that its peer hears of it
+    for (const Instant heard = world_->now() + milliseconds(20); world_->now() < heard;) world_->pump(kA);
+    at(kB).disarm();
     for (const Duration wanted : {microseconds(300), milliseconds(5), milliseconds(60)}) {
         at(kB).arm();
         const Instant start = monotonic_now();

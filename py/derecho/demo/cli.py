@@ -32,7 +32,7 @@ _DEADLINE_S = 60.0
 @click.option(
     "--fresh", default="cpp", show_default=True, metavar="LANG", help="Who joins in the place of the killed one."
 )
-@click.option("--wire", default="shm", show_default=True, type=click.Choice(["auto", "shm", "tcp"]))
+@click.option("--wire", default="shm", show_default=True, type=click.Choice(["auto", "shm", "tcp", "verbs"]))
 @click.option(
     "--input",
     "root",

@@ -1,0 +1,254 @@
+#include "fabric/verbs_device.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "base/log.hpp"
+#include "fabric/verbs_parts.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr int kCompletionsAtOnce = 32;
+constexpr int kCompletionQueueMax = 1 << 16;
+
+// What file of sysfs says of one GID: "RoCE v2", "IB/RoCE v1"; empty if there is none.
+std::string gid_type(const std::string& device, uint8_t port, int index) {
+    std::ifstream file("/sys/class/infiniband/" + device + "/ports/" + std::to_string(port) + "/gid_attrs/types/" +
+                       std::to_string(index));
+    std::string type;
+    std::getline(file, type);
+    return type;
+}
+
+bool is_zero(const ibv_gid& gid) {
+    return std::all_of(std::begin(gid.raw), std::end(gid.raw), [](uint8_t byte) { return byte == 0; });
+}
+bool is_link_local(const ibv_gid& gid) { return gid.raw[0] == 0xfe && (gid.raw[1] & 0xc0) == 0x80; }
+
+// How good a GID is to be reached by: routable RoCE v2 first, then any RoCE v2, then what there is. 0: none.
+int worth(const ibv_gid& gid, const std::string& type, bool ethernet) {
+    if (is_zero(gid)) return 0;
+    if (!ethernet) return 1;
+    if (type != "RoCE v2") return 1;
+    return is_link_local(gid) ? 2 : 3;
+}
+
+// Bytes of memory this process may lock; the greatest number if there is no limit.
+uint64_t memlock_limit() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("CapEff:") && (std::stoull(line.substr(7), nullptr, 16) >> 14 & 1)) return UINT64_MAX;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
+Status memlock_exceeded(size_t size_bytes, uint64_t locked_bytes, const std::string& limit) {
+    return failure(DERECHO_NO_MEMORY,
+                   "the RDMA device cannot lock another " + std::to_string(size_bytes) + " bytes of memory: the limit is " +
+                       limit + ", of which this node uses " + std::to_string(locked_bytes) +
+                       "; raise it with `ulimit -l unlimited`, memlock in /etc/security/limits.conf, or systemd's "
+                       "LimitMEMLOCK=infinity");
+}
+
+class Memory final : public VerbsMemory {
+public:
+    Memory(std::shared_ptr<VerbsPort> port, ibv_mr* region, size_t size_bytes)
+        : port_(std::move(port)), region_(owned(region, port_->verbs.dereg_mr)), size_bytes_(size_bytes) {
+        local_key_ = region->lkey;
+        remote_key_ = region->rkey;
+        port_->locked_bytes += size_bytes_;
+    }
+    ~Memory() override { port_->locked_bytes -= size_bytes_; }
+
+private:
+    std::shared_ptr<VerbsPort> port_;
+    Owned<ibv_mr> region_;
+    size_t size_bytes_;
+};
+
+class Device final : public VerbsDevice {
+public:
+    explicit Device(std::shared_ptr<VerbsPort> port) : port_(std::move(port)) {}
+
+    const std::string& name() const override { return port_->name; }
+    const VerbsAddress& address() const override { return port_->address; }
+    Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) override;
+    Status make_pair(std::unique_ptr<VerbsPair>& out) override { return make_verbs_pair(port_, out); }
+    bool poll() override;
+    void arm() override { ::ibv_req_notify_cq(port_->completions.get(), 1); }
+    int wake_fd() const override { return port_->channel->fd; }
+    int event_fd() const override { return port_->context->async_fd; }
+    Status take_events() override;
+    Counts counts() const override { return port_->counts; }
+
+private:
+    std::shared_ptr<VerbsPort> port_;
+};
+
+Status Device::register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) {
+    const uint64_t limit = memlock_limit();
+    if (memory.size() > limit - std::min(limit, port_->locked_bytes))
+        return memlock_exceeded(memory.size(), port_->locked_bytes, std::to_string(limit) + " bytes");
+    const int access = remote ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
+    ibv_mr* const region = port_->verbs.reg_mr(port_->domain.get(), memory.data(), memory.size(), access);
+    if (!region && errno == ENOMEM) return memlock_exceeded(memory.size(), port_->locked_bytes, "the system's");
+    if (!region) return failure(DERECHO_NO_MEMORY, verbs_error("registering memory", errno));
+    out = std::make_shared<Memory>(port_, region, memory.size());
+    return {};
+}
+
+bool Device::poll() {
+    std::array<ibv_wc, kCompletionsAtOnce> completions;
+    bool woken = false;
+    for (int n = kCompletionsAtOnce; n == kCompletionsAtOnce;) {
+        n = ::ibv_poll_cq(port_->completions.get(), kCompletionsAtOnce, completions.data());
+        for (int i = 0; i < n; ++i) {
+            const ibv_wc& completion = completions[static_cast<size_t>(i)];
+            ++port_->counts.completions;
+            woken = woken || completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM;
+            if (const auto pair = port_->pairs.find(completion.qp_num); pair != port_->pairs.end())
+                pair->second->take(completion);
+        }
+    }
+    return woken;
+}
+
+Status Device::take_events() {
+    ibv_cq* queue = nullptr;
+    void* context = nullptr;
+    unsigned int wakes = 0;
+    while (port_->verbs.get_cq_event(port_->channel.get(), &queue, &context) == 0) ++wakes;
+    if (wakes > 0) port_->verbs.ack_cq_events(port_->completions.get(), wakes);
+    Status status;
+    ibv_async_event event{};
+    while (port_->verbs.get_async_event(port_->context.get(), &event) == 0) {
+        const std::string text = port_->verbs.event_type_str(event.event_type);
+        log::info("RDMA device " + port_->name + ": " + text);
+        if (event.event_type == IBV_EVENT_DEVICE_FATAL || event.event_type == IBV_EVENT_CQ_ERR)
+            status = failure(DERECHO_UNREACHABLE, "RDMA device " + port_->name + " is gone: " + text);
+        port_->verbs.ack_async_event(&event);
+    }
+    if (status.ok() && errno == EIO)
+        status = failure(DERECHO_UNREACHABLE, "RDMA device " + port_->name + " was removed");
+    return status;
+}
+
+// ------------------------------------------------------------------------------------------------- opening
+
+bool set_nonblocking(int fd) {
+    const int flags = ::fcntl(fd, F_GETFL);
+    return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+// Choose the port's GID and note how it is reached.
+Status settle_address(VerbsPort& port, const ibv_port_attr& attributes) {
+    const bool ethernet = attributes.link_layer == IBV_LINK_LAYER_ETHERNET;
+    int best = 0;
+    for (int i = 0; i < attributes.gid_tbl_len; ++i) {
+        if (port.options.gid_index >= 0 && i != port.options.gid_index) continue;
+        ibv_gid gid{};
+        if (port.verbs.query_gid(port.context.get(), port.number, i, &gid) != 0) continue;
+        const int value = worth(gid, gid_type(port.name, port.number, i), ethernet);
+        if (value <= best) continue;
+        best = value;
+        port.gid_index = static_cast<uint8_t>(i);
+        std::memcpy(port.address.gid.data(), gid.raw, sizeof gid.raw);
+        port.address.routable = ethernet && value == 3;
+    }
+    const std::string where = port.name + " port " + std::to_string(port.number);
+    if (best == 0)
+        return failure(DERECHO_INVALID, "RDMA device " + where + " has no " +
+                                            (port.options.gid_index < 0
+                                                 ? std::string("GID: give its network interface an IP address")
+                                                 : "GID with index " + std::to_string(port.options.gid_index)));
+    port.mtu = attributes.active_mtu;
+    port.address.possible = true;
+    port.address.ethernet = ethernet;
+    port.address.lid = attributes.lid;
+    port.address.mtu = static_cast<uint8_t>(attributes.active_mtu);
+    port.write_bytes_max = std::min(attributes.max_msg_sz, 1u << 30);
+    return {};
+}
+
+// The first port that is active, or the one that is wanted.
+Status find_port(VerbsPort& port, std::string& why_not) {
+    ibv_device_attr device{};
+    if (port.verbs.query_device(port.context.get(), &device) != 0)
+        return failure(DERECHO_INVALID, verbs_error("querying an RDMA device", errno));
+    port.queue_depth = std::min(port.options.queue_depth, static_cast<uint32_t>(device.max_qp_wr));
+    for (uint8_t number = 1; number <= device.phys_port_cnt; ++number) {
+        if (port.options.port != 0 && number != port.options.port) continue;
+        ibv_port_attr attributes{};  // the function fills in the older, shorter part: enough
+        if (port.verbs.query_port(port.context.get(), number, &attributes) != 0) continue;
+        port.number = number;
+        if (attributes.state == IBV_PORT_ACTIVE) return settle_address(port, attributes);
+        why_not = "port " + std::to_string(number) + " of RDMA device " + port.name + " is not active: is its link up?";
+    }
+    if (why_not.empty())
+        why_not = "RDMA device " + port.name + " has no port " + std::to_string(port.options.port) + ", only 1 to " +
+                  std::to_string(device.phys_port_cnt);
+    return failure(DERECHO_INVALID, why_not);
+}
+
+Status make_objects(VerbsPort& port) {
+    const VerbsLibrary& verbs = port.verbs;
+    port.domain.reset(verbs.alloc_pd(port.context.get()));
+    if (!port.domain) return failure(DERECHO_NO_MEMORY, verbs_error("a protection domain", errno));
+    port.channel.reset(verbs.create_comp_channel(port.context.get()));
+    if (!port.channel) return failure(DERECHO_NO_MEMORY, verbs_error("a completion channel", errno));
+    ibv_device_attr device{};
+    verbs.query_device(port.context.get(), &device);
+    const int entries = std::min(device.max_cqe, kCompletionQueueMax);
+    port.completions.reset(verbs.create_cq(port.context.get(), entries, nullptr, port.channel.get(), 0));
+    if (!port.completions) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
+    if (!set_nonblocking(port.channel->fd) || !set_nonblocking(port.context->async_fd))
+        return failure(DERECHO_NO_MEMORY, verbs_error("an event channel", errno));
+    return {};
+}
+
+}  // namespace
+
+std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
+
+Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out) {
+    Status why;
+    const VerbsLibrary* const verbs = verbs_library(why);
+    if (!verbs) return why;
+    int count = 0;
+    ibv_device** const list = verbs->get_device_list(&count);
+    if (!list) return failure(DERECHO_INVALID, verbs_error("listing RDMA devices", errno));
+    std::string names;
+    why = failure(DERECHO_INVALID, "this host has no RDMA device");
+    for (int i = 0; i < count; ++i) {
+        auto port = std::make_shared<VerbsPort>(*verbs);
+        port->options = options;
+        port->name = verbs->get_device_name(list[i]);
+        names += (names.empty() ? "" : ", ") + port->name;
+        if (!options.device.empty() && port->name != options.device) continue;
+        port->context.reset(verbs->open_device(list[i]));
+        std::string why_not;
+        if (!port->context)
+            why = failure(DERECHO_INVALID, "RDMA device " + port->name + " cannot be opened: " + std::strerror(errno) +
+                                               " (its file is /dev/infiniband/uverbs*)");
+        else
+            why = find_port(*port, why_not);
+        if (why.ok()) why = make_objects(*port);
+        if (!why.ok()) continue;
+        out = std::make_unique<Device>(std::move(port));
+        break;
+    }
+    verbs->free_device_list(list);
+    if (!out && !options.device.empty() && (", " + names + ", ").find(", " + options.device + ", ") == std::string::npos)
+        why = failure(DERECHO_INVALID, "there is no RDMA device " + options.device + "; there are: " +
+                                           (names.empty() ? "none" : names));
+    return out ? Status{} : why;
+}
+
+}  // namespace libderecho

@@ -1,0 +1,78 @@
+// One port of one RDMA device as this node uses it: memory registered with it, the completions of all its queue pairs,
+// and the channel that ends a sleep. Driver thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.hpp"
+#include "fabric/wire_format.hpp"
+
+namespace libderecho {
+
+struct VerbsOptions {
+    std::string device;           // such as mlx5_0; empty: the first with an active port
+    uint32_t port = 0;            // 0: the first active one
+    int32_t gid_index = -1;       // -1: RoCE v2 with a routable address if there is one
+    uint32_t service_level = 0;   // 0 to 15
+    uint32_t traffic_class = 0;   // of RoCE v2: the IP header's DSCP and ECN
+    uint32_t pkey_index = 0;      // in the port's table
+    uint32_t ack_timeout = 14;    // 4.096 us * 2^n until a write is sent again; 0: never
+    uint32_t retries = 7;         // before a peer that does not acknowledge is lost
+    uint32_t queue_depth = 256;   // work requests in flight to one peer; less if the device has less
+};
+
+// Memory that the device can reach, until this is dropped. The memory outlives it.
+class VerbsMemory {
+public:
+    virtual ~VerbsMemory() = default;
+    uint32_t local_key() const { return local_key_; }
+    uint32_t remote_key() const { return remote_key_; }
+
+protected:
+    uint32_t local_key_ = 0, remote_key_ = 0;
+};
+
+class VerbsPair;
+
+class VerbsDevice {
+public:
+    struct Counts {
+        uint64_t work_requests = 0;
+        uint64_t doorbells = 0;
+        uint64_t completions = 0;
+    };
+
+    virtual ~VerbsDevice() = default;
+
+    virtual const std::string& name() const = 0;
+    // What peers are told: how this port is reached.
+    virtual const VerbsAddress& address() const = 0;
+
+    // `remote`: peers may write to it. The error names the limit on locked memory if that is what stands in the way.
+    virtual Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) = 0;
+    // A queue pair that is not connected yet. It must not outlive the device.
+    virtual Status make_pair(std::unique_ptr<VerbsPair>& out) = 0;
+
+    // Hand completions to their queue pairs. Whether one of them was a peer's wake.
+    virtual bool poll() = 0;
+    // Ask for the next wake to make fd() readable; then poll once more before sleeping.
+    virtual void arm() = 0;
+    virtual int wake_fd() const = 0;
+    // The device's own news: why nothing works any more, or ok.
+    virtual int event_fd() const = 0;
+    virtual Status take_events() = 0;
+
+    virtual Counts counts() const = 0;
+};
+
+// Whether this library was built with verbs at all, the system has libibverbs, a device, an active port, and the
+// device lets itself be opened; otherwise what is missing, in a sentence.
+Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out);
+
+}  // namespace libderecho

@@ -1,0 +1,212 @@
+#include "fabric/verbs_pair.hpp"
+
+#include <sys/random.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "base/assert.hpp"
+#include "fabric/verbs_parts.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr uint8_t kRnrTimer = 12;     // 0.64 ms until a wake that found no room is sent again
+constexpr uint8_t kRnrForEver = 7;    // a slow reader of wakes is not a lost one
+constexpr uint8_t kHopLimit = 64;
+constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
+
+class Pair final : public VerbsPair, private VerbsPort::Taker {
+public:
+    explicit Pair(std::shared_ptr<VerbsPort> port) : port_(std::move(port)), pair_(nullptr, port_->verbs.destroy_qp) {}
+    ~Pair() override {
+        if (pair_) port_->pairs.erase(pair_->qp_num);
+    }
+
+    Status make();
+    VerbsEndpoint endpoint() const override;
+    Status connect(const VerbsEndpoint& theirs) override;
+    uint32_t inline_bytes_max() const override { return inline_bytes_max_; }
+    uint32_t write_bytes_max() const override { return port_->write_bytes_max; }
+    uint32_t room() const override { return port_->queue_depth - static_cast<uint32_t>(added_ - landed_); }
+    void add(const Write& write, bool complete) override;
+    bool chained() const override { return chained_ > 0; }
+    void post(Wake wake) override;
+    uint64_t added() const override { return added_; }
+    uint64_t landed() const override { return landed_; }
+    const Status& broken() const override { return broken_; }
+    bool take_wake(Wake kind) override {
+        const bool was = wakes_[static_cast<size_t>(kind)];
+        wakes_[static_cast<size_t>(kind)] = false;
+        return was;
+    }
+
+private:
+    void take(const ibv_wc& completion) override;
+    void expect_wake();
+    void breaks(const std::string& why) {
+        if (broken_.ok()) broken_ = failure(DERECHO_UNREACHABLE, "its RDMA connection broke: " + why);
+    }
+
+    std::shared_ptr<VerbsPort> port_;
+    Owned<ibv_qp> pair_;
+    uint32_t inline_bytes_max_ = 0;
+    uint32_t first_packet_ = 0;
+
+    std::vector<ibv_send_wr> chain_;
+    std::vector<ibv_sge> pieces_;
+    std::vector<std::array<std::byte, 256>> values_;  // of inline writes, until they are posted
+    size_t chained_ = 0;
+    uint64_t added_ = 0, landed_ = 0, completing_ = 0;  // completing: the last whose completion was asked for
+    std::array<bool, 3> wakes_{};
+    Status broken_;
+};
+
+Status Pair::make() {
+    ibv_qp_init_attr wanted{};
+    wanted.send_cq = wanted.recv_cq = port_->completions.get();
+    wanted.qp_type = IBV_QPT_RC;
+    wanted.cap.max_send_wr = port_->queue_depth;
+    wanted.cap.max_recv_wr = VerbsPort::kWakesMax;
+    wanted.cap.max_send_sge = wanted.cap.max_recv_sge = 1;
+    for (const uint32_t inline_bytes : kInlineWanted) {
+        ibv_qp_init_attr attributes = wanted;
+        attributes.cap.max_inline_data = inline_bytes;
+        pair_.reset(port_->verbs.create_qp(port_->domain.get(), &attributes));
+        inline_bytes_max_ = inline_bytes;
+        if (pair_) break;
+    }
+    if (!pair_) return failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", errno));
+    port_->pairs[pair_->qp_num] = this;
+    chain_.resize(port_->queue_depth);
+    pieces_.resize(port_->queue_depth);
+    values_.resize(port_->queue_depth);
+    [[maybe_unused]] const ssize_t n = ::getrandom(&first_packet_, sizeof first_packet_, 0);
+    first_packet_ &= 0xffffff;
+
+    ibv_qp_attr attributes{};
+    attributes.qp_state = IBV_QPS_INIT;
+    attributes.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
+    attributes.port_num = port_->number;
+    attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE;
+    const int what = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
+    if (const int error = port_->verbs.modify_qp(pair_.get(), &attributes, what); error != 0)
+        return failure(DERECHO_INVALID, verbs_error("initializing an RDMA queue pair", error));
+    for (uint32_t i = 0; i < VerbsPort::kWakesMax; ++i) expect_wake();
+    return {};
+}
+
+VerbsEndpoint Pair::endpoint() const {
+    VerbsEndpoint endpoint;
+    endpoint.pair = pair_->qp_num;
+    endpoint.first_packet = first_packet_;
+    endpoint.address = port_->address;
+    return endpoint;
+}
+
+Status Pair::connect(const VerbsEndpoint& theirs) {
+    const VerbsOptions& options = port_->options;
+    ibv_qp_attr a{};
+    a.qp_state = IBV_QPS_RTR;
+    a.path_mtu = std::min(port_->mtu, static_cast<ibv_mtu>(theirs.address.mtu));
+    a.dest_qp_num = theirs.pair;
+    a.rq_psn = theirs.first_packet;
+    a.min_rnr_timer = kRnrTimer;
+    a.ah_attr.port_num = port_->number;
+    a.ah_attr.sl = static_cast<uint8_t>(options.service_level);
+    a.ah_attr.dlid = theirs.address.lid;
+    if (port_->address.ethernet) {
+        a.ah_attr.is_global = 1;
+        std::memcpy(a.ah_attr.grh.dgid.raw, theirs.address.gid.data(), theirs.address.gid.size());
+        a.ah_attr.grh.sgid_index = port_->gid_index;
+        a.ah_attr.grh.hop_limit = kHopLimit;
+        a.ah_attr.grh.traffic_class = static_cast<uint8_t>(options.traffic_class);
+    }
+    int what = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+               IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
+    if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)
+        return failure(DERECHO_UNREACHABLE, verbs_error("connecting an RDMA queue pair", error));
+    a.qp_state = IBV_QPS_RTS;
+    a.sq_psn = first_packet_;
+    a.timeout = static_cast<uint8_t>(options.ack_timeout);
+    a.retry_cnt = static_cast<uint8_t>(options.retries);
+    a.rnr_retry = kRnrForEver;
+    what = IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
+    if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)
+        return failure(DERECHO_UNREACHABLE, verbs_error("connecting an RDMA queue pair", error));
+    return {};
+}
+
+void Pair::add(const Write& write, bool complete) {
+    DERECHO_ASSERT(room() > 0);
+    ibv_send_wr& request = chain_[chained_];
+    ibv_sge& piece = pieces_[chained_];
+    piece = {reinterpret_cast<uintptr_t>(write.from), write.size_bytes, write.local_key};
+    request = {};
+    request.wr_id = ++added_;
+    request.sg_list = &piece;
+    request.num_sge = 1;
+    request.opcode = IBV_WR_RDMA_WRITE;
+    request.wr.rdma.remote_addr = write.to;
+    request.wr.rdma.rkey = write.remote_key;
+    if (write.size_bytes <= inline_bytes_max_) {
+        auto& value = values_[chained_];
+        std::memcpy(value.data(), write.from, write.size_bytes);
+        piece.addr = reinterpret_cast<uintptr_t>(value.data());
+        request.send_flags = IBV_SEND_INLINE;
+    }
+    // Every half queue, so that there is always one under way whose completion makes room.
+    if (complete || added_ - completing_ >= (port_->queue_depth + 1) / 2) {
+        request.send_flags |= IBV_SEND_SIGNALED;
+        completing_ = added_;
+    }
+    if (chained_ > 0) chain_[chained_ - 1].next = &request;
+    ++chained_;
+}
+
+void Pair::post(Wake wake) {
+    if (chained_ == 0) return;
+    if (wake != Wake::none) {
+        ibv_send_wr& last = chain_[chained_ - 1];
+        last.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+        last.imm_data = htobe32(static_cast<uint32_t>(wake));
+        last.send_flags |= IBV_SEND_SOLICITED;
+    }
+    port_->counts.work_requests += chained_;
+    ++port_->counts.doorbells;
+    chained_ = 0;
+    if (!broken_.ok()) return;
+    ibv_send_wr* refused = nullptr;
+    if (const int error = ::ibv_post_send(pair_.get(), chain_.data(), &refused); error != 0)
+        breaks(std::strerror(error));
+}
+
+void Pair::expect_wake() {
+    ibv_recv_wr request{};
+    ibv_recv_wr* refused = nullptr;
+    if (const int error = ::ibv_post_recv(pair_.get(), &request, &refused); error != 0) breaks(std::strerror(error));
+}
+
+void Pair::take(const ibv_wc& completion) {
+    if (completion.status != IBV_WC_SUCCESS) return breaks(port_->verbs.wc_status_str(completion.status));
+    if (completion.opcode != IBV_WC_RECV_RDMA_WITH_IMM) {
+        landed_ = completion.wr_id;
+        return;
+    }
+    const uint32_t kind = be32toh(completion.imm_data);
+    if (kind >= wakes_.size()) return breaks("it sent what is no wake");
+    wakes_[kind] = true;
+    expect_wake();
+}
+
+}  // namespace
+
+Status make_verbs_pair(std::shared_ptr<VerbsPort> port, std::unique_ptr<VerbsPair>& out) {
+    auto pair = std::make_unique<Pair>(std::move(port));
+    if (Status status = pair->make(); !status.ok()) return status;
+    out = std::move(pair);
+    return {};
+}
+
+}  // namespace libderecho

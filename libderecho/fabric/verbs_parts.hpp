@@ -1,0 +1,62 @@
+// What verbs_device.cpp and verbs_pair.cpp have in common: objects of libibverbs that clean up after themselves.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "fabric/verbs_device.hpp"
+#include "fabric/verbs_library.hpp"
+#include "fabric/verbs_pair.hpp"
+
+namespace libderecho {
+
+template <typename Object>
+using Owned = std::unique_ptr<Object, int (*)(Object*)>;
+template <typename Object>
+Owned<Object> owned(Object* object, int (*destroy)(Object*)) {
+    return {object, destroy};
+}
+
+// The opened port. Everything made from it holds on to it.
+struct VerbsPort {
+    explicit VerbsPort(const VerbsLibrary& library)
+        : verbs(library),
+          context(nullptr, library.close_device),
+          domain(nullptr, library.dealloc_pd),
+          channel(nullptr, library.destroy_comp_channel),
+          completions(nullptr, library.destroy_cq) {}
+
+    const VerbsLibrary& verbs;
+    VerbsOptions options;
+    std::string name;
+    uint8_t number = 1;
+    uint8_t gid_index = 0;
+    ibv_mtu mtu = IBV_MTU_1024;
+    uint32_t queue_depth = 0;
+    uint32_t write_bytes_max = 0;
+    VerbsAddress address;
+
+    Owned<ibv_context> context;
+    Owned<ibv_pd> domain;
+    Owned<ibv_comp_channel> channel;
+    Owned<ibv_cq> completions;
+
+    uint64_t locked_bytes = 0;
+    VerbsDevice::Counts counts;
+    // Whose completions are whose.
+    class Taker {
+    public:
+        virtual ~Taker() = default;
+        virtual void take(const ibv_wc& completion) = 0;
+    };
+    std::unordered_map<uint32_t, Taker*> pairs;  // by queue pair number
+
+    // Receive requests that the shared completion queue can hold of each pair: its wakes.
+    static constexpr uint32_t kWakesMax = 32;
+};
+
+Status make_verbs_pair(std::shared_ptr<VerbsPort> port, std::unique_ptr<VerbsPair>& out);
+
+std::string verbs_error(const char* what, int error);
+
+}  // namespace libderecho
