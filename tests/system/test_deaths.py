@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from conftest import Member, StartMember
 
 MB = 1_000_000
+#: RDMA only where there is a device, such as in the machine of tests/rdma.
+WIRES = ["shm", "tcp", *(["verbs"] if any(Path("/sys/class/infiniband").glob("*")) else [])]
 Trio = Callable[..., list["Member"]]
 
 
@@ -79,7 +81,7 @@ def test_all_killed_and_started_again_with_the_same_addresses(trio: Trio, start:
     assert [member.ask("entries") for member in again] == [["x"]] * 3
 
 
-@pytest.mark.parametrize("wire", ["shm", "tcp"])
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_joiner_gets_the_state_although_its_donor_is_killed(trio: Trio, start: StartMember, wire: str) -> None:
     donor, second, _third = trio(wire=wire)
     donor.ask("load", nbytes=100 * MB)
@@ -92,7 +94,7 @@ def test_a_joiner_gets_the_state_although_its_donor_is_killed(trio: Trio, start:
     assert sorted(joiner.ask("wait_view", nodes=[2, 3, 4])) == [2, 3, 4]
 
 
-@pytest.mark.parametrize("wire", ["shm", "tcp"])
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_joiner_may_be_killed_at_any_stage_of_joining(trio: Trio, start: StartMember, wire: str) -> None:
     members = trio(wire=wire)
     delays_ms = [*(stage * 2.0 for stage in range(11)), 40.0, 100.0]

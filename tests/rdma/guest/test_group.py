@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 CORE_TESTS = ROOT / "build" / "wheel" / "derecho_tests"
-REMOTE_WIRES = ["tcp"]
+REMOTE_WIRES = ["tcp", "verbs"]
 WIRES = ["shm", *REMOTE_WIRES]
 
 
