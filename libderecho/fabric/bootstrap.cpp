@@ -498,8 +498,7 @@ void Bootstrap::judge_ready(Handshake& shake) {
         case Directory::Verdict::welcome:
             break;
     }
-    if (!fits(shake))
-        return refuse(shake, failure(DERECHO_INCOMPATIBLE, "the wire in READY is not the one agreed on"));
+    if (!fits(shake)) return refuse(shake, failure(DERECHO_INCOMPATIBLE, "the wire in READY is not the one agreed on"));
     send(shake, encode_empty(BootstrapKind::go));
     if (shake.stage != Stage::ended) link(shake);
 }

@@ -19,8 +19,8 @@ struct NewLink {
     Hello hello;  // the peer's
     Wire wire = Wire::tcp;
     UniqueFd tcp;
-    ShmParts shm;      // complete if the wire is shm
-    VerbsParts verbs;  // connected if the wire is verbs
+    ShmParts shm;               // complete if the wire is shm
+    VerbsParts verbs;           // connected if the wire is verbs
     std::string why_no_better;  // wire, in words
 };
 

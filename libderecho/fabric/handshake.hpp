@@ -5,9 +5,9 @@
 //                                                         [VERBS >] verbs_due, [a write >] probe_due, [READY >] ...
 //   answerer: hello_due, [HELLO >] ready_due, [VERBS >] ready_due, (ready_held), [GO >] linked
 //
-// unix_due only where both share memory, verbs_due where both have RDMA: a write that lands proves that it works, in both
-// directions; where it does not land, and neither insists, the link is a TCP one. A dialer that is told ALREADY waits, yielded, for the link that comes about
-// over the connection the other side dialed.
+// unix_due only where both share memory, verbs_due where both have RDMA: a write that lands proves that it works, in
+// both directions; where it does not land, and neither insists, the link is a TCP one. A dialer that is told ALREADY
+// waits, yielded, for the link that comes about over the connection the other side dialed.
 #pragma once
 
 #include <memory>

@@ -140,12 +140,12 @@ private:
     bool tcp_due_ = false;  // so have been peers over TCP
     bool verbs_due_ = false;
 
-    // What peers over verbs are told of sleep: odd while this node sleeps. It may sleep for long once all have said that
-    // they know: what they pushed before they knew has landed then, and for what they push later they wake it.
+    // What peers over verbs are told of sleep: odd while this node sleeps. It may sleep for long once all have said
+    // that they know: what they pushed before they knew has landed then, and for what they push later they wake it.
     uint64_t epoch_ = 0;
     bool epoch_known_ = true;  // as of arm()
     Duration nap_ = kFirstNap;
-    uint32_t broken_ = 0;   // peers lost and not yet reported
+    uint32_t broken_ = 0;  // peers lost and not yet reported
     uint64_t polls_ = 0;
     Instant last_look_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the poll in progress

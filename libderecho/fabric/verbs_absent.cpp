@@ -5,8 +5,9 @@
 namespace libderecho {
 
 Status open_verbs(const VerbsOptions&, std::unique_ptr<VerbsDevice>&) {
-    return failure(DERECHO_INVALID,
-                   "this library was built without RDMA: install libibverbs-dev (or rdma-core-devel) and build it again");
+    return failure(
+        DERECHO_INVALID,
+        "this library was built without RDMA: install libibverbs-dev (or rdma-core-devel) and build it again");
 }
 
 }  // namespace libderecho

@@ -51,8 +51,9 @@ uint64_t memlock_limit() {
 
 Status memlock_exceeded(size_t size_bytes, uint64_t locked_bytes, const std::string& limit) {
     return failure(DERECHO_NO_MEMORY,
-                   "the RDMA device cannot lock another " + std::to_string(size_bytes) + " bytes of memory: the limit is " +
-                       limit + ", of which this node uses " + std::to_string(locked_bytes) +
+                   "the RDMA device cannot lock another " + std::to_string(size_bytes) +
+                       " bytes of memory: the limit is " + limit + ", of which this node uses " +
+                       std::to_string(locked_bytes) +
                        "; raise it with `ulimit -l unlimited`, memlock in /etc/security/limits.conf, or systemd's "
                        "LimitMEMLOCK=infinity");
 }
@@ -164,10 +165,10 @@ Status settle_address(VerbsPort& port, const ibv_port_attr& attributes) {
     }
     const std::string where = port.name + " port " + std::to_string(port.number);
     if (best == 0)
-        return failure(DERECHO_INVALID, "RDMA device " + where + " has no " +
-                                            (port.options.gid_index < 0
-                                                 ? std::string("GID: give its network interface an IP address")
-                                                 : "GID with index " + std::to_string(port.options.gid_index)));
+        return failure(DERECHO_INVALID,
+                       "RDMA device " + where + " has no " +
+                           (port.options.gid_index < 0 ? std::string("GID: give its network interface an IP address")
+                                                       : "GID with index " + std::to_string(port.options.gid_index)));
     port.mtu = attributes.active_mtu;
     port.address.possible = true;
     port.address.ethernet = ethernet;
@@ -245,9 +246,10 @@ Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out
         break;
     }
     verbs->free_device_list(list);
-    if (!out && !options.device.empty() && (", " + names + ", ").find(", " + options.device + ", ") == std::string::npos)
-        why = failure(DERECHO_INVALID, "there is no RDMA device " + options.device + "; there are: " +
-                                           (names.empty() ? "none" : names));
+    if (!out && !options.device.empty() &&
+        (", " + names + ", ").find(", " + options.device + ", ") == std::string::npos)
+        why = failure(DERECHO_INVALID,
+                      "there is no RDMA device " + options.device + "; there are: " + (names.empty() ? "none" : names));
     return out ? Status{} : why;
 }
 

@@ -16,15 +16,15 @@
 namespace libderecho {
 
 struct VerbsOptions {
-    std::string device;           // such as mlx5_0; empty: the first with an active port
-    uint32_t port = 0;            // 0: the first active one
-    int32_t gid_index = -1;       // -1: RoCE v2 with a routable address if there is one
-    uint32_t service_level = 0;   // 0 to 15
-    uint32_t traffic_class = 0;   // of RoCE v2: the IP header's DSCP and ECN
-    uint32_t pkey_index = 0;      // in the port's table
-    uint32_t ack_timeout = 14;    // 4.096 us * 2^n until a write is sent again; 0: never
-    uint32_t retries = 7;         // before a peer that does not acknowledge is lost
-    uint32_t queue_depth = 256;   // work requests in flight to one peer; less if the device has less
+    std::string device;          // such as mlx5_0; empty: the first with an active port
+    uint32_t port = 0;           // 0: the first active one
+    int32_t gid_index = -1;      // -1: RoCE v2 with a routable address if there is one
+    uint32_t service_level = 0;  // 0 to 15
+    uint32_t traffic_class = 0;  // of RoCE v2: the IP header's DSCP and ECN
+    uint32_t pkey_index = 0;     // in the port's table
+    uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again; 0: never
+    uint32_t retries = 7;        // before a peer that does not acknowledge is lost
+    uint32_t queue_depth = 256;  // work requests in flight to one peer; less if the device has less
 };
 
 // Memory that the device can reach, until this is dropped. The memory outlives it.

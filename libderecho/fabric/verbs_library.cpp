@@ -16,14 +16,15 @@ Loaded load() {
     void* const handle = ::dlopen("libibverbs.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char* const said = ::dlerror();
-        loaded.status = failure(DERECHO_INVALID,
-                                "libibverbs is not installed (Debian: apt-get install libibverbs1 ibverbs-providers): " +
-                                    std::string(said ? said : "it does not load"));
+        loaded.status = failure(
+            DERECHO_INVALID, "libibverbs is not installed (Debian: apt-get install libibverbs1 ibverbs-providers): " +
+                                 std::string(said ? said : "it does not load"));
         return loaded;
     }
     const auto find = [&](auto& function, const char* name) {
         function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(handle, name));
-        if (!function) loaded.status = failure(DERECHO_INVALID, std::string("libibverbs is too old: it has no ") + name);
+        if (!function)
+            loaded.status = failure(DERECHO_INVALID, std::string("libibverbs is too old: it has no ") + name);
     };
     VerbsLibrary& l = loaded.library;
     find(l.get_device_list, "ibv_get_device_list");

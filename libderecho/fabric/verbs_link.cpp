@@ -207,8 +207,8 @@ bool VerbsLink::post_range(const Remote& remote, uint64_t& offset, uint64_t end)
     while (offset < end) {
         if (parts_.pair->room() == 0) return false;
         const uint64_t size = std::min<uint64_t>(end - offset, parts_.pair->write_bytes_max());
-        parts_.pair->add({remote.memory->mapping.data() + offset, static_cast<uint32_t>(size),
-                          remote.key->local_key(), remote.remote_key, remote.address + offset});
+        parts_.pair->add({remote.memory->mapping.data() + offset, static_cast<uint32_t>(size), remote.key->local_key(),
+                          remote.remote_key, remote.address + offset});
         offset += size;
     }
     return true;

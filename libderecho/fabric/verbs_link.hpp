@@ -1,7 +1,7 @@
-// One peer over one RDMA connection. Its mirrors here are memory that it writes itself; ours there are written from where
-// the data lie. What is pushed waits in a queue until the region's key has come, and until the send queue has room; in
-// it, data of one run become one write, and a counter's newer value takes an older one's place where no order changes.
-// The bootstrap socket stays open: it carries the keys, and its end is the end of the peer. Driver thread.
+// One peer over one RDMA connection. Its mirrors here are memory that it writes itself; ours there are written from
+// where the data lie. What is pushed waits in a queue until the region's key has come, and until the send queue has
+// room; in it, data of one run become one write, and a counter's newer value takes an older one's place where no order
+// changes. The bootstrap socket stays open: it carries the keys, and its end is the end of the peer. Driver thread.
 #pragma once
 
 #include <array>
@@ -145,8 +145,7 @@ private:
     std::vector<Entry> entries_;  // a ring; its size is a power of two
     uint64_t head_ = 0, tail_ = 0;
     uint64_t last_data_ = UINT64_MAX;  // where the newest data entry waits
-    uint64_t large_bytes_ = 0;
-    bool loud_ = false;  // something waits, or waited, that the peer is to be woken for
+    bool loud_ = false;                // something waits, or waited, that the peer is to be woken for
     uint32_t retiring_ = 0;
 
     struct Stage {

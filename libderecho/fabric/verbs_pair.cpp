@@ -12,8 +12,8 @@
 namespace libderecho {
 namespace {
 
-constexpr uint8_t kRnrTimer = 12;     // 0.64 ms until a wake that found no room is sent again
-constexpr uint8_t kRnrForEver = 7;    // a slow reader of wakes is not a lost one
+constexpr uint8_t kRnrTimer = 12;   // 0.64 ms until a wake that found no room is sent again
+constexpr uint8_t kRnrForEver = 7;  // a slow reader of wakes is not a lost one
 constexpr uint8_t kHopLimit = 64;
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
 
@@ -132,7 +132,8 @@ Status Pair::connect(const VerbsEndpoint& theirs) {
     a.timeout = static_cast<uint8_t>(options.ack_timeout);
     a.retry_cnt = static_cast<uint8_t>(options.retries);
     a.rnr_retry = kRnrForEver;
-    what = IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
+    what =
+        IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
     if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)
         return failure(DERECHO_UNREACHABLE, verbs_error("connecting an RDMA queue pair", error));
     return {};

@@ -27,7 +27,17 @@ Hello sample() {
     hello.host.user = 1000;
     hello.unix_name = "derecho-1";
     hello.token[15] = 0xff;
+    hello.verbs = {.possible = true, .ethernet = true, .routable = true, .mtu = 5, .lid = 7, .gid = {10, 9}};
     return hello;
+}
+
+// Two nodes on different hosts, each with a RoCE port.
+std::pair<Hello, Hello> far_apart() {
+    std::pair<Hello, Hello> both{sample(), sample()};
+    both.first.wire = both.second.wire = Wire::automatic;
+    both.second.node = NodeId{4};
+    both.second.host.boot_id[0] = 9;
+    return both;
 }
 
 std::span<const std::byte> body_of(const std::vector<std::byte>& message) {
@@ -66,6 +76,7 @@ TEST(WireFormat, scrambled_messages_are_survived) {
         EXPECT_LE(got ? got->services.size() : 0, kServicesMax);
         decode_refused(body_of(message));
         decode_ready(body_of(message));
+        decode_endpoint(body_of(message));
     }
 }
 
@@ -102,12 +113,30 @@ TEST(WireFormat, page_size_and_byte_order_are_compared) {
     EXPECT_NE(compare(sample(), other).detail.find("byte order"), std::string::npos);
 }
 
-TEST(WireFormat, the_wire_is_shared_memory_only_where_both_can_and_want) {
+TEST(WireFormat, an_endpoint_survives_the_round_trip_and_is_within_bounds) {
+    VerbsEndpoint endpoint{.address = sample().verbs, .pair = 17, .first_packet = 0xffffff};
+    endpoint.control_address = 0x7f0000001000;
+    endpoint.control_key = 5;
+    const std::vector<std::byte> message = encode(endpoint);
+    const auto got = decode_endpoint(body_of(message));
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->address, endpoint.address);
+    EXPECT_EQ(encode(*got), message) << "every field";
+    for (size_t n = 0; n < body_of(message).size(); ++n) EXPECT_FALSE(decode_endpoint(body_of(message).first(n))) << n;
+    endpoint.pair = 1 << 24;
+    EXPECT_FALSE(decode_endpoint(body_of(encode(endpoint)))) << "a queue pair number has 24 bits";
+    endpoint.pair = 17;
+    endpoint.address.mtu = 6;
+    EXPECT_FALSE(decode_endpoint(body_of(encode(endpoint)))) << "an MTU is one of five";
+}
+
+TEST(WireFormat, the_wire_is_shared_memory_where_both_can_and_want) {
     Hello a = sample(), b = sample();
     a.wire = b.wire = Wire::automatic;
     b.node = NodeId{4};
     Wire wire{};
-    EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::shm);
+    EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::shm) << "although both have RDMA, too";
+    a.verbs = {};
     b.host.boot_id[0] = 9;
     EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::tcp);
     a.wire = Wire::shm;
@@ -118,6 +147,43 @@ TEST(WireFormat, the_wire_is_shared_memory_only_where_both_can_and_want) {
     EXPECT_TRUE(choose_wire(a, b, wire).ok() && wire == Wire::shm);
     b.shm_possible = false;
     EXPECT_FALSE(choose_wire(a, b, wire).ok());
+}
+
+TEST(WireFormat, the_wire_between_hosts_is_rdma_where_their_ports_can_reach_each_other) {
+    const auto chosen = [](auto change) {
+        auto [a, b] = far_apart();
+        change(a, b);
+        Wire wire{};
+        std::string why;
+        EXPECT_TRUE(choose_wire(a, b, wire, &why).ok());
+        EXPECT_TRUE(wire != Wire::tcp || why.find("no verbs: ") != std::string::npos) << why;
+        return wire;
+    };
+    EXPECT_EQ(chosen([](Hello&, Hello&) {}), Wire::verbs);
+    EXPECT_EQ(chosen([](Hello& a, Hello&) { a.verbs.possible = false; }), Wire::tcp);
+    EXPECT_EQ(chosen([](Hello&, Hello& b) { b.verbs.ethernet = false; }), Wire::tcp) << "RoCE and InfiniBand";
+    EXPECT_EQ(chosen([](Hello& a, Hello&) { a.verbs.routable = false; }), Wire::tcp);
+    EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.routable = b.verbs.routable = false; }), Wire::verbs);
+    EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.ethernet = b.verbs.ethernet = false; }), Wire::verbs);
+    EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.ethernet = b.verbs.ethernet = false, b.verbs.gid[7] = 1; }),
+              Wire::tcp)
+        << "another InfiniBand subnet";
+    EXPECT_EQ(chosen([](Hello& a, Hello&) { a.wire = Wire::tcp; }), Wire::tcp);
+    EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.wire = Wire::verbs, b.host = a.host; }), Wire::verbs);
+}
+
+TEST(WireFormat, who_insists_on_a_wire_that_cannot_be_is_told_why) {
+    auto [a, b] = far_apart();
+    a.wire = Wire::verbs;
+    b.verbs = {};
+    Wire wire{};
+    const Status refused = choose_wire(a, b, wire);
+    EXPECT_EQ(refused.code, DERECHO_INCOMPATIBLE);
+    EXPECT_EQ(refused.detail,
+              "node 3 is set to wire verbs, but node 4 has no RDMA device with an active port; use wire auto");
+    b.verbs = a.verbs;
+    b.wire = Wire::tcp;
+    EXPECT_NE(choose_wire(a, b, wire).detail.find("node 4 is set to wire tcp"), std::string::npos);
 }
 
 }  // namespace

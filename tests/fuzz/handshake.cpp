@@ -37,7 +37,7 @@ std::vector<std::byte> message(Input& input) {
     if (how == 1) return input.damaged(encode_refused(failure(DERECHO_DUPLICATE, "taken")));
     if (how == 2) return input.damaged(encode(Ready{}));
     if (how <= 5) return input.damaged(encode(ours()));
-    std::vector<std::byte> bytes = encode_empty(static_cast<BootstrapKind>(input.below(7)));
+    std::vector<std::byte> bytes = encode_empty(static_cast<BootstrapKind>(input.below(8)));
     const auto body = input.bytes(input.number<uint16_t>());
     BootstrapHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
@@ -58,6 +58,7 @@ void understand(const MessageReader& reader) {
     }
     if (const auto refused = decode_refused(reader.body())) require(!refused->ok() && same(encode_refused(*refused)));
     if (const auto ready = decode_ready(reader.body())) require(same(encode(*ready)));
+    if (const auto endpoint = decode_endpoint(reader.body())) require(same(encode(*endpoint)));
 }
 
 }  // namespace
