@@ -183,7 +183,7 @@ def host(name: str, *ports: Port, **identity: Any) -> Facts:
 
 
 V6_ONLY = replace(ROCE, gids=(LINK_LOCAL, IPV6))
-OTHER_SUBNET = replace(INFINIBAND, gids=(Gid(0, "fec0:0:0:7::1", "IB"),))
+OTHER_SUBNET = replace(INFINIBAND, gids=(Gid(0, "fe80:0:0:7::1", "IB"),))
 
 
 @pytest.mark.parametrize(
@@ -256,6 +256,7 @@ def rdma_tree(root: Path) -> None:
             port + "rate": "100 Gb/sec (4X EDR)",
             port + "gids/0": "fe80:0000:0000:0000:0000:0000:0000:0001",
             port + "gids/1": "0000:0000:0000:0000:0000:0000:0000:0000",
+            port + "gids/9": "fe80:0000:0000:0000:0000:0000:0000:0009",
             port + "gids/10": "0000:0000:0000:0000:0000:ffff:0a00:0001",
             port + "gid_attrs/types/0": "IB/RoCE v1",
             port + "gid_attrs/types/10": "RoCE v2",
@@ -278,7 +279,7 @@ def test_devices_are_read_from_sysfs_with_the_types_of_their_gids(tmp_path: Path
             (
                 Port(
                     *(1, "ACTIVE", "Ethernet", 100.0),
-                    (Gid(0, "fe80::1", "RoCE v1"), Gid(10, "::ffff:a00:1", "RoCE v2", "eth0")),
+                    (Gid(0, "fe80::1", "RoCE v1"), Gid(9, "fe80::9", ""), Gid(10, "::ffff:a00:1", "RoCE v2", "eth0")),
                 ),
             ),
         ),
