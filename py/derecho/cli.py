@@ -10,7 +10,7 @@ import click
 
 __all__ = ["main"]
 
-_LAZY = {"demo": "derecho.demo.cli", "bench": "derecho.bench.cli", "stubs": "derecho.stubs.cli"}
+_LAZY = {name: f"derecho.{name}.cli" for name in ("bench", "demo", "doctor", "stubs")}
 
 
 class _Commands(click.Group):
