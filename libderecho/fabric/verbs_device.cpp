@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "base/log.hpp"
@@ -219,6 +220,10 @@ Status make_objects(VerbsPort& port) {
 std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
 
 Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out) {
+    // Most hosts have none, and then there is no need to load anything.
+    std::error_code error;
+    if (std::filesystem::is_empty("/sys/class/infiniband", error) || error)
+        return failure(DERECHO_INVALID, "this host has no RDMA device (there is nothing in /sys/class/infiniband)");
     Status why;
     const VerbsLibrary* const verbs = verbs_library(why);
     if (!verbs) return why;

@@ -331,6 +331,11 @@ std::string obstacle_to_shm(const Hello& ours, const Hello& theirs) {
            named(ours);
 }
 
+bool is_ipv4(const VerbsAddress& address) {
+    constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return std::equal(kMapped.begin(), kMapped.end(), address.gid.begin());
+}
+
 // Why two nodes cannot use RDMA; empty if they can, as far as their addresses tell.
 std::string obstacle_to_verbs(const Hello& ours, const Hello& theirs) {
     for (const Hello* hello : {&ours, &theirs}) {
@@ -341,6 +346,7 @@ std::string obstacle_to_verbs(const Hello& ours, const Hello& theirs) {
     const VerbsAddress &a = ours.verbs, &b = theirs.verbs;
     if (a.ethernet != b.ethernet) return "one has RoCE, the other InfiniBand";
     if (a.ethernet && a.routable != b.routable) return "one has a routable RoCE v2 address, the other has not";
+    if (a.ethernet && is_ipv4(a) != is_ipv4(b)) return "one has an IPv4 RoCE address, the other an IPv6 one";
     if (!a.ethernet && !std::equal(a.gid.begin(), a.gid.begin() + 8, b.gid.begin()))
         return "their InfiniBand ports are in different subnets";
     return {};

@@ -164,6 +164,8 @@ TEST(WireFormat, the_wire_between_hosts_is_rdma_where_their_ports_can_reach_each
     EXPECT_EQ(chosen([](Hello&, Hello& b) { b.verbs.ethernet = false; }), Wire::tcp) << "RoCE and InfiniBand";
     EXPECT_EQ(chosen([](Hello& a, Hello&) { a.verbs.routable = false; }), Wire::tcp);
     EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.routable = b.verbs.routable = false; }), Wire::verbs);
+    EXPECT_EQ(chosen([](Hello& a, Hello&) { a.verbs.gid = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10}; }), Wire::tcp)
+        << "IPv4 and IPv6";
     EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.ethernet = b.verbs.ethernet = false; }), Wire::verbs);
     EXPECT_EQ(chosen([](Hello& a, Hello& b) { a.verbs.ethernet = b.verbs.ethernet = false, b.verbs.gid[7] = 1; }),
               Wire::tcp)
