@@ -19,9 +19,9 @@ from ..errors import DerechoError, InHandler, RingFull
 from ._load import Message
 from .group import Runs
 
-__all__ = ["Pollable", "Pump"]
+__all__ = ["DRIVE_S", "Pollable", "Pump"]
 
-_DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
+DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
 _FOLLOW_S = 0.002  # how long a follower sleeps before it looks again by itself
 _BACKGROUND_POLL_NS = 1_000_000_000
 _BACKGROUND_PAUSE_S = (0.002, 0.02)  # how often the background thread looks whether it is needed
@@ -139,11 +139,18 @@ class Pump:
         finally:
             self.exit()
 
-    def try_drive(self) -> bool | None:
-        """Drive one step without waiting; None when another thread drives, else whether events were dispatched."""
-        if self._driver == threading.get_ident() or not self._right.acquire(blocking=False):
+    def try_drive(self, timeout: float = 0.0) -> bool | None:
+        """Drive once, waiting at most `timeout` seconds, and no more than `DRIVE_S`.
+
+        Returns
+        -------
+        bool or None
+            Whether events were dispatched; None when another thread drives, or this one, which runs a handler.
+        """
+        if not self._right.acquire(False):
             return None
-        return self._drive_and_release(0)
+        self._entries += 1  # so that the background thread stands aside for a while
+        return self._drive_and_release(int(min(timeout, DRIVE_S) * 1e9))
 
     def enter(self) -> None:
         """Announce that somebody is going to wait, so that the background thread stands aside."""
@@ -163,7 +170,7 @@ class Pump:
 
     def _turn(self, timeout: float) -> None:
         if self._right.acquire(blocking=False):
-            self._drive_and_release(int(min(timeout, _DRIVE_S) * 1e9))
+            self._drive_and_release(int(min(timeout, DRIVE_S) * 1e9))
             return
         with self._changed:
             self._followers += 1

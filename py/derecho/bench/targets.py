@@ -30,8 +30,7 @@ class Target:
     limit : str or None
         The limit, by its name in ``limits``.
     beside : str or None
-        In place of a limit: the case whose figure it is compared with, such as C's. With a limit too, both figures are
-        counted in it: a latency in cache lines, for where the cores lie may change between the two cases.
+        In place of a limit: the case whose figure it is compared with, such as C's.
     at_least : bool
         Whether more is better.
     unit : str
@@ -181,7 +180,6 @@ def _beside_c(
         "latency_ns.p50",
         most_latency,
         "ns",
-        "cache_line_ns",
         beside="latency.shm.2.100.c",
     )
 
@@ -206,13 +204,11 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
         if result is None or "error" in result:
             continue
         value = _at(result, target.figure)
-        limit = _limit_of(result, target, limits)
-        if target.beside is not None:
+        if target.beside is None:
+            limit = _limit_of(result, target, limits)
+        else:
             other = results.get(target.beside)
-            if other is None or "error" in other:
-                continue
-            theirs = _limit_of(other, target, limits)
-            limit = _at(other, target.figure) * (limit / theirs if limit and theirs else 1)
+            limit = None if other is None or "error" in other else _at(other, target.figure)
         if limit is None and (target.limit or target.beside):
             continue
         bound = target.bound * (1 if limit is None else limit)
