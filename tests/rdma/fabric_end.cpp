@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <stdexcept>
@@ -78,7 +79,10 @@ public:
                 continue;
             }
             wait([&] { return heard() + window >= i; }, "room");
-            fabric_->push_data(*region_, kCounterBytes + (i - 1) % window * bytes, bytes);
+            const size_t at = kCounterBytes + (i - 1) % window * bytes;
+            for (const size_t word : {at, at + bytes - sizeof i})  // so that who sees the counter can look for its data
+                std::memcpy(region_->bytes().data() + word, &i, sizeof i);
+            fabric_->push_data(*region_, at, bytes);
             say(i);
         }
         wait([&] { return heard() >= rounds; }, "the last acknowledgement");
