@@ -24,9 +24,7 @@ PATIENCE_S = 90
 def test_a_peer_of_pyverbs_sees_what_is_pushed_and_is_seen(what: str, rounds: int, nbytes: int, window: int) -> None:
     assert OURS.exists(), "cmake --build build/wheel --target derecho_tests"
     numbers = [what, str(rounds), str(nbytes), str(window)]
-    stranger = subprocess.Popen(
-        ["/usr/bin/python3", STRANGER, "rxe0", "10.9.0.1", "7201", *numbers], stdout=subprocess.PIPE, text=True
-    )
+    stranger = subprocess.Popen([STRANGER, "rxe0", "10.9.0.1", "7201", *numbers], stdout=subprocess.PIPE, text=True)
     try:
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == "listening\n"
