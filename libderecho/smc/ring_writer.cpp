@@ -274,7 +274,9 @@ void RingWriter::move_to(std::span<std::byte> ring, uint64_t position, uint64_t 
         if (header.kind != FrameKind::pad && header.kind != FrameKind::nulls) ++messages_;
         carry(header, payload, ring, carried);
     }
-    base_ = (reserved.position + mask_) & ~mask_;
+    // Beyond whatever was claimed, even if that is nothing: a claim that began in the old ring must not find `reserve_`
+    // as it was, and go on in the new one with the old one's memory.
+    base_ = (reserved.position & ~mask_) + size_;
     kept_from_ = ~0ull;  // the orphans' bytes are in older rings
     ring_.store(ring.data(), std::memory_order_release);
     limit_.store(base_ + size_, std::memory_order_release);

@@ -286,6 +286,19 @@ TEST_F(RingWriterTest, tickets_go_on_over_rings) {
     EXPECT_EQ(claim("b").ticket, 1u);
 }
 
+// Else a thread that is in the middle of a claim would take the second ring for the first.
+TEST_F(RingWriterTest, a_ring_in_which_nothing_was_claimed_has_positions_of_its_own_all_the_same) {
+    const Claim first = claim("a");
+    writer.abort(first);
+    writer.publish(1);
+    Ring second, third;
+    writer.move_to(second.bytes, 0, 1);
+    writer.unseal();
+    writer.move_to(third.bytes, 0, 1);
+    writer.unseal();
+    EXPECT_GT(claim("b").end, 2 * kRing);
+}
+
 class RingWriterThreads : public RingWriterTest, public ::testing::WithParamInterface<bool> {};
 
 // Threads claim and commit while the driver publishes, and now and then moves the ring or sets open claims aside, at
