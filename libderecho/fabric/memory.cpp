@@ -95,4 +95,9 @@ void freeze(Mapping& mapping) {
         copy.release();
 }
 
+bool all_zero(std::span<const std::byte> bytes) {
+    return bytes.empty() ||
+           (bytes[0] == std::byte{0} && !std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1));
+}
+
 }  // namespace libderecho

@@ -70,4 +70,8 @@ Status map_sealed(int fd, size_t size_bytes, Mapping& out);
 // nothing more of its must show.
 void freeze(Mapping& mapping);
 
+// Contents of a region are looked at, and sent, in blocks; fresh memory is zero anyway.
+inline constexpr size_t kBlockBytes = 4096;
+bool all_zero(std::span<const std::byte> bytes);
+
 }  // namespace libderecho

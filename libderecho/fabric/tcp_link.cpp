@@ -13,12 +13,6 @@ namespace {
 
 constexpr size_t kPiecesMax = 256;
 constexpr size_t kReceiveBytesPerPoll = 4 << 20;  // then the layers above get to work
-constexpr size_t kBlockBytes = 4096;
-
-bool all_zero(std::span<const std::byte> bytes) {
-    return bytes.empty() ||
-           (bytes[0] == std::byte{0} && !std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1));
-}
 
 Status connection_lost(int error) {
     return failure(DERECHO_UNREACHABLE, std::string("connection broke: ") + std::strerror(error));

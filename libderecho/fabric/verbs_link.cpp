@@ -13,13 +13,7 @@ namespace {
 
 constexpr size_t kEntriesAtFirst = 64;
 constexpr size_t kStagingBytes = 64 << 10;
-constexpr size_t kBlockBytes = 4096;
 constexpr size_t kMessagesPerReceive = 256;
-
-bool all_zero(std::span<const std::byte> bytes) {
-    return bytes.empty() ||
-           (bytes[0] == std::byte{0} && !std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1));
-}
 
 uint64_t offset_of(uint64_t VerbsControl::*word) {
     const VerbsControl control{};
@@ -135,25 +129,13 @@ void VerbsLink::push_data(Remote& remote, uint64_t offset, uint64_t size_bytes) 
 
 void VerbsLink::push_counters(Remote& remote, uint64_t offset, uint64_t size_bytes, bool loud) {
     loud_ = loud_ || loud;
-    // The newest value in the place of the one before: only data lie between the two, if anything does.
-    Entry* entry = nullptr;
-    for (uint64_t i = tail_; i != head_ && !entry; --i) {
-        Entry& earlier = at(i - 1);
-        if (earlier.kind == Entry::Kind::counters && earlier.remote == &remote && earlier.offset == offset &&
-            earlier.size_bytes == size_bytes && i == tail_)
-            entry = &earlier;
-        else
-            break;
-    }
-    if (!entry) entry = &append(Entry::Kind::counters, &remote, offset, size_bytes);
-    const std::byte* const from = remote.memory->mapping.data() + offset;
-    std::byte* to = entry->small.data();
-    if (size_bytes > kSmallBytes) {
-        if (entry->large.size() < size_bytes) entry->large.resize(size_bytes);
-        to = entry->large.data();
-    }
-    // Word by word: another thread may be writing the same words.
-    for (uint64_t i = 0; i < size_bytes; ++i) to[i] = from[i];
+    // A newer value takes the place of the last one that waits, if nothing but data was pushed since.
+    Entry* entry = backlog() ? &at(tail_ - 1) : nullptr;
+    if (!entry || entry->kind != Entry::Kind::counters || entry->remote != &remote || entry->offset != offset ||
+        entry->size_bytes != size_bytes)
+        entry = &append(Entry::Kind::counters, &remote, offset, size_bytes);
+    if (size_bytes > kSmallBytes && entry->large.size() < size_bytes) entry->large.resize(size_bytes);
+    std::memcpy(entry->value(), remote.memory->mapping.data() + offset, size_bytes);
 }
 
 void VerbsLink::flush() {

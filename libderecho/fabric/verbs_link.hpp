@@ -100,7 +100,7 @@ private:
         std::array<std::byte, kSmallBytes> small;
         std::vector<std::byte> large;  // a value that is not small
 
-        const std::byte* value() const { return size_bytes <= kSmallBytes ? small.data() : large.data(); }
+        std::byte* value() { return size_bytes <= kSmallBytes ? small.data() : large.data(); }
     };
 
     Entry& at(uint64_t index) { return entries_[index & (entries_.size() - 1)]; }
