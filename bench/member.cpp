@@ -218,6 +218,8 @@ Json Member::stats_of_window() const {
     Json out;
     out.count("steps", b.steps - a.steps).count("pushes", b.pushes - a.pushes).count("wakes", b.wakes - a.wakes);
     out.count("sleeps", b.sleeps - a.sleeps).count("null_messages", b.null_messages - a.null_messages);
+    out.count("work_requests", b.work_requests - a.work_requests).count("doorbells", b.doorbells - a.doorbells);
+    out.count("completions", b.completions - a.completions);
     return out.count("allocations", b.allocations - a.allocations).count("mapped_bytes", b.memory_bytes);
 }
 

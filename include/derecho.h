@@ -214,6 +214,9 @@ typedef struct derecho_stats {
     uint64_t sleeps;        /* of this node's threads */
     uint64_t memory_bytes;  /* rows, rings and mirrors mapped now */
     uint64_t allocations;   /* by the core since the group was joined; constant in steady state */
+    uint64_t work_requests; /* posted to the RDMA device; these three are 0 on other wires */
+    uint64_t doorbells;     /* that posted them, several at a time */
+    uint64_t completions;   /* polled from the device */
 } derecho_stats;
 
 /** Read the totals. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */

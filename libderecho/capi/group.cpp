@@ -1,5 +1,8 @@
 // derecho_group_*: joining, leaving, what a group tells about itself.
 #include <sys/random.h>
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "capi/config.hpp"
 #include "capi/groups.hpp"
@@ -98,12 +101,13 @@ derecho_status derecho_group_stats(derecho_group* group, derecho_stats* stats_ou
     return guarded([&]() -> derecho_status {
         const Inside inside(group, HandleKind::group);
         if (!inside.ok()) return inside.status();
-        if (stats_out->struct_bytes < sizeof(derecho_stats))
+        // Programs built before the last three fields were added know a shorter one.
+        if (stats_out->struct_bytes < offsetof(derecho_stats, work_requests))
             return fail(DERECHO_INVALID, "stats_out->struct_bytes is not sizeof(derecho_stats)");
         derecho_stats stats{};
         stats.struct_bytes = stats_out->struct_bytes;
         if (!inside.node().stats(stats)) return fail(DERECHO_CLOSED);
-        *stats_out = stats;
+        std::memcpy(stats_out, &stats, std::min<size_t>(stats.struct_bytes, sizeof stats));
         return DERECHO_OK;
     });
 }

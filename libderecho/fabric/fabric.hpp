@@ -108,10 +108,17 @@ public:
     // Whether every connected peer shares this host's memory and cores; and how many do.
     virtual uint32_t peers_on_this_host() const = 0;
 
+    // What an RDMA device was asked to do, and said.
+    struct RdmaCounts {
+        uint64_t work_requests = 0;
+        uint64_t doorbells = 0;
+        uint64_t completions = 0;
+    };
     struct Stats {
         uint64_t pushes = 0;
         uint64_t wakes = 0;
         uint64_t memory_bytes = 0;  // regions and mirrors mapped now
+        RdmaCounts rdma = {};
     };
     virtual Stats stats() const = 0;
 };

@@ -18,16 +18,15 @@
 #include "fabric/links.hpp"
 #include "fabric/own_region.hpp"
 #include "fabric/sleeper.hpp"
+#include "fabric/verbs_peers.hpp"
 
 namespace libderecho {
 namespace {
 
 // Sockets are asked that often; what matters sooner is memory, or TCP data that every poll receives.
-constexpr Duration kLookEvery = microseconds(50);
+constexpr Duration kLookEvery = microseconds(200);
 constexpr Duration kResolvingNap = milliseconds(1);
 constexpr size_t kPastLivesMax = 1024;
-// Sleeps before all peers over verbs know of it; ever longer, for they may sleep themselves.
-constexpr Duration kFirstNap = microseconds(200), kLongestNap = milliseconds(16);
 
 HostIdentity identify_host() {
     HostIdentity host;
@@ -92,7 +91,7 @@ public:
 
     void poll(Instant now, std::vector<PeerEvent>& events) override;
     void arm() override;
-    void disarm() override;
+    void disarm() override { sleeper_.disarm(); }
     void wait(Duration at_most) override;
     void wake() override { sleeper_.wake(); }
 
@@ -116,8 +115,6 @@ private:
     void pump_verbs(Peer& peer);
     Status open_device();
     void push_counters(Region& region, size_t offset, size_t size_bytes, bool loud);
-    void tell_epoch(uint64_t epoch);
-    bool epoch_is_known() const;
     void send(Peer& peer);
     void bury_broken();
     void bury(uint32_t slot, bool cut_off);
@@ -127,7 +124,7 @@ private:
 
     NetFabricOptions options_;
     Sleeper sleeper_;
-    std::unique_ptr<VerbsDevice> verbs_;  // null: no RDMA here
+    VerbsPeers verbs_;
     std::unique_ptr<Bootstrap> bootstrap_;
     bool sealed_memory_ = false;
 
@@ -138,14 +135,7 @@ private:
 
     LinkSet to_wake_;       // pushed to since the last flush
     bool tcp_due_ = false;  // so have been peers over TCP
-    bool verbs_due_ = false;
-
-    // What peers over verbs are told of sleep: odd while this node sleeps. It may sleep for long once all have said
-    // that they know: what they pushed before they knew has landed then, and for what they push later they wake it.
-    uint64_t epoch_ = 0;
-    bool epoch_known_ = true;  // as of arm()
-    Duration nap_ = kFirstNap;
-    uint32_t broken_ = 0;  // peers lost and not yet reported
+    uint32_t broken_ = 0;   // peers lost and not yet reported
     uint64_t polls_ = 0;
     Instant last_look_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the poll in progress
@@ -180,24 +170,19 @@ Status NetFabricImpl::open() {
     hello.wire = options_.wire;
     hello.shm_possible = sealed_memory_;
     hello.host = identify_host();
-    if (verbs_) hello.verbs = verbs_->address();
+    if (verbs_.device()) hello.verbs = verbs_.device()->address();
     bootstrap_ =
-        std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, verbs_.get(), static_cast<Directory&>(*this));
+        std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, verbs_.device(), static_cast<Directory&>(*this));
     return bootstrap_->open();
 }
 
 Status NetFabricImpl::open_device() {
     if (options_.wire != Wire::automatic && options_.wire != Wire::verbs) return {};
-    if (Status status = open_verbs(options_.verbs, verbs_); !status.ok()) {
-        if (options_.wire == Wire::verbs)
-            return failure(DERECHO_INVALID, "wire verbs is not possible: " + status.detail);
-        log::debug("no RDMA: " + status.detail);
-        return {};
-    }
-    log::info("RDMA device " + verbs_->name());
-    if (Status status = sleeper_.watch(verbs_->wake_fd(), Sleeper::Interest::look, true, false); !status.ok())
-        return status;
-    return sleeper_.watch(verbs_->event_fd(), Sleeper::Interest::look, true, false);
+    const Status status = verbs_.open(options_.verbs, sleeper_);
+    if (status.ok()) return {};
+    if (options_.wire == Wire::verbs) return failure(DERECHO_INVALID, "wire verbs is not possible: " + status.detail);
+    log::debug("no RDMA: " + status.detail);
+    return {};
 }
 
 Status open_net_fabric(NetFabricOptions options, std::unique_ptr<NetFabric>& out) {
@@ -239,7 +224,8 @@ void NetFabricImpl::attach(OwnRegion& region, Peer& peer, bool older_than_link) 
     }
     if (peer.verbs) {
         if (!region.verbs_key) {
-            const Status status = verbs_->register_memory(region.memory()->mapping.bytes(), false, region.verbs_key);
+            const Status status =
+                verbs_.device()->register_memory(region.memory()->mapping.bytes(), false, region.verbs_key);
             if (!status.ok()) return breaks(peer, status);
         }
         VerbsRemote& remote = peer.verbs->announce(region, region.verbs_key);
@@ -265,7 +251,7 @@ void NetFabricImpl::detach(const Peer& peer) {
 void NetFabricImpl::retire(Region* region) {
     for (const VerbsReader& reader : static_cast<OwnRegion*>(region)->verbs_readers) {
         reader.link->retire(*reader.remote);
-        verbs_due_ = true;
+        verbs_.pushed();
     }
     std::erase_if(regions_, [region](const auto& own) { return own.get() == region; });
 }
@@ -298,7 +284,7 @@ void NetFabricImpl::push_data(Region& any, size_t offset, size_t size_bytes) {
     }
     for (const VerbsReader& reader : region.verbs_readers) {
         reader.link->push_data(*reader.remote, offset, size_bytes);
-        verbs_due_ = true;
+        verbs_.pushed();
     }
 }
 
@@ -323,17 +309,13 @@ void NetFabricImpl::push_counters(Region& any, size_t offset, size_t size_bytes,
     }
     for (const VerbsReader& reader : region.verbs_readers) {
         reader.link->push_counters(*reader.remote, offset, size_bytes, loud);
-        verbs_due_ = true;
+        verbs_.pushed();
     }
 }
 
 void NetFabricImpl::flush() {
     if (to_wake_.any()) wake_sleepers();
-    if (verbs_due_) {
-        verbs_due_ = false;
-        if (epoch_ % 2 == 1) tell_epoch(epoch_ + 1);
-        for (Peer* peer : verbs_peers_) peer->verbs->flush();
-    }
+    verbs_.flush();
     if (!tcp_due_) return;
     tcp_due_ = false;
     // A socket that was full is tried again by the next poll.
@@ -362,7 +344,8 @@ void NetFabricImpl::poll(Instant now, std::vector<PeerEvent>& events) {
     ++polls_;
     events_ = &events;
     for (size_t i = 0; i < tcp_peers_.size(); ++i) pump_tcp(*tcp_peers_[i]);
-    for (Peer* peer : verbs_peers_) pump_verbs(*peer);
+    for (Peer* peer : verbs_peers_)
+        if (!peer->verbs->quiet()) pump_verbs(*peer);
     if (restless() || now >= last_look_ + kLookEvery) look(now);
     events_ = nullptr;
 }
@@ -382,9 +365,10 @@ void NetFabricImpl::pump_verbs(Peer& peer) {
 void NetFabricImpl::look(Instant now) {
     last_look_ = now;
     const bool anything = sleeper_.anything_to_look_at();
-    if (!verbs_peers_.empty()) verbs_->poll();
-    if (anything && verbs_)
-        if (Status status = verbs_->take_events(); !status.ok())
+    if (!verbs_.none()) verbs_.device()->poll();
+    for (Peer* peer : verbs_peers_) pump_verbs(*peer);
+    if (anything && verbs_.device())
+        if (Status status = verbs_.device()->take_events(); !status.ok())
             for (Peer* peer : verbs_peers_) breaks(*peer, status);
     if (anything)
         for (Peer* peer : linked_)
@@ -441,8 +425,11 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     std::erase(linked_, peer.get());
     std::erase(tcp_peers_, peer.get());
     std::erase(verbs_peers_, peer.get());
-    if (peer->verbs) wakes_ += peer->verbs->wakes();
-    peer->verbs.reset();  // a fence: nothing more of the peer's lands
+    if (peer->verbs) {
+        wakes_ += peer->verbs->wakes();
+        verbs_.remove(*peer->verbs);
+        peer->verbs.reset();  // a fence: nothing more of the peer's lands
+    }
     if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
     if (past_.size() >= kPastLivesMax) {
         const auto oldest =
@@ -534,9 +521,9 @@ void NetFabricImpl::linked(NewLink link) {
         peer.shm = std::make_unique<ShmLink>(std::move(link.shm), *peer.mirrors);
         peer.bootstrap = std::move(link.tcp);
     } else if (link.wire == Wire::verbs) {
-        peer.verbs = std::make_unique<VerbsLink>(std::move(link.verbs), std::move(link.tcp), *verbs_, *peer.mirrors,
-                                                 options_.tcp_queue_bytes_max);
-        peer.verbs->tell(epoch_);
+        peer.verbs = std::make_unique<VerbsLink>(std::move(link.verbs), std::move(link.tcp), *verbs_.device(),
+                                                 *peer.mirrors, options_.tcp_queue_bytes_max);
+        verbs_.add(*peer.verbs);
         verbs_peers_.push_back(&peer);
     } else {
         peer.tcp = std::make_unique<TcpLink>(std::move(link.tcp), *peer.mirrors, options_.tcp_queue_bytes_max);
@@ -578,13 +565,14 @@ uint32_t NetFabricImpl::peers_on_this_host() const {
 }
 
 Fabric::Stats NetFabricImpl::stats() const {
-    Stats stats{.pushes = pushes_, .wakes = wakes_, .memory_bytes = 0};
+    Stats stats{.pushes = pushes_, .wakes = wakes_};
     for (const auto& region : regions_) stats.memory_bytes += region->bytes().size();
     for (const Peer* peer : linked_) {
         stats.memory_bytes += peer->mirrors->memory_bytes();
         if (peer->verbs) stats.wakes += peer->verbs->wakes();
     }
     for (const PastLife& life : past_) stats.memory_bytes += life.mirrors->memory_bytes();
+    if (verbs_.device()) stats.rdma = verbs_.device()->counts();
     return stats;
 }
 
@@ -593,30 +581,8 @@ Fabric::Stats NetFabricImpl::stats() const {
 void NetFabricImpl::arm() {
     watch_for_room();
     sleeper_.arm();
-    if (verbs_peers_.empty()) return;
-    verbs_->arm();
-    verbs_->poll();  // what came before it was armed
-    bool woken = false;
-    for (Peer* peer : verbs_peers_) woken = peer->verbs->take_wake() || woken;
-    // A peer wakes this node once in an epoch.
-    if (epoch_ % 2 == 0 || woken) tell_epoch(epoch_ + 1 + epoch_ % 2);
+    verbs_.arm();
     for (Peer* peer : verbs_peers_) breaks(*peer, peer->verbs->step());
-    epoch_known_ = epoch_is_known();
-}
-
-void NetFabricImpl::disarm() {
-    sleeper_.disarm();
-    // Peers over verbs are told with the next push: until then it costs them nothing to believe that this node sleeps.
-}
-
-void NetFabricImpl::tell_epoch(uint64_t epoch) {
-    epoch_ = epoch;
-    nap_ = kFirstNap;
-    for (Peer* peer : verbs_peers_) peer->verbs->tell(epoch);
-}
-
-bool NetFabricImpl::epoch_is_known() const {
-    return std::ranges::all_of(verbs_peers_, [this](const Peer* peer) { return peer->verbs->is_known(epoch_); });
 }
 
 // Only who is about to sleep needs to be told that a full socket has room again.
@@ -635,11 +601,7 @@ void NetFabricImpl::wait(Duration at_most) {
     if (bootstrap_->resolving()) at_most = std::min(at_most, kResolvingNap);
     if (const Instant next = bootstrap_->next_deadline(); next != kNever)
         at_most = std::min(at_most, next - monotonic_now());
-    if (!verbs_peers_.empty() && !epoch_known_) {
-        at_most = std::min(at_most, nap_);
-        nap_ = std::min(Duration{2 * nap_.ns}, kLongestNap);
-    }
-    sleeper_.wait(at_most);
+    sleeper_.wait(verbs_.nap(at_most));
     last_look_ = {};  // something may have happened
 }
 

@@ -88,7 +88,7 @@ public:
     int wake_fd() const override { return port_->channel->fd; }
     int event_fd() const override { return port_->context->async_fd; }
     Status take_events() override;
-    Counts counts() const override { return port_->counts; }
+    Fabric::RdmaCounts counts() const override { return port_->counts; }
 
 private:
     std::shared_ptr<VerbsPort> port_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.hpp"
+#include "fabric/fabric.hpp"
 #include "fabric/wire_format.hpp"
 
 namespace libderecho {
@@ -42,12 +43,6 @@ class VerbsPair;
 
 class VerbsDevice {
 public:
-    struct Counts {
-        uint64_t work_requests = 0;
-        uint64_t doorbells = 0;
-        uint64_t completions = 0;
-    };
-
     virtual ~VerbsDevice() = default;
 
     virtual const std::string& name() const = 0;
@@ -68,7 +63,7 @@ public:
     virtual int event_fd() const = 0;
     virtual Status take_events() = 0;
 
-    virtual Counts counts() const = 0;
+    virtual Fabric::RdmaCounts counts() const = 0;
 };
 
 // Whether this library was built with verbs at all, the system has libibverbs, a device, an active port, and the

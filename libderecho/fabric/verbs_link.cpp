@@ -140,10 +140,13 @@ void VerbsLink::push_counters(Remote& remote, uint64_t offset, uint64_t size_byt
 
 void VerbsLink::flush() {
     if (!parts_.pair->broken().ok()) return;
-    if (parts_.pair->room() <= 1) device_.poll();
     if (backlog() && at(head_).remote && at(head_).remote->state == Remote::State::asked) hear();
     talk();
     drain();
+    if (backlog()) {  // what has landed meanwhile makes room
+        device_.poll();
+        drain();
+    }
     const uint64_t theirs = seen(control().asleep_epoch);
     const bool wake = loud_ && parts_.pair->chained() && asleep(theirs) && theirs != woken_epoch_;
     parts_.pair->post(wake ? VerbsPair::Wake::pushed : VerbsPair::Wake::none);
@@ -258,7 +261,10 @@ void VerbsLink::talk() {
 Status VerbsLink::step() {
     if (!lost_.ok()) return lost_;
     if (!parts_.pair->broken().ok()) return parts_.pair->broken();
-    if (seen(control().synced) != 0) mirrors_.synced();
+    if (!synced_ && seen(control().synced) != 0) {
+        synced_ = true;
+        mirrors_.synced();
+    }
     talk();
     if (backlog()) {
         flush();

@@ -76,6 +76,12 @@ public:
     // Post what can be posted, with one doorbell, and wake a peer that sleeps.
     void flush();
 
+    // Whether step() has nothing to do, but perhaps to find that the peer is lost: what nearly every poll finds.
+    bool quiet() const {
+        const uint64_t theirs = seen(control().asleep_epoch);
+        return !backlog() && outgoing_.empty() && retiring_ == 0 && epoch_ == told_epoch_ &&
+               (!asleep(theirs) || theirs == echoed_epoch_) && (synced_ || seen(control().synced) == 0);
+    }
     // Take completions and the peer's control memory into account; exchange control messages. A failure means that the
     // peer is lost, with the reason.
     Status step();
@@ -122,7 +128,7 @@ private:
     static uint64_t seen(const uint64_t& word) {
         return std::atomic_ref<uint64_t>(const_cast<uint64_t&>(word)).load(std::memory_order_acquire);
     }
-    bool asleep(uint64_t epoch) const { return epoch % 2 == 1; }
+    static bool asleep(uint64_t epoch) { return epoch % 2 == 1; }
 
     Remote* find(uint64_t region);
     Status take(const VerbsMessage& message);
@@ -147,6 +153,7 @@ private:
     uint64_t last_data_ = UINT64_MAX;  // where the newest data entry waits
     bool loud_ = false;                // something waits, or waited, that the peer is to be woken for
     uint32_t retiring_ = 0;
+    bool synced_ = false;  // the peer has sent every region that it had when the link came up
 
     struct Stage {
         uint64_t write, end;  // when that write has landed, the ring is free up to there

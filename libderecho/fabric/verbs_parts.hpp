@@ -42,7 +42,7 @@ struct VerbsPort {
     Owned<ibv_cq> completions;
 
     uint64_t locked_bytes = 0;
-    VerbsDevice::Counts counts;
+    Fabric::RdmaCounts counts;
     // Whose completions are whose.
     class Taker {
     public:

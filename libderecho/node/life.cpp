@@ -172,6 +172,9 @@ bool Node::stats(derecho_stats& out) {
         out.sleeps = sleeps_;
         out.memory_bytes = fabric.memory_bytes;
         out.allocations = allocations() - allocations_before_;
+        out.work_requests = fabric.rdma.work_requests;
+        out.doorbells = fabric.rdma.doorbells;
+        out.completions = fabric.rdma.completions;
     });
 }
 

@@ -1131,6 +1131,9 @@ struct_derecho_stats.__slots__ = [
     'sleeps',
     'memory_bytes',
     'allocations',
+    'work_requests',
+    'doorbells',
+    'completions',
 ]
 struct_derecho_stats._fields_ = [
     ('struct_bytes', uint32_t),
@@ -1146,6 +1149,9 @@ struct_derecho_stats._fields_ = [
     ('sleeps', uint64_t),
     ('memory_bytes', uint64_t),
     ('allocations', uint64_t),
+    ('work_requests', uint64_t),
+    ('doorbells', uint64_t),
+    ('completions', uint64_t),
 ]
 
 derecho_stats = struct_derecho_stats

@@ -140,7 +140,8 @@ class Group:
             engine = Engine(native, timeout, piece_bytes)
             for found, instance in hosted:
                 engine.shards.append(ServiceHost(engine, found, instance, native.shard(found.name)))
-            engine.shards += [RawShard(engine, title, native.shard(title)) for title in raw]
+            for title in raw:
+                engine.shards.append(RawShard(engine, title, native.shard(title), len(engine.shards)))
             if on_view is not None:
                 engine.on_view.append(on_view)
             engine.await_state(timeout)

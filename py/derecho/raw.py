@@ -39,11 +39,13 @@ class RawShard:
         As declared to :meth:`derecho.Group.join`.
     """
 
-    def __init__(self, engine: Engine, name: str, shard: int) -> None:
+    def __init__(self, engine: Engine, name: str, shard: int, index: int) -> None:
         self.name = name
         self.loading = False
         self._engine = engine
+        self._take = engine.pump.take
         self._shard = shard
+        self._index = index
         self._queue: deque[Message] = deque()
         self._on_message: Callable[[Message], object] | None = None
         self._arrival: Future[None] | None = None
@@ -147,9 +149,17 @@ class RawShard:
         """
         queue = self._queue
         if not queue:
-            if self._engine.end is not None:
-                raise self._engine.end
-            self._look(timeout)
+            # The short way, which nearly every poll takes: nobody else drives, and what comes next are messages.
+            found = None if self._on_message else self._take(self._index, timeout, SPILL_AFTER_S)
+            if found is None:
+                self._look(timeout)
+            elif not found and timeout > 0:
+                self._engine.spill()  # what the caller still has of the last batch must not hold back the next one
+                self._look(timeout - SPILL_AFTER_S)
+            elif most is None or len(found) <= most:
+                return found
+            else:
+                queue.extend(found)
         if most is None or most >= len(queue):
             found = list(queue)
             queue.clear()
@@ -157,18 +167,12 @@ class RawShard:
         return [queue.popleft() for _ in range(most)]
 
     def _look(self, timeout: float) -> None:
-        pump, started = self._engine.pump, time.monotonic()
-        # The short way, which nearly every poll takes: nobody else drives, and what comes next are messages.
-        driven = pump.try_drive(max(0.0, min(timeout, SPILL_AFTER_S)))
-        if self._queue:
-            return
+        if self._engine.end is not None:
+            raise self._engine.end
         if timeout <= 0:
-            if driven is None:
-                pump.turn(0.0)
-            return
-        timeout -= time.monotonic() - started
-        if not self._wait(min(timeout, SPILL_AFTER_S)):
-            self._engine.spill()  # what the caller still has of the last batch must not hold back the next one
+            self._engine.pump.turn(0.0)
+        elif not self._wait(min(timeout, SPILL_AFTER_S)):
+            self._engine.spill()
             self._wait(timeout - SPILL_AFTER_S)
 
     def messages(self, timeout: float = math.inf) -> Iterator[Message]:

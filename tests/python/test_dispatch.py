@@ -70,7 +70,7 @@ class Script:
 
     def add(self, kind: int, *events: Event, shard: int = 0) -> None:
         with self._changed:
-            self.runs.append((kind, shard, list(events)))
+            self.runs.append((kind, shard, iter(events)))
             self._changed.notify_all()
 
     def leave(self, timeout_ms: int) -> None:
@@ -148,7 +148,7 @@ class Rig:
         self.engine = Engine(cast(Any, self.script), timeout=2.0, piece_bytes=4)
         self.counter = Counter()
         self.host = ServiceHost(self.engine, derecho.schema(Counter), self.counter, 0)
-        self.raw = RawShard(self.engine, "raw", 0)
+        self.raw = RawShard(self.engine, "raw", 0, 1)
         self.engine.shards += [self.host, self.raw]
 
     def drive(self) -> None:

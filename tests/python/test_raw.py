@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from array import array
 from typing import TYPE_CHECKING
 
@@ -313,3 +314,69 @@ def test_a_buffer_can_be_sent(nodes: Nodes) -> None:
         buffer.view[:5] = b"hello"
         a.send(buffer.view[:5])
     assert read(a, 1) == [b"hello"]
+
+
+# ------------------------------------------------------------------------------------------------- beside a service
+
+
+@derecho.service
+class Tally:
+    """Counts, for callers on other threads than the one that reads messages."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    @derecho.ordered
+    def add(self, by: int) -> int:
+        self.total += by
+        return self.total
+
+    def __derecho_save__(self) -> bytes:
+        return str(self.total).encode()
+
+    def __derecho_load__(self, data: bytes) -> None:
+        self.total = int(data)
+
+
+def test_who_only_reads_messages_serves_the_calls_that_come_meanwhile(nodes: Nodes) -> None:
+    reader, caller = nodes.together(2, lambda: [Tally()], raw=["log"])
+    log = reader.raw("log")
+    log.poll(0.0)
+    caller[Tally].add.send(3)
+    deadline = time.monotonic() + 10
+    while reader.local(Tally).total != 3 and time.monotonic() < deadline:
+        assert log.poll(0.01) == []
+    assert reader.local(Tally).total == 3
+
+
+def test_a_busy_reader_does_not_keep_other_threads_from_their_answers(nodes: Nodes) -> None:
+    group, _ = nodes.together(2, lambda: [Tally()], raw=["log"])
+    log, done = group.raw("log"), threading.Event()
+    answers: list[int] = []
+
+    def call() -> None:
+        answers.extend(group[Tally].add(1).result() for _ in range(200))
+        done.set()
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    sent = seen = 0
+    while not done.is_set() or seen < sent:
+        if not done.is_set():
+            log.send(b"x")
+            sent += 1
+        seen += len(log.poll(0.01))
+    caller.join()
+    assert answers == list(range(1, 201))
+    assert seen == sent
+
+
+def test_what_is_more_than_was_asked_for_stays_for_the_next_poll(nodes: Nodes) -> None:
+    a, b = logs(nodes, 2)
+    a.send_many([b"1", b"2", b"3"])
+    found: list[bytes] = []
+    while len(found) < 3:
+        batch = b.poll(10.0, 1)
+        assert len(batch) <= 1
+        found += [message.tobytes() for message in batch]
+    assert found == [b"1", b"2", b"3"]

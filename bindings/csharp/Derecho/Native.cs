@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0x99725f7102597cae;
+        internal const ulong AbiHash = 0xb1d7d1ea71f57e9f;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -73,7 +73,7 @@ namespace Derecho
             internal fixed byte members[4608]; // 64 of derecho_member
         }
 
-        [StructLayout(LayoutKind.Sequential, Size = 96)]
+        [StructLayout(LayoutKind.Sequential, Size = 120)]
         internal struct derecho_stats
         {
             internal uint struct_bytes;
@@ -89,6 +89,9 @@ namespace Derecho
             internal ulong sleeps;
             internal ulong memory_bytes;
             internal ulong allocations;
+            internal ulong work_requests;
+            internal ulong doorbells;
+            internal ulong completions;
         }
 
         [StructLayout(LayoutKind.Sequential, Size = 16)]

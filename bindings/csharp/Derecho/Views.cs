@@ -80,6 +80,9 @@ namespace Derecho
             Sleeps = s.sleeps;
             MemoryBytes = s.memory_bytes;
             Allocations = s.allocations;
+            WorkRequests = s.work_requests;
+            Doorbells = s.doorbells;
+            Completions = s.completions;
         }
 
         /// <summary>Of the protocol.</summary>
@@ -114,5 +117,14 @@ namespace Derecho
 
         /// <summary>By the core since the group was joined; constant in steady state.</summary>
         public ulong Allocations { get; }
+
+        /// <summary>Posted to the RDMA device.</summary>
+        public ulong WorkRequests { get; }
+
+        /// <summary>That posted them, several at a time.</summary>
+        public ulong Doorbells { get; }
+
+        /// <summary>Polled from the device.</summary>
+        public ulong Completions { get; }
     }
 }

@@ -6,6 +6,7 @@
 // is dispatched"; only waiting and large copies let go of it.
 #include <derecho.h>
 #include <string.h>
+#include <structmember.h>
 
 #define EVENTS_PER_POLL 512
 #define GATHER_BYTES 4096          // gathered on the stack; more goes straight into a claim
@@ -468,7 +469,71 @@ static const void *parts_join(const Parts *parts, char *stack, char **heap) {
     return to;
 }
 
-// ------------------------------------------------------------------------------------------------- functions
+// ------------------------------------------------------------------------------------------------- polling
+
+// One poll, without the GIL while it waits.
+typedef struct {
+    derecho_event events[EVENTS_PER_POLL];
+    size_t count;
+    uint64_t lease;
+    derecho_status status;
+} Polled;
+
+static void poll_group(derecho_group *group, int64_t timeout_ns, Polled *polled) {
+    polled->count = 0;
+    polled->lease = 0;
+    Py_BEGIN_ALLOW_THREADS
+    polled->status =
+        derecho_poll(group, polled->events, EVENTS_PER_POLL, timeout_ns, &polled->count, &polled->lease);
+    Py_END_ALLOW_THREADS
+}
+
+static Lease *Lease_of(derecho_group *group, const Polled *polled) {
+    Lease *lease = Lease_make(group, polled->lease);
+    if (lease == NULL && polled->lease != 0)
+        derecho_release(group, polled->lease);
+    return lease;
+}
+
+static PyObject *messages_of(const derecho_event *events, size_t count, Lease *lease) {
+    PyObject *messages = PyList_New((Py_ssize_t)count);
+    if (messages == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *message = Message_make(&events[i], (PyObject *)lease);
+        if (message == NULL) {
+            Py_DECREF(messages);
+            return NULL;
+        }
+        PyList_SET_ITEM(messages, (Py_ssize_t)i, message);
+    }
+    return messages;
+}
+
+// The length of a run, at the beginning of `events`: consecutive events of one kind and shard.
+static size_t run_length(const derecho_event *events, size_t count) {
+    size_t end = count == 0 ? 0 : 1;
+    while (end < count && events[end].kind == events[0].kind && events[end].shard == events[0].shard)
+        end++;
+    return end;
+}
+
+// As iterators: a handler that is interrupted leaves the rest of its run to the next driver.
+static PyObject *runs_of(const Polled *polled, Lease *lease) {
+    PyObject *runs = PyList_New(0);
+    for (size_t begin = 0, length; runs != NULL && begin < polled->count; begin += length) {
+        const derecho_event *first = &polled->events[begin];
+        length = run_length(first, polled->count - begin);
+        PyObject *messages = messages_of(first, length, lease);
+        PyObject *iterator = messages == NULL ? NULL : PyObject_GetIter(messages);
+        Py_XDECREF(messages);
+        PyObject *run = iterator == NULL ? NULL : Py_BuildValue("(IIN)", first->kind, first->shard, iterator);
+        if (run == NULL || PyList_Append(runs, run) != 0)
+            Py_CLEAR(runs);
+        Py_XDECREF(run);
+    }
+    return runs;
+}
 
 static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
@@ -480,53 +545,152 @@ static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t c
     int64_t timeout_ns = PyLong_AsLongLong(args[1]);
     if (PyErr_Occurred())
         return NULL;
-    derecho_event events[EVENTS_PER_POLL];
-    size_t filled = 0;
-    uint64_t lease_id = 0;
-    derecho_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = derecho_poll(group, events, EVENTS_PER_POLL, timeout_ns, &filled, &lease_id);
-    Py_END_ALLOW_THREADS
-    if (status != DERECHO_OK)
-        return fail(status);
+    Polled polled;
+    poll_group(group, timeout_ns, &polled);
+    if (polled.status != DERECHO_OK)
+        return fail(polled.status);
+    Lease *lease = Lease_of(group, &polled);
+    PyObject *runs = lease == NULL ? NULL : runs_of(&polled, lease);
+    Py_XDECREF(lease);
+    return runs;
+}
 
-    PyObject *runs = PyList_New(0);
-    Lease *lease = Lease_make(group, lease_id);
-    if (runs == NULL || lease == NULL) {
-        if (lease == NULL && lease_id != 0)
-            derecho_release(group, lease_id);
-        goto bad;
+// ------------------------------------------------------------------------------------------------- Right
+// The right to poll a group and to dispatch what came. The GIL makes taking it and giving it back atomic.
+
+typedef struct {
+    PyObject_HEAD
+    derecho_group *group;
+    PyObject *backlog;         // list: runs that were polled and not yet dispatched
+    unsigned long driver;      // the thread that has it; 0: free
+    unsigned long long entries; // grows whenever somebody starts to wait, so that the background thread stands aside
+    Py_ssize_t followers;      // threads that sleep until the driver has dispatched something
+    char must_retry;           // something waits for room
+} Right;
+
+static PyObject *Right_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    unsigned long long group;
+    (void)keywords;
+    if (!PyArg_ParseTuple(args, "K", &group))
+        return NULL;
+    Right *right = (Right *)type->tp_alloc(type, 0);
+    if (right == NULL)
+        return NULL;
+    right->group = handle(group);
+    right->backlog = PyList_New(0);
+    if (right->backlog == NULL)
+        Py_CLEAR(right);
+    return (PyObject *)right;
+}
+
+static void Right_dealloc(PyObject *self) {
+    Py_XDECREF(((Right *)self)->backlog);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *Right_acquire(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Right *right = (Right *)self;
+    if (right->driver != 0)
+        Py_RETURN_FALSE;
+    right->driver = PyThread_get_thread_ident();
+    Py_RETURN_TRUE;
+}
+
+static PyObject *Right_release(PyObject *self, PyObject *unused) {
+    (void)unused;
+    ((Right *)self)->driver = 0;
+    Py_RETURN_NONE;
+}
+
+// take(shard, timeout_s, longest_s): the short way of a thread that polls for plain messages. Whatever is not as simple as that
+// (another driver, other events, an error) is left to the long way, which the caller takes when this returns None.
+static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "take(shard, timeout_s, longest_s)");
+        return NULL;
     }
-    for (size_t i = 0; i < filled;) { // a run: consecutive events of one kind and shard
-        size_t end = i + 1;
-        while (end < filled && events[end].kind == events[i].kind && events[end].shard == events[i].shard)
-            end++;
-        PyObject *items = PyList_New((Py_ssize_t)(end - i));
-        if (items == NULL)
-            goto bad;
-        uint32_t kind = events[i].kind, shard = events[i].shard;
-        for (Py_ssize_t k = 0; i < end; i++, k++) {
-            PyObject *message = Message_make(&events[i], (PyObject *)lease);
-            if (message == NULL) {
-                Py_DECREF(items);
-                goto bad;
-            }
-            PyList_SET_ITEM(items, k, message);
-        }
-        PyObject *run = Py_BuildValue("(IIN)", kind, shard, items);
-        if (run == NULL || PyList_Append(runs, run) != 0) {
-            Py_XDECREF(run);
-            goto bad;
-        }
-        Py_DECREF(run);
+    unsigned long shard = PyLong_AsUnsignedLong(args[0]);
+    double timeout_s = PyFloat_AsDouble(args[1]), longest_s = PyFloat_AsDouble(args[2]);
+    if (PyErr_Occurred())
+        return NULL;
+    timeout_s = timeout_s > 0 ? timeout_s : 0; // not a number is 0, too
+    const int64_t timeout_ns = (int64_t)((timeout_s < longest_s ? timeout_s : longest_s) * 1e9);
+    Right *right = (Right *)self;
+    if (right->driver != 0 || right->followers != 0 || right->must_retry || PyList_GET_SIZE(right->backlog) != 0)
+        Py_RETURN_NONE;
+    Polled polled;
+    right->driver = PyThread_get_thread_ident();
+    right->entries++;
+    poll_group(right->group, timeout_ns, &polled);
+    right->driver = 0;
+    if (polled.status != DERECHO_OK)
+        Py_RETURN_NONE;
+    if (polled.count == 0)
+        return PyList_New(0);
+    Lease *lease = Lease_of(right->group, &polled);
+    if (lease == NULL)
+        return NULL;
+    PyObject *result = NULL;
+    if (polled.events[0].kind == DERECHO_EVENT_MESSAGE && polled.events[0].shard == shard &&
+        run_length(polled.events, polled.count) == polled.count) {
+        result = messages_of(polled.events, polled.count, lease);
+    } else {
+        PyObject *runs = runs_of(&polled, lease);
+        const Py_ssize_t end = PyList_GET_SIZE(right->backlog);
+        if (runs != NULL && PyList_SetSlice(right->backlog, end, end, runs) == 0)
+            result = Py_NewRef(Py_None);
+        Py_XDECREF(runs);
     }
     Py_DECREF(lease);
-    return runs;
-bad:
-    Py_XDECREF(runs);
-    Py_XDECREF(lease);
-    return NULL;
+    return result;
 }
+
+static PyObject *Right_mine(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((Right *)self)->driver == PyThread_get_thread_ident());
+}
+
+static PyObject *Right_held(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((Right *)self)->driver != 0);
+}
+
+static PyMemberDef Right_members[] = {
+    {"backlog", T_OBJECT, offsetof(Right, backlog), READONLY, "list: runs that were polled and not yet dispatched"},
+    {"entries", T_ULONGLONG, offsetof(Right, entries), 0, "int: grows whenever somebody starts to wait"},
+    {"followers", T_PYSSIZET, offsetof(Right, followers), 0, "int: threads that sleep until something was dispatched"},
+    {"must_retry", T_BOOL, offsetof(Right, must_retry), 0, "bool: something waits for room"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef Right_getset[] = {
+    {"mine", Right_mine, NULL, "bool: whether the calling thread has it", NULL},
+    {"held", Right_held, NULL, "bool: whether a thread has it", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef Right_methods[] = {
+    {"acquire", Right_acquire, METH_NOARGS, "acquire()\n--\n\nTake it if it is free; whether it was."},
+    {"release", Right_release, METH_NOARGS, "release()\n--\n\nGive it back."},
+    {"take", (PyCFunction)(void (*)(void))Right_take, METH_FASTCALL,
+     "take(shard, timeout_s, longest_s)\n--\n\nReturn messages of a shard, or None when there is more to do."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Right_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "derecho._native._fast.Right",
+    .tp_doc = "The right to poll a group and to dispatch what came.",
+    .tp_basicsize = sizeof(Right),
+    .tp_dealloc = Right_dealloc,
+    .tp_new = Right_new,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_members = Right_members,
+    .tp_methods = Right_methods,
+    .tp_getset = Right_getset,
+};
+
+// ------------------------------------------------------------------------------------------------- functions
 
 // spill(group, limit): moves messages without views out of the ring, until spilled ones take `limit` bytes.
 static PyObject *fast_spill(PyObject *module, PyObject *args) {
@@ -790,7 +954,7 @@ static struct PyModuleDef fast_module = {
 
 PyMODINIT_FUNC PyInit__fast(void);
 PyMODINIT_FUNC PyInit__fast(void) {
-    PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type};
+    PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type, &Right_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyType_Ready(types[i]) != 0)
             return NULL;
@@ -799,7 +963,8 @@ PyMODINIT_FUNC PyInit__fast(void) {
         return NULL;
     PyObject *hash = PyLong_FromUnsignedLongLong(DERECHO_BUILT_AGAINST);
     if (PyModule_AddObjectRef(module, "Message", (PyObject *)&Message_Type) != 0 ||
-        PyModule_AddObjectRef(module, "Claim", (PyObject *)&Claim_Type) != 0 || hash == NULL ||
+        PyModule_AddObjectRef(module, "Claim", (PyObject *)&Claim_Type) != 0 ||
+        PyModule_AddObjectRef(module, "Right", (PyObject *)&Right_Type) != 0 || hash == NULL ||
         PyModule_AddObjectRef(module, "BUILT_AGAINST", hash) != 0) {
         Py_XDECREF(hash);
         Py_DECREF(module);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import Closed
@@ -12,7 +13,7 @@ from .config import Config
 __all__ = ["NativeGroup", "Runs"]
 
 #: What one poll gives: kind, shard, and the events of a run of the same kind and shard.
-Runs = list[tuple[int, int, list[Message]]]
+Runs = list[tuple[int, int, Iterator[Message]]]
 
 
 class NativeGroup:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ..errors import DerechoError, InHandler, RingFull
-from ._load import Message
+from ._load import Message, Right
 from .group import Runs
 
 __all__ = ["DRIVE_S", "Pollable", "Pump"]
@@ -30,6 +29,8 @@ _RETRY_NS = 500_000  # while something is to be retried, polls are this short
 
 class Pollable(Protocol):
     """What the pump needs of a `NativeGroup`."""
+
+    number: int
 
     def poll(self, timeout_ns: int) -> Runs: ...
     def wake(self) -> None: ...
@@ -61,15 +62,10 @@ class Pump:
         self._dispatch = dispatch
         self._retry = retry
         self._ended = ended
-        self._right = threading.Lock()  # to poll and dispatch
-        self._driver = 0  # the thread that has it
+        self._right = Right(native.number)
         self._background_drives = False
         self._waiters: list[None] = []  # its length counts threads and loops that want to drive or follow
-        self._entries = 0  # grows whenever somebody starts to wait
         self._changed = threading.Condition(threading.Lock())
-        self._followers = 0
-        self._backlog: deque[tuple[int, int, Iterator[Message]]] = deque()
-        self._must_retry = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._background, name="derecho-pump", daemon=True)
 
@@ -87,7 +83,7 @@ class Pump:
     @property
     def in_handler(self) -> bool:
         """Whether the calling thread is dispatching right now."""
-        return self._driver == threading.get_ident()
+        return self._right.mine
 
     # ---------------------------------------------------------------------------------------- waiting
 
@@ -115,7 +111,7 @@ class Pump:
         """
         if done():
             return True
-        if self._driver == threading.get_ident():
+        if self._right.mine:
             raise InHandler(f"a handler must not wait ({what}): what it waits for is dispatched after it returned")
         deadline = time.monotonic() + timeout
         self.enter()
@@ -131,7 +127,7 @@ class Pump:
 
     def turn(self, timeout: float) -> None:
         """Drive once, or follow once; for loops that retry something themselves. Does nothing in a handler."""
-        if self._driver == threading.get_ident():
+        if self._right.mine:
             return
         self.enter()
         try:
@@ -139,23 +135,31 @@ class Pump:
         finally:
             self.exit()
 
-    def try_drive(self, timeout: float = 0.0) -> bool | None:
-        """Drive once, waiting at most `timeout` seconds, and no more than `DRIVE_S`.
+    def try_drive(self) -> bool | None:
+        """Drive once, without waiting.
 
         Returns
         -------
         bool or None
             Whether events were dispatched; None when another thread drives, or this one, which runs a handler.
         """
-        if not self._right.acquire(False):
+        if not self._right.acquire():
             return None
-        self._entries += 1  # so that the background thread stands aside for a while
-        return self._drive_and_release(int(min(timeout, DRIVE_S) * 1e9))
+        self._right.entries += 1  # so that the background thread stands aside for a while
+        return self._drive_and_release(0)
+
+    @property
+    def take(self) -> Callable[[int, float, float], list[Message] | None]:
+        """``take(shard, timeout_s, longest_s)``: poll once; return the plain messages of a shard, undispatched.
+
+        None when there is more to do (another thread drives, other events came, the group has ended): then `wait`.
+        """
+        return self._right.take
 
     def enter(self) -> None:
         """Announce that somebody is going to wait, so that the background thread stands aside."""
         self._waiters.append(None)
-        self._entries += 1
+        self._right.entries += 1
         if self._background_drives:
             self._native.wake()
 
@@ -166,43 +170,42 @@ class Pump:
     @property
     def must_retry(self) -> bool:
         """Whether something waits for room, so that drives should go on without events."""
-        return self._must_retry
+        return self._right.must_retry
 
     def _turn(self, timeout: float) -> None:
-        if self._right.acquire(blocking=False):
+        right = self._right
+        if right.acquire():
             self._drive_and_release(int(min(timeout, DRIVE_S) * 1e9))
             return
         with self._changed:
-            self._followers += 1
+            right.followers += 1
             try:
-                if self._right.locked():
+                if right.held:
                     if self._background_drives:
                         self._native.wake()
                     self._changed.wait(min(timeout, _FOLLOW_S))
             finally:
-                self._followers -= 1
+                right.followers -= 1
 
     # ---------------------------------------------------------------------------------------- driving
 
     def _drive_and_release(self, timeout_ns: int) -> bool:
         """Poll and dispatch once; the caller has just taken the right."""
-        self._driver = threading.get_ident()
         try:
             return self._drive(timeout_ns)
         finally:
-            self._driver = 0
             self._right.release()
-            if self._followers:
+            if self._right.followers:
                 with self._changed:
                     self._changed.notify_all()
 
     def _drive(self, timeout_ns: int) -> bool:
-        backlog = self._backlog
+        right, backlog = self._right, self._right.backlog
         if not backlog:
-            if self._must_retry:
+            if right.must_retry:
                 timeout_ns = min(timeout_ns, _RETRY_NS)
             try:
-                runs = self._native.poll(timeout_ns)
+                backlog += self._native.poll(timeout_ns)
             except RingFull:  # too many leases are held: the application must read what is queued for it
                 time.sleep(min(timeout_ns, _RETRY_NS) / 1e9)
                 return False
@@ -210,14 +213,12 @@ class Pump:
                 self._stopping.set()
                 self._ended(error)
                 return False
-            backlog.extend([(kind, shard, iter(events)) for kind, shard, events in runs])
-            del runs
         found = bool(backlog)
         while backlog:
             kind, shard, events = backlog[0]
             self._dispatch(kind, shard, events)
-            backlog.popleft()
-        self._must_retry = self._retry()
+            del backlog[0], events
+        right.must_retry = self._retry()
         return found
 
     def _background(self) -> None:
@@ -225,12 +226,15 @@ class Pump:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         seen, pause = -1, _BACKGROUND_PAUSE_S[0]
         while not self._stopping.is_set():
-            if self._waiters or self._entries != seen:
-                pause = min(pause * 1.5, _BACKGROUND_PAUSE_S[1]) if self._entries == seen else _BACKGROUND_PAUSE_S[0]
-                seen = self._entries
+            if self._waiters or self._right.entries != seen:
+                pause = (
+                    min(pause * 1.5, _BACKGROUND_PAUSE_S[1]) if self._right.entries == seen else _BACKGROUND_PAUSE_S[0]
+                )
+                seen = self._right.entries
                 self._stopping.wait(pause)
                 continue
-            if not self._right.acquire(timeout=0.1):
+            if not self._right.acquire():
+                self._stopping.wait(pause)
                 continue
             self._background_drives = True
             try:

@@ -23,6 +23,8 @@ _PR_SET_PDEATHSIG = 1
 _SLACK_S = 0.1  # after the window, for members whose own began later
 _WAIT_S = 0.01
 _BATCH = 64  # messages sent between two looks at what was delivered
+_BURST_BYTES = 256 << 10  # and no more bytes than these, a part of the second-level cache
+_CLAIM_FROM = 4096  # payloads of this size are written in place; a copy of fewer bytes costs less than a claim
 
 
 class Tally:
@@ -61,7 +63,8 @@ class RawTraffic:
         self._shard = group.raw("bench")
         self._tally = tally
         self._payload = bytes([_DATA]) * payload_bytes
-        self._batch = [self._payload] * _BATCH
+        self._batch = [self._payload] * max(1, min(_BATCH, _BURST_BYTES // payload_bytes))
+        self._claims = payload_bytes >= _CLAIM_FROM
 
     def control(self, tag: int) -> None:
         """Send a control message, taking what is delivered meanwhile: full rings empty no other way."""
@@ -74,11 +77,25 @@ class RawTraffic:
 
     def send_one(self) -> None:
         """Send one message."""
-        self._shard.send(self._payload)
+        if self._claims:
+            self._fill()
+        else:
+            self._shard.send(self._payload)
 
     def send_some(self) -> bool:
         """Send a batch, or as much of it as there is room for."""
-        return self._shard.try_send_many(self._batch) == _BATCH
+        if not self._claims:
+            return self._shard.try_send_many(self._batch) == len(self._batch)
+        try:
+            for _ in self._batch:
+                self._fill()
+        except (derecho.RingFull, derecho.ViewChanging):
+            return False
+        return True
+
+    def _fill(self) -> None:
+        with self._shard.claim(len(self._payload), timeout=0) as room:
+            room[:] = self._payload
 
     def take(self, timeout_s: float) -> None:
         """Look at each delivered message."""

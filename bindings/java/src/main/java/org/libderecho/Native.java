@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0x99725f7102597caeL;
+    static final long ABI_HASH = 0xb1d7d1ea71f57e9fL;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -83,7 +83,7 @@ final class Native {
 
     /** struct derecho_stats: where its fields lie. */
     static final class Stats {
-        static final long BYTES = 96;
+        static final long BYTES = 120;
         static final long STRUCT_BYTES = 0;
         static final long RESERVED = 4;
         static final long STEPS = 8;
@@ -97,6 +97,9 @@ final class Native {
         static final long SLEEPS = 72;
         static final long MEMORY_BYTES = 80;
         static final long ALLOCATIONS = 88;
+        static final long WORK_REQUESTS = 96;
+        static final long DOORBELLS = 104;
+        static final long COMPLETIONS = 112;
 
         private Stats() {}
     }

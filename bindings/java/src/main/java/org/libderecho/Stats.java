@@ -16,7 +16,10 @@ public record Stats(
         long wakes,
         long sleeps,
         long memoryBytes,
-        long allocations) {
+        long allocations,
+        long workRequests,
+        long doorbells,
+        long completions) {
     static Stats read(MemorySegment stats) {
         return new Stats(
                 stats.get(JAVA_LONG, Native.Stats.STEPS),
@@ -29,6 +32,9 @@ public record Stats(
                 stats.get(JAVA_LONG, Native.Stats.WAKES),
                 stats.get(JAVA_LONG, Native.Stats.SLEEPS),
                 stats.get(JAVA_LONG, Native.Stats.MEMORY_BYTES),
-                stats.get(JAVA_LONG, Native.Stats.ALLOCATIONS));
+                stats.get(JAVA_LONG, Native.Stats.ALLOCATIONS),
+                stats.get(JAVA_LONG, Native.Stats.WORK_REQUESTS),
+                stats.get(JAVA_LONG, Native.Stats.DOORBELLS),
+                stats.get(JAVA_LONG, Native.Stats.COMPLETIONS));
     }
 }

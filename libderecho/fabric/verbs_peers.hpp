@@ -1,0 +1,52 @@
+// The peers over RDMA, all together: the device that reaches them, and what they are told of this node's sleep. Driver
+// thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "fabric/sleeper.hpp"
+#include "fabric/verbs_device.hpp"
+#include "fabric/verbs_link.hpp"
+
+namespace libderecho {
+
+class VerbsPeers {
+public:
+    Status open(const VerbsOptions& options, Sleeper& sleeper);
+
+    // Null: there is no RDMA here.
+    VerbsDevice* device() const { return device_.get(); }
+
+    void add(VerbsLink& link);
+    void remove(VerbsLink& link) { std::erase(links_, &link); }
+    bool none() const { return links_.empty(); }
+
+    // Something was pushed to one of them.
+    void pushed() { due_ = true; }
+    void flush();
+
+    // Before a sleep: tell all of it, once more if one of them had woken this node. Step each link afterwards.
+    void arm();
+    // How long a sleep may last: as long as it likes once all know of it.
+    Duration nap(Duration at_most);
+
+private:
+    static constexpr Duration kFirstNap = microseconds(200), kLongestNap = milliseconds(16);
+
+    void tell(uint64_t epoch);
+
+    std::unique_ptr<VerbsDevice> device_;
+    std::vector<VerbsLink*> links_;
+    bool due_ = false;
+
+    // Odd while this node sleeps. It may sleep for long once all have said that they know the newest: what they pushed
+    // before they knew has landed then, and for what they push later they wake it. Until then the naps get ever longer,
+    // for a peer may sleep itself.
+    uint64_t epoch_ = 0;
+    bool known_ = true;  // as of arm(): who looked for work since then has seen what came before they knew
+    Duration nap_ = kFirstNap;
+};
+
+}  // namespace libderecho
