@@ -140,6 +140,11 @@ void VerbsLink::push_counters(Remote& remote, uint64_t offset, uint64_t size_byt
 
 void VerbsLink::flush() {
     if (!parts_.pair->broken().ok()) return;
+    if (backlog() && !loud_ && held_ == Held::no) {
+        held_ = Held::now;
+        return;
+    }
+    held_ = Held::no;
     if (backlog() && at(head_).remote && at(head_).remote->state == Remote::State::asked) hear();
     talk();
     drain();

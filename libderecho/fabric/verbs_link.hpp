@@ -73,13 +73,18 @@ public:
 
     void push_data(Remote& remote, uint64_t offset, uint64_t size_bytes);
     void push_counters(Remote& remote, uint64_t offset, uint64_t size_bytes, bool loud);
-    // Post what can be posted, with one doorbell, and wake a peer that sleeps.
+    // Post what can be posted, with one doorbell, and wake a peer that sleeps. Counters that nobody is woken for are
+    // left to the next flush if that comes before the second poll: one doorbell instead of two.
     void flush();
 
     // Whether step() has nothing to do, but perhaps to find that the peer is lost: what nearly every poll finds.
-    bool quiet() const {
+    bool quiet() {
+        if (held_ == Held::now)
+            held_ = Held::once;
+        else if (backlog())
+            return false;
         const uint64_t theirs = seen(control().asleep_epoch);
-        return !backlog() && outgoing_.empty() && retiring_ == 0 && epoch_ == told_epoch_ &&
+        return outgoing_.empty() && retiring_ == 0 && epoch_ == told_epoch_ &&
                (!asleep(theirs) || theirs == echoed_epoch_) && (synced_ || seen(control().synced) == 0);
     }
     // Take completions and the peer's control memory into account; exchange control messages. A failure means that the
@@ -153,6 +158,7 @@ private:
     uint64_t last_data_ = UINT64_MAX;  // where the newest data entry waits
     bool loud_ = false;                // something waits, or waited, that the peer is to be woken for
     uint32_t retiring_ = 0;
+    enum class Held : uint8_t { no, now, once } held_ = Held::no;  // once: a poll has passed
     bool synced_ = false;  // the peer has sent every region that it had when the link came up
 
     struct Stage {

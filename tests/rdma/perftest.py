@@ -81,7 +81,7 @@ def number(name: str, written: str) -> float:
 def measure(client: str = "rxe0", server: str = "rxe1") -> Figures:
     ends = {"client": client, "server": server}
     latency = result("ib_write_lat", "t_typical", "--size=8", "--iters=2000", **ends)
-    return Figures(latency, result("ib_write_bw", "BW_average", "--size=65536", "--iters=500", **ends))
+    return Figures(latency, result("ib_write_bw", "BW_average", "--size=65536", "--iters=2000", **ends))
 
 
 def main() -> None:
