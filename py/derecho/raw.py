@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._native import Claim, Message, fast
@@ -20,10 +20,36 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
-__all__ = ["RawShard"]
+__all__ = ["Claiming", "RawShard"]
 
 _CLAIM_MESSAGE = 0x80000000  # DERECHO_CLAIM_MESSAGE
 _LONG_S = 3600.0
+
+
+class Claiming:
+    """Room for one message while a ``with`` block fills it; see :meth:`RawShard.claim`."""
+
+    __slots__ = ("_claim", "_engine", "_view")
+
+    def __init__(self, engine: Engine, claim: Claim) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._view = memoryview(claim)
+
+    def __enter__(self) -> memoryview:
+        return self._view
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._view.release()
+        claim = self._claim
+        if kind is not None:
+            with suppress(BufferError):  # views live on in the exception's frames: it is aborted when they are gone
+                claim.abort()
+            return
+        try:
+            claim.commit(claim.size)
+        except (RingFull, ViewChanging):
+            self._engine.retrying(lambda: claim.commit(claim.size))
 
 
 class RawShard:
@@ -96,40 +122,42 @@ class RawShard:
         """Send as many of ``items[start:]`` as there is room for, in one call; return how many."""
         return fast.send_many(self._shard, items, start)
 
-    @contextmanager
-    def claim(self, nbytes: int, timeout: float | None = None) -> Iterator[memoryview]:
+    def claim(self, nbytes: int, timeout: float | None = None) -> Claiming:
         """Fill a message in place: ``with shard.claim(1000) as view: view[:] = ...``; sent on leaving the block.
 
         Parameters
         ----------
         nbytes : int
             The message's size. Other messages of this node wait until the block is left: fill it and go.
+        timeout : float, optional
+            Seconds to wait for room, and for a view change to finish; the group's default if None.
 
-        Yields
+        Returns
+        -------
+        Claiming
+            Its block has a memoryview: writable, `nbytes` long, 8-byte aligned, in this node's ring. Other views made
+            of it (slices, NumPy arrays) must be gone when the block is left, or `BufferError` says so and the message
+            is not sent.
+
+        Raises
         ------
-        memoryview
-            Writable, `nbytes` long, 8-byte aligned, in this node's ring. Other views made of it (slices, NumPy arrays)
-            must be gone when the block is left, or `BufferError` says so and the message is not sent.
+        RingFull, ViewChanging
+            When the time passed.
+        TooLarge, Closed, Ejected, NoMajority, NotMember
+            As the core says.
 
         Notes
         -----
         An exception in the block gives the claim back unsent.
         """
-        claim = self._engine.retrying(lambda: fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes), timeout)
-        view = memoryview(claim)
         try:
-            yield view
-        except BaseException:
-            view.release()
-            self._give_back(claim)
-            raise
-        view.release()
-        self._engine.retrying(lambda: claim.commit(nbytes), timeout)
+            return self.try_claim(nbytes)
+        except (RingFull, ViewChanging):
+            return self._engine.retrying(lambda: self.try_claim(nbytes), timeout)
 
-    @staticmethod
-    def _give_back(claim: Claim) -> None:
-        with suppress(BufferError):  # views of it live on in the exception's frames: it is aborted when they are gone
-            claim.abort()
+    def try_claim(self, nbytes: int) -> Claiming:
+        """As `claim`, but `RingFull` or `ViewChanging` at once instead of waiting for room."""
+        return Claiming(self._engine, fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes))
 
     # ---------------------------------------------------------------------------------------- receiving
 

@@ -211,6 +211,20 @@ def test_a_claim_is_filled_in_place(nodes: Nodes) -> None:
     assert read(b, 1) == [b"12345678abcdefgh"]
 
 
+def test_who_tries_to_claim_in_a_full_ring_hears_so_at_once(nodes: Nodes) -> None:
+    a, b = logs(nodes, 2)
+    held = []
+    with pytest.raises(derecho.RingFull):
+        while True:
+            with a.try_claim(10_000) as view:
+                view[:4] = b"full"
+            held += b.poll(0.1)
+    assert {message.tobytes()[:4] for message in held} == {b"full"}
+    held.clear()
+    with a.claim(10_000) as view:
+        view[:4] = b"room"
+
+
 def test_a_claim_is_given_back_when_the_block_fails(nodes: Nodes) -> None:
     (a,) = logs(nodes, 1)
     with pytest.raises(KeyError), a.claim(100) as view:

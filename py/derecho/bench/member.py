@@ -94,7 +94,7 @@ class RawTraffic:
         return True
 
     def _fill(self) -> None:
-        with self._shard.claim(len(self._payload), timeout=0) as room:
+        with self._shard.try_claim(len(self._payload)) as room:
             room[:] = self._payload
 
     def take(self, timeout_s: float) -> None:
