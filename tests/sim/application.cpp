@@ -17,8 +17,7 @@ Application::Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Memo
       bytes_sent_in_view_(group.options().services.size()) {
     if (!rpc) return;
     caller_ = std::make_unique<Caller>(self, *rpc, coverage, manners.calls, random_.fork());
-    memory_user_ =
-        std::make_unique<MemoryUser>(self, *rpc, users, coverage, manners.memory_pause_ns, random_.fork());
+    memory_user_ = std::make_unique<MemoryUser>(self, *rpc, users, coverage, manners.memory_pause_ns, random_.fork());
 }
 
 Instant Application::next_wish() const {

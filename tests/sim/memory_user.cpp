@@ -71,8 +71,7 @@ bool MemoryUser::begin(MemoryUser& target) {
     }
     uint64_t id = 0;
     const auto kind = one.read ? Memory::Kind::read : Memory::Kind::write;
-    const Status status =
-        rpc_.begin(kind, NodeId{one.target.node}, one.key, self_.node * kSlotBytes, pieces, id);
+    const Status status = rpc_.begin(kind, NodeId{one.target.node}, one.key, self_.node * kSlotBytes, pieces, id);
     if (!status.ok()) {
         if (status.code == DERECHO_AGAIN) coverage_.hit("too many operations on memory");
         if (rpc_.memory().withdraw(one.scratch.id) != DERECHO_OK) violated("what is in no use can be deregistered");

@@ -70,9 +70,10 @@ private:
     Coverage& coverage_;
     const uint64_t pause_ns_;
     Random random_;
-    Buffer buffer_;                                        // that others write to and read from
-    std::map<uint64_t, Operation> operations_;             // by id
-    std::map<std::pair<Life, uint64_t>, uint64_t> wrote_;  // seed of what is in this user's slot of a buffer, in the end
+    Buffer buffer_;                             // that others write to and read from
+    std::map<uint64_t, Operation> operations_;  // by id
+    std::map<std::pair<Life, uint64_t>, uint64_t>
+        wrote_;  // seed of what is in this user's slot of a buffer, in the end
     std::vector<Ended> ended_;
     uint64_t count_ = 0;
     Instant next_{};

@@ -259,8 +259,8 @@ Process* World::start(uint32_t node, bool client) {
     const Now clocks{now(), now().ns};
     process.group = std::make_unique<Group>(options, *process.fabric, clocks);
     if (with_rpc_) process.rpc = std::make_unique<Rpc>(*process.group, kMailBytes);
-    process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, memory_users_, coverage_,
-                                                        draw_manners(), random_.fork());
+    process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, memory_users_,
+                                                        coverage_, draw_manners(), random_.fork());
     if (calming_) process.application->calm_down(now());
     process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
                                                              const State& state) {
