@@ -493,7 +493,7 @@ DERECHO_API derecho_status derecho_memory_key_for(derecho_memory *memory, uint32
  * @param offset         of the run's first byte in that memory.
  * @param pieces         count pieces of memory registered with this group; copied; may be NULL when count is 0. The run
  *                       is as long as all of them together.
- * @param operation_out  names the operation in its event (field id).
+ * @param operation_out  names the operation in its event (field id); no call has the same id.
  * @return DERECHO_OK, DERECHO_AGAIN (too many operations have not ended, or their events were not taken),
  *         DERECHO_INVALID (a piece is not inside of its memory, or of another group), DERECHO_NOT_MEMBER,
  *         DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST, DERECHO_CLOSED, DERECHO_BAD_HANDLE. That the key is

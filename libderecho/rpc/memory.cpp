@@ -14,21 +14,34 @@ namespace {
 // The group's own mail uses channel 0, calls use 1.
 constexpr uint32_t kChannel = 2;
 constexpr uint64_t kChunksPerRing = 16;
+// So that no operation has the id of a call.
+constexpr uint64_t kOperationBit = 1ull << 62;
+
+// Aligned, as events' data are.
+template <size_t N>
+struct alignas(8) Text {
+    char text[N];
+    constexpr Text(const char (&from)[N]) { std::ranges::copy(from, text); }
+};
+constexpr Text kNothing{""};
+constexpr Text kNoKey{
+    "the key opens nothing for this node: it was not made by that member for this one, or what it opened was "
+    "deregistered"};
+constexpr Text kNoAccess{"the memory was not registered for that: peers may only read it, or only write it"};
+constexpr Text kOutside{"the run reaches beyond the end of the memory"};
 
 std::string_view explain(MemoryOutcome outcome) {
     switch (outcome) {
         case MemoryOutcome::done:
-            return "";
+            break;
         case MemoryOutcome::no_key:
-            return "the key opens nothing for this node: it was not made by that member for this one, or what it "
-                   "opened "
-                   "was deregistered";
+            return kNoKey.text;
         case MemoryOutcome::no_access:
-            return "the memory was not registered for that: peers may only read it, or only write it";
+            return kNoAccess.text;
         case MemoryOutcome::outside:
-            return "the run reaches beyond the end of the memory";
+            return kOutside.text;
     }
-    return "";
+    return kNothing.text;
 }
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
@@ -111,7 +124,7 @@ Status Memory::begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offs
         return status;
     }
     for (const Operation::Run& run : operation.runs) ++run.buffer->uses;
-    operation.id = ++last_operation_;
+    operation.id = kOperationBit | ++last_operation_;
     operation.state = Operation::State::open;
     operation.kind = kind;
     operation.node = node;
