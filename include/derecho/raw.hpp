@@ -387,15 +387,23 @@ public:
      *  DERECHO_EVENT_MEMORY bears. @throws as derecho_memory_read() lists. */
     uint64_t read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces) {
         uint64_t id = 0;
-        check(derecho_memory_read(handle(), node, &key, offset, pieces.data(), pieces.size(), &id));
+        check(try_read(node, key, offset, pieces, &id));
         return id;
+    }
+    derecho_status try_read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces,
+                            uint64_t* operation_out) noexcept {
+        return derecho_memory_read(handle(), node, &key, offset, pieces.data(), pieces.size(), operation_out);
     }
 
     /** Begin to copy pieces of this node's memory to a run of a member's. As read(). */
     uint64_t write(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces) {
         uint64_t id = 0;
-        check(derecho_memory_write(handle(), node, &key, offset, pieces.data(), pieces.size(), &id));
+        check(try_write(node, key, offset, pieces, &id));
         return id;
+    }
+    derecho_status try_write(uint32_t node, const MemoryKey& key, uint64_t offset,
+                             std::span<const derecho_piece> pieces, uint64_t* operation_out) noexcept {
+        return derecho_memory_write(handle(), node, &key, offset, pieces.data(), pieces.size(), operation_out);
     }
 
     Shard shard(const std::string& service) const {

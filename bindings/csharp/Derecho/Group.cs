@@ -23,7 +23,7 @@ namespace Derecho
     /// A thread that waits drives the group; when none waits, a background thread does. So handlers run on either, one
     /// at a time, in order; a handler must not wait for the group: <see cref="InHandler"/>.
     /// </remarks>
-    public sealed class Group : IDisposable
+    public sealed partial class Group : IDisposable
     {
         private bool _closed;
 

@@ -19,14 +19,15 @@ namespace Derecho
         private readonly IntPtr _handle;
         private Action _unpin;
 
-        internal RegisteredMemory(RawGroup group, Bytes bytes, MemoryAccess access)
+        // `unpin` is called once, when nobody uses the memory any more.
+        internal RegisteredMemory(RawGroup group, int size, MemoryAccess access, Action unpin, IntPtr address)
         {
             _group = group;
-            Size = bytes.Length;
-            _unpin = Pin(bytes, out IntPtr address);
+            _unpin = unpin;
+            Size = size;
             IntPtr memory;
             int status = Native.derecho_memory_register(
-                group.Handle, (void*)address, (ulong)bytes.Length, (uint)access, &memory);
+                group.Handle, (void*)address, (ulong)size, (uint)access, &memory);
             if (status != Native.DERECHO_OK)
             {
                 DerechoError error = Failures.OfLastCall((Status)status);
@@ -90,8 +91,9 @@ namespace Derecho
         /// <summary>Let the memory go: it is not registered any more.</summary>
         internal void Unpin() => Interlocked.Exchange(ref _unpin, null)?.Invoke();
 
-        private static Action Pin(Bytes bytes, out IntPtr address)
+        internal static Action Pin(Bytes bytes, out IntPtr address)
         {
+            if (bytes.IsLent) throw new InvalidArgument("the bytes are a message's, whose memory is used again");
             if (bytes.Array == null)
             {
                 address = (IntPtr)bytes.Enter(null); // a buffer is held from here
@@ -151,9 +153,12 @@ namespace Derecho
         /// <param name="bytes">An array, or a part of one, or of a <see cref="Buffer"/>: pinned.</param>
         /// <param name="access">What peers may do.</param>
         /// <exception cref="DerechoError">InvalidArgument: it is empty; Closed.</exception>
-        public RegisteredMemory Register(Bytes bytes, MemoryAccess access)
+        public RegisteredMemory Register(Bytes bytes, MemoryAccess access) =>
+            Held(new RegisteredMemory(
+                this, bytes.Length, access, RegisteredMemory.Pin(bytes, out IntPtr address), address));
+
+        internal RegisteredMemory Held(RegisteredMemory memory)
         {
-            var memory = new RegisteredMemory(this, bytes, access);
             _owner.Hold(memory);
             return memory;
         }
