@@ -276,8 +276,8 @@ TEST_P(RegisteredMemory, nothing_is_moved_beyond_the_end) {
     refused(99'999, 2);
     refused(100'001, 0);
     refused(UINT64_MAX, 1);
-    refused(UINT64_MAX, 200'000);  // the second chunk would begin inside of it
-    refused(UINT64_MAX - 65'000, 200'000);
+    refused(UINT64_MAX, 200'000);           // the second chunk would begin inside of it
+    refused(UINT64_MAX - 65'000, 150'000);  // ... and end there
     EXPECT_EQ(there.bytes, bytes);
     EXPECT_EQ(here.bytes, before);
 }
