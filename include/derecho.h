@@ -368,7 +368,10 @@ enum {
     /** A piece of the state for this node. data; shard; flags: FIRST, LAST. A FIRST discards pieces before it. */
     DERECHO_EVENT_STATE = 8,
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST. */
-    DERECHO_EVENT_CLOSED = 9
+    DERECHO_EVENT_CLOSED = 9,
+    /** An operation on registered memory ended. node: whose memory; id: operation; status: DERECHO_OK (all bytes
+        were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text). */
+    DERECHO_EVENT_MEMORY = 10
 };
 
 #define DERECHO_FLAG_REPLY 1u
@@ -435,6 +438,91 @@ DERECHO_API derecho_status derecho_buffer_retain(derecho_buffer *buffer);
 
 /** Give one reference back; the last frees it. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
 DERECHO_API derecho_status derecho_buffer_release(derecho_buffer *buffer);
+
+/* ----------------------------------------------------------------------------------------------- registered memory */
+
+/**
+ * A buffer of the application's own that members may read and write one-sidedly: the application of the node whose
+ * memory it is takes no part, only its library does. docs/memory.md.
+ */
+typedef struct derecho_memory derecho_memory;
+
+#define DERECHO_MEMORY_READ 1u  /* peers that were given a key may read it */
+#define DERECHO_MEMORY_WRITE 2u /* ... and write it */
+
+/** What opens one node's memory to one member. Plain bytes, to be sent to it in any message; nobody else can use it. */
+typedef struct derecho_memory_key {
+    uint64_t words[4];
+} derecho_memory_key;
+
+/** A part of this node's registered memory. */
+typedef struct derecho_piece {
+    derecho_memory *memory;
+    uint64_t offset;
+    uint64_t size_bytes;
+} derecho_piece;
+
+/**
+ * Register a buffer, so that this node's operations may use it and those of peers that are given a key to it.
+ * @param data         size_bytes bytes, neither freed nor moved before derecho_memory_deregister() succeeded or the
+ *                     group was closed. Peers' writes land in it at any time.
+ * @param access       what peers may do: DERECHO_MEMORY_* or'ed; 0: nothing, it is for this node's operations only.
+ * @param memory_out   ends with its group; set only on DERECHO_OK.
+ * @return DERECHO_OK, DERECHO_INVALID, DERECHO_NO_MEMORY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_register(derecho_group *group, void *data, size_t size_bytes, uint32_t access,
+                                                   derecho_memory **memory_out);
+
+/**
+ * The key that opens this memory to one member, in its present life and while it is in the view. Asked for again, it is
+ * the same one.
+ * @param node         a member; this node itself is allowed.
+ * @return DERECHO_OK, DERECHO_INVALID (registered with access 0), DERECHO_NOT_MEMBER, DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_key_for(derecho_memory *memory, uint32_t node, derecho_memory_key *key_out);
+
+/**
+ * Copy a run of a member's memory into pieces of this node's, one after the other. Ends in one DERECHO_EVENT_MEMORY;
+ * until then the pieces' bytes are undefined. Operations on one member's memory are carried out in the order they were
+ * begun.
+ * @param node           whose memory it is; this node itself is allowed.
+ * @param key            made by that node for this one; copied.
+ * @param offset         of the run's first byte in that memory.
+ * @param pieces         count pieces of memory registered with this group; copied; may be NULL when count is 0. The run
+ *                       is as long as all of them together.
+ * @param operation_out  names the operation in its event (field id); no call has the same id.
+ * @return DERECHO_OK, DERECHO_AGAIN (too many operations have not ended, or their events were not taken),
+ *         DERECHO_INVALID (a piece is not inside of its memory, or of another group), DERECHO_NOT_MEMBER,
+ *         DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST, DERECHO_CLOSED, DERECHO_BAD_HANDLE. That the key is
+ *         of no use, or the run not inside of that memory, is for the event to say.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_read(derecho_group *group, uint32_t node, const derecho_memory_key *key,
+                                               uint64_t offset, const derecho_piece *pieces, size_t count,
+                                               uint64_t *operation_out);
+
+/**
+ * Copy pieces of this node's memory, one after the other, to a run of a member's. As derecho_memory_read(); the pieces'
+ * bytes must not change before the event. When it says DERECHO_OK they are in that member's memory, and what is sent
+ * afterwards is delivered after them. After any other status a part of them may be.
+ * @return as derecho_memory_read().
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_write(derecho_group *group, uint32_t node, const derecho_memory_key *key,
+                                                uint64_t offset, const derecho_piece *pieces, size_t count,
+                                                uint64_t *operation_out);
+
+/**
+ * Take a buffer back. Waits until this node's own operations that use it have ended; whoever waits, drives. Once it
+ * returned DERECHO_OK, all keys to it are dead and nothing is read from it or written to it any more.
+ * @return DERECHO_OK, DERECHO_TIMEOUT (it is still registered; the detail tells how many operations are pending, and
+ *         with whom), DERECHO_CLOSED (deregistered already, or the group was closed), DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_deregister(derecho_memory *memory, int64_t timeout_ms);
 
 /* ------------------------------------------------------------------------------------------------- log */
 

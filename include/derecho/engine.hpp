@@ -122,11 +122,17 @@ public:
     }
 
     void query(Shard shard, uint32_t node, uint32_t method, BytesView message, std::shared_ptr<Pending> pending) {
+        begin([&](uint64_t* id) { return shard.try_query(node, method, message, id); }, std::move(pending));
+    }
+
+    /** Begin what ends in an event: its id is known before that can be dispatched. */
+    template <class Begin>
+    void begin(Begin begin, std::shared_ptr<Pending> pending) {
         retrying([&] {
             const std::lock_guard lock(mutex_);
             if (ended_) std::rethrow_exception(ended_);
             uint64_t id = 0;
-            const derecho_status status = shard.try_query(node, method, message, &id);
+            const derecho_status status = begin(&id);
             if (status == DERECHO_OK) pending_.emplace(id, pending);
             return status;
         });
@@ -233,6 +239,7 @@ private:
             case DERECHO_EVENT_ORDERED:
                 return ordered(event);
             case DERECHO_EVENT_REPLY:
+            case DERECHO_EVENT_MEMORY:
                 return replied(event);
             case DERECHO_EVENT_VIEW:
                 return view_installed();

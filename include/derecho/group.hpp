@@ -21,6 +21,7 @@
 #include "host.hpp"
 #include "replies.hpp"
 #include "service.hpp"
+#include "transfer.hpp"
 
 namespace derecho {
 
@@ -186,6 +187,26 @@ public:
         engine_->on_failure(std::move(function));
     }
 
+    /** Register a buffer, so that members who are given a key may read or write it, one-sidedly. @param access what
+     * they may do: DERECHO_MEMORY_* or'ed. */
+    RegisteredMemory register_memory(std::span<std::byte> bytes, uint32_t access) {
+        return engine_->raw.register_memory(bytes, access);
+    }
+
+    /** Begin to copy a run of a member's memory into pieces of this node's, one after the other. Operations on one
+     *  member's memory are carried out in the order they were begun; the application there takes no part. */
+    Transfer read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> into) {
+        return transfer("read", node, into,
+                        [&](uint64_t* id) { return engine_->raw.try_read(node, key, offset, into, id); });
+    }
+
+    /** Begin to copy pieces of this node's memory to a run of a member's. Once it is done the bytes are there, and what
+     * is sent afterwards is delivered after them; after a failure a part of them may be. */
+    Transfer write(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> from) {
+        return transfer("write", node, from,
+                        [&](uint64_t* id) { return engine_->raw.try_write(node, key, offset, from, id); });
+    }
+
     /** Wait for a view of so many members. @throws Timeout naming the view there is instead */
     View wait_view(size_t members) const { return wait_view(members, engine_->timeout); }
     View wait_view(size_t members, std::chrono::nanoseconds timeout) const {
@@ -205,6 +226,17 @@ public:
 
 private:
     explicit Group(std::shared_ptr<detail::Engine> engine) : engine_(std::move(engine)) {}
+
+    template <class Begin>
+    Transfer transfer(const char* what, uint32_t node, std::span<const derecho_piece> pieces, Begin begin) {
+        uint64_t size = 0;
+        for (const derecho_piece& piece : pieces) size += piece.size_bytes;
+        const std::string where =
+            std::string(what) + " of " + std::to_string(size) + " bytes at node " + std::to_string(node);
+        auto state = std::make_shared<detail::TransferState>(where, node, size);
+        engine_->begin(begin, state);
+        return {engine_, std::move(state)};
+    }
 
     template <Service T>
     static ServiceIdentity identity(const T&) {

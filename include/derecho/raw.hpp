@@ -288,6 +288,53 @@ private:
     uint64_t lease_ = 0;
 };
 
+/** What opens one node's registered memory to one member: plain bytes, to be sent to it in any way. */
+using MemoryKey = derecho_memory_key;
+
+/** A buffer of the application's own that members may read and write one-sidedly; docs/memory.md. It is deregistered
+ *  when dropped. */
+class RegisteredMemory {
+public:
+    RegisteredMemory(RegisteredMemory&& other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), bytes_(other.bytes_) {}
+    RegisteredMemory& operator=(RegisteredMemory&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+    /** Waits for this node's own operations that use it: the buffer may be freed next. */
+    ~RegisteredMemory() {
+        if (handle_ != nullptr) derecho_memory_deregister(handle_, -1);
+    }
+
+    /** The key that opens it to one member. @throws NotMember, InvalidArgument, Closed. */
+    MemoryKey key_for(uint32_t node) const {
+        MemoryKey key;
+        check(derecho_memory_key_for(handle_, node, &key));
+        return key;
+    }
+
+    /** A part of it, for reads and writes; without arguments all. */
+    derecho_piece piece() const noexcept { return piece(0, bytes_.size()); }
+    derecho_piece piece(uint64_t offset, uint64_t size_bytes) const noexcept { return {handle_, offset, size_bytes}; }
+
+    /** Its bytes, the application's own. */
+    std::span<std::byte> bytes() const noexcept { return bytes_; }
+
+    /** Take it back: afterwards nothing lands in it any more. @throws Timeout naming what is pending; it is still
+     *  registered then. */
+    void deregister(std::chrono::nanoseconds timeout) {
+        check(derecho_memory_deregister(handle_, milliseconds(timeout)));
+        handle_ = nullptr;
+    }
+
+private:
+    friend class RawGroup;
+    RegisteredMemory(derecho_memory* handle, std::span<std::byte> bytes) : handle_(handle), bytes_(bytes) {}
+    derecho_memory* handle_;
+    std::span<std::byte> bytes_;
+};
+
 /** This process's part in one group, polled by the application itself. */
 class RawGroup {
 public:
@@ -327,6 +374,36 @@ public:
     /** Send a piece of state to a joiner. */
     void state(uint32_t node, uint64_t request, BytesView piece, bool last) {
         check(derecho_group_state(handle(), node, request, piece.data(), piece.size(), last ? 1 : 0));
+    }
+
+    /** Register a buffer. @param access what peers may do: DERECHO_MEMORY_* or'ed. @throws InvalidArgument, Closed. */
+    RegisteredMemory register_memory(std::span<std::byte> bytes, uint32_t access) {
+        derecho_memory* made = nullptr;
+        check(derecho_memory_register(handle(), bytes.data(), bytes.size(), access, &made));
+        return RegisteredMemory(made, bytes);
+    }
+
+    /** Begin to copy a run of a member's memory into pieces of this node's. Returns the operation's id, which its
+     *  DERECHO_EVENT_MEMORY bears. @throws as derecho_memory_read() lists. */
+    uint64_t read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces) {
+        uint64_t id = 0;
+        check(try_read(node, key, offset, pieces, &id));
+        return id;
+    }
+    derecho_status try_read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces,
+                            uint64_t* operation_out) noexcept {
+        return derecho_memory_read(handle(), node, &key, offset, pieces.data(), pieces.size(), operation_out);
+    }
+
+    /** Begin to copy pieces of this node's memory to a run of a member's. As read(). */
+    uint64_t write(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> pieces) {
+        uint64_t id = 0;
+        check(try_write(node, key, offset, pieces, &id));
+        return id;
+    }
+    derecho_status try_write(uint32_t node, const MemoryKey& key, uint64_t offset,
+                             std::span<const derecho_piece> pieces, uint64_t* operation_out) noexcept {
+        return derecho_memory_write(handle(), node, &key, offset, pieces.data(), pieces.size(), operation_out);
     }
 
     Shard shard(const std::string& service) const {

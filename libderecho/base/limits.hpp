@@ -20,10 +20,12 @@ inline constexpr uint64_t ring_bytes_max = 1ull << 30;
 inline constexpr uint64_t ring_share = 4;         // one message takes at most ring / 4
 inline constexpr uint64_t batch_bytes = 8 << 10;  // of messages that are sent at once
 static_assert(batch_bytes < ring_bytes_min / ring_share);
-inline constexpr uint32_t open_claims_max = 1 << 12;    // messages claimed and not yet published, per sender
-inline constexpr uint32_t leases_max = 1 << 10;         // polls whose data is still held
-inline constexpr uint32_t calls_max = 1 << 16;          // calls that await replies
-inline constexpr uint64_t outbox_bytes_max = 64 << 20;  // mail queued for a slow peer
+inline constexpr uint32_t open_claims_max = 1 << 12;        // messages claimed and not yet published, per sender
+inline constexpr uint32_t leases_max = 1 << 10;             // polls whose data is still held
+inline constexpr uint32_t calls_max = 1 << 16;              // calls that await replies
+inline constexpr uint32_t memory_operations_max = 1 << 10;  // that have not ended, or whose events were not taken
+inline constexpr uint32_t memory_runs_per_chunk = 64;       // pieces of memory that one letter is put together from
+inline constexpr uint64_t outbox_bytes_max = 64 << 20;      // mail queued for a slow peer
 
 inline constexpr uint32_t view_bits = 24;  // of a version; the rest is the sequence number
 inline constexpr uint32_t sequence_bits = 64 - view_bits;

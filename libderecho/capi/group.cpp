@@ -6,6 +6,7 @@
 
 #include "capi/config.hpp"
 #include "capi/groups.hpp"
+#include "capi/memory.hpp"
 
 #include "abi_hash.hpp"
 
@@ -68,7 +69,11 @@ derecho_status derecho_group_leave(derecho_group* group, int64_t timeout_ms) {
 }
 
 derecho_status derecho_group_close(derecho_group* group) {
-    return guarded([&] { return close_group(group); });
+    return guarded([&] {
+        const derecho_status status = close_group(group);
+        if (status == DERECHO_OK) close_memory_of(group);
+        return status;
+    });
 }
 
 derecho_status derecho_group_fd(derecho_group* group, int* fd_out) {

@@ -14,7 +14,7 @@
 
 namespace libderecho::capi {
 
-enum class HandleKind : uint8_t { config = 1, group = 2, shard = 3, buffer = 4 };
+enum class HandleKind : uint8_t { config = 1, group = 2, shard = 3, buffer = 4, memory = 5 };
 
 struct HandleBits {
     HandleKind kind{};
@@ -87,10 +87,17 @@ public:
         Slot* slot = nullptr;
         if (const derecho_status status = find(handle, slot); status != DERECHO_OK) return status;
         if (!use(*slot->object)) return DERECHO_OK;
-        removed = std::move(slot->object);
-        slot->generation = slot->generation % (HandleBits::kGenerations - 1) + 1;
-        free_.push_back(static_cast<uint32_t>(slot - slots_.data()));
+        removed = take_out(*slot);
         return DERECHO_OK;
+    }
+
+    // Take out all objects that match(object) answers true for.
+    template <class Match>
+    void remove_all(Match&& match) {
+        std::vector<std::unique_ptr<Object>> removed;  // destroyed without the lock
+        const std::lock_guard lock(mutex_);
+        for (Slot& slot : slots_)
+            if (slot.object && match(*slot.object)) removed.push_back(take_out(slot));
     }
 
 private:
@@ -98,6 +105,12 @@ private:
         std::unique_ptr<Object> object;
         uint32_t generation = 1;
     };
+
+    std::unique_ptr<Object> take_out(Slot& slot) {
+        slot.generation = slot.generation % (HandleBits::kGenerations - 1) + 1;
+        free_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
+        return std::move(slot.object);
+    }
 
     derecho_status find(const void* handle, Slot*& slot) {
         HandleBits bits;

@@ -45,7 +45,8 @@ constexpr std::array kTable{
     Option{"ring_bytes", Type::integer, "4194304", limits::ring_bytes_min, limits::ring_bytes_max, "",
            "memory for messages of one sender in one shard that not everybody has released; a power of two"},
     Option{"mail_bytes", Type::integer, "1048576", limits::ring_bytes_min, limits::ring_bytes_max, "",
-           "memory for queries, replies and state from one node to another; a power of two"},
+           "memory for queries, replies and state from one node to another, and as much for registered memory; a "
+           "power of two"},
     Option{"message_max_bytes", Type::integer, "1048576", 1, limits::ring_bytes_max / limits::ring_share, "",
            "largest message or call; at most ring_bytes / 4, and less than the default if that is"},
     Option{"heartbeat_ms", Type::integer, "100", 1, kAnyTime, "", "time between signs of life"},

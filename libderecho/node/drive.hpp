@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sched.h>
+#include <algorithm>
 
 #include "node/node.hpp"
 
@@ -41,6 +42,21 @@ Node::Outcome Node::drive(Instant deadline, Wakeable wakeable, Attempt&& attempt
         if (attempt()) return Outcome::done;
         if (now_.monotonic >= deadline) return Outcome::timed_out;
     }
+}
+
+// Step until done() answers true, or see that somebody else does: whoever has the right meanwhile, may not come back
+// for long. False when the deadline passed, or the node is being closed.
+template <class Attempt>
+bool Node::drive_until(Instant deadline, Attempt&& done) {
+    const auto stop = [&] { return done() || closing_.load(std::memory_order_relaxed); };
+    while (!stop() && monotonic_now() < deadline) {
+        if (!right_.wait(std::min(deadline, monotonic_now() + milliseconds(2)), stop)) continue;
+        begin_to_drive();
+        step();
+        const Outcome outcome = done() ? Outcome::done : drive(deadline, Wakeable::no, done);
+        if (outcome != Outcome::dispossessed) give_right();
+    }
+    return done() && !closing_.load(std::memory_order_relaxed);
 }
 
 // Do something small with the right, whoever drives. False when the node is being closed.

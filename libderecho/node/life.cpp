@@ -77,22 +77,28 @@ Status Node::leave(int64_t timeout_ms) {
         if (!too_late) group_->leave();
     });
     if (too_late) return group_->end();
-    const auto stop = [&] { return ended() || closing_.load(std::memory_order_relaxed); };
-    Outcome outcome = Outcome::dispossessed;
-    // Another thread that drives may not come back for long: look now and then whether it is done.
-    while (outcome == Outcome::dispossessed && !stop() && monotonic_now() < deadline) {
-        if (!right_.wait(std::min(deadline, monotonic_now() + milliseconds(2)), stop)) continue;
-        begin_to_drive();
-        step();
-        outcome = ended() ? Outcome::done : drive(deadline, Wakeable::no, ended);
-        if (outcome != Outcome::dispossessed) give_right();
-    }
+    drive_until(deadline, ended);
     if (closing_.load(std::memory_order_relaxed)) return failure(DERECHO_CLOSED, "the group was closed meanwhile");
     if (!ended())
         return failure(DERECHO_TIMEOUT, "the others have not installed a view without this node within " +
                                             std::to_string(timeout_ms) + " ms");
     const Status end = group_->end();
     return end.code == DERECHO_CLOSED ? Status{} : end;
+}
+
+Status Node::deregister(uint64_t memory, int64_t timeout_ms) {
+    derecho_status status = rpc_->memory().withdraw(memory);
+    const auto settled = [&] {
+        if (status == DERECHO_AGAIN) status = rpc_->memory().withdraw(memory);
+        return status != DERECHO_AGAIN;
+    };
+    if (status == DERECHO_AGAIN) drive_until(deadline_in(timeout_ms), settled);
+    if (status == DERECHO_CLOSED) return failure(status, "the memory was deregistered");
+    if (status == DERECHO_OK) return {};
+    if (closing_.load(std::memory_order_relaxed)) return failure(DERECHO_CLOSED, "the group was closed meanwhile");
+    return failure(DERECHO_TIMEOUT,
+                   "after " + std::to_string(timeout_ms) +
+                       " ms operations that use the memory are pending: " + rpc_->memory().users_of(memory));
 }
 
 std::string Node::why_closed() const {

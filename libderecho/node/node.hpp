@@ -45,6 +45,8 @@ public:
     // Make one poll that waits, or the next that would, return.
     void wake();
     Status leave(int64_t timeout_ms);
+    // Wait until registered memory is not used any more, and take it back.
+    Status deregister(uint64_t memory, int64_t timeout_ms);
     // After a poll that answered DERECHO_CLOSED.
     std::string why_closed() const;
     // The descriptor to wait on; -1 if there is none (without reactor).
@@ -87,6 +89,8 @@ private:
     bool step();
     template <class Attempt>
     Outcome drive(Instant deadline, Wakeable wakeable, Attempt&& attempt);
+    template <class Attempt>
+    bool drive_until(Instant deadline, Attempt&& done);
     bool sleep(Instant deadline, Driver as, Wakeable wakeable);
     bool called_away(Wakeable wakeable) const;
     bool let_guests_in(Instant deadline);

@@ -1,6 +1,8 @@
-// What stands in front of the bytes of a call, a query, a reply and a piece of state, as they cross the wire.
+// What stands in front of the bytes of a call, a query, a reply, a piece of state and a chunk of memory, as they cross
+// the wire.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -35,7 +37,37 @@ struct StateHeader {
     uint32_t flags = 0;  // DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST
 };
 
-// One size for all, so that what follows is 8-byte aligned wherever a frame is.
+// ---- registered memory, in mail of its own
+
+enum class MemoryLetter : uint8_t { read = 1, write = 2, answer = 3 };
+
+using MemorySecret = std::array<uint64_t, 3>;
+
+struct MemoryKey {
+    uint64_t memory = 0;  // of the node whose it is
+    MemorySecret secret{};
+};
+static_assert(sizeof(MemoryKey) == 32);
+
+// In front of the data of a write.
+struct MemoryRequest {
+    MemoryKey key;
+    uint64_t offset = 0;
+    uint64_t size_bytes = 0;  // of this chunk
+    uint64_t rest_bytes = 0;  // of the operation, from here on
+};
+static_assert(sizeof(MemoryRequest) == 56);
+
+enum class MemoryOutcome : uint32_t { done = 0, no_key = 1, no_access = 2, outside = 3 };
+
+// In front of the data of a read.
+struct MemoryAnswer {
+    MemoryOutcome outcome{};
+    uint32_t reserved = 0;
+};
+static_assert(sizeof(MemoryAnswer) == 8);
+
+// One size for all the others, so that what follows is 8-byte aligned wherever a frame is.
 inline constexpr size_t kLetterHeaderBytes = 16;
 static_assert(sizeof(CallHeader) == kLetterHeaderBytes);
 static_assert(sizeof(QueryHeader) == kLetterHeaderBytes);

@@ -23,7 +23,8 @@ Rpc::Rpc(Group& group, uint64_t mail_bytes)
     : group_(group),
       mail_(group.fabric(), group.options().incarnation, kChannel, mail_bytes),
       self_(group.options().self),
-      loopback_(mail_bytes) {}
+      loopback_(mail_bytes),
+      memory_(group.fabric(), group.options().incarnation, mail_bytes) {}
 
 // ---------------------------------------------------------------------------------------------------- stepping
 
@@ -40,13 +41,17 @@ bool Rpc::step(Now now) {
         group_.fabric().flush();
         moved = true;
     }
+    if (group_.phase() == Group::Phase::ended) memory_.end();
+    moved |= memory_.step(now.wall_ns);
     for (const NodeId node : mail_.take_offenders()) expel(node, "its mail breaks the rules of the ring");
+    for (const NodeId node : memory_.take_offenders()) expel(node, "its mail about memory breaks the rules");
     return moved;
 }
 
 void Rpc::peer_changed(const PeerEvent& event) {
     if (event.kind == PeerEvent::Kind::up) {
         mail_.peer_up(event.peer, event.incarnation);
+        memory_.peer_up(event.peer, event.incarnation);
         const View* view = group_.view();
         const std::lock_guard lock(mutex_);
         peers_[event.peer] = {event.client, view && view->rank_of(event.peer).has_value()};
@@ -54,6 +59,7 @@ void Rpc::peer_changed(const PeerEvent& event) {
     if (event.kind == PeerEvent::Kind::lost) {
         if (parked_ && parked_->from == event.peer) unpark();
         mail_.peer_lost(event.peer);
+        memory_.peer_lost(event.peer);
         {
             const std::lock_guard lock(mutex_);
             peers_.erase(event.peer);
@@ -66,6 +72,7 @@ void Rpc::peer_changed(const PeerEvent& event) {
 
 void Rpc::members_changed(const View& view) {
     members_of_ = view.id;
+    memory_.members_changed(view);
     std::vector<NodeId> removed;
     {
         const std::lock_guard lock(mutex_);
@@ -188,6 +195,14 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
     transfer->started = true;
     if (last) transfers_.erase(transfer);
     return DERECHO_OK;
+}
+
+// ---------------------------------------------------------------------------------------------------- memory
+
+Status Rpc::begin(Memory::Kind kind, NodeId node, const MemoryKey& key, uint64_t offset,
+                  std::span<const Memory::Piece> pieces, uint64_t& operation) {
+    if (const derecho_status status = sending_status(); status != DERECHO_OK) return {status, {}};
+    return memory_.begin(kind, node, key, offset, pieces, operation);
 }
 
 }  // namespace libderecho

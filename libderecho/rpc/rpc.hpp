@@ -1,5 +1,6 @@
-// Calls, replies, queries and state transfer, over a group's ordered messages and mail of its own. Stepped like the
-// group: no threads, no clocks. It merges all that the application is to hear of into one stream of events.
+// Calls, replies, queries, state transfer and registered memory, over a group's ordered messages and mail of its own.
+// Stepped like the group: no threads, no clocks. It merges all that the application is to hear of into one stream of
+// events.
 //
 // The driver (one thread at a time) calls everything here but what is marked "any thread".
 //
@@ -20,6 +21,7 @@
 #include "rpc/calls.hpp"
 #include "rpc/letters.hpp"
 #include "rpc/loopback.hpp"
+#include "rpc/memory.hpp"
 #include "rpc/outbox.hpp"
 #include "smc/mail.hpp"
 
@@ -50,6 +52,11 @@ public:
                          uint64_t& call);
     derecho_status reply(NodeId node, uint64_t call, derecho_status status, std::span<const std::byte> data);
     derecho_status send_state(NodeId node, uint64_t request, std::span<const std::byte> data, bool last);
+
+    // ---- registered memory
+    Status begin(Memory::Kind kind, NodeId node, const MemoryKey& key, uint64_t offset,
+                 std::span<const Memory::Piece> pieces, uint64_t& operation);
+    Memory& memory() { return memory_; }
 
     // Most bytes of a query, a reply or a piece of state.
     uint64_t letter_max_bytes() const { return mail_.message_max_bytes() - kLetterHeaderBytes; }
@@ -109,6 +116,7 @@ private:
     bool sweep_call(Call& call, Out& out);
     void give_early(Out& out);
     void take_letters(Out& out);
+    void take_memory(Out& out);
     bool next_letter(Incoming& letter);
     void park(const Incoming& letter);
     void unpark();
@@ -134,6 +142,7 @@ private:
     Mail mail_;
     const NodeId self_;
     Loopback loopback_;
+    Memory memory_;
     Calls calls_;
     Leases::Batch batch_;
 

@@ -42,6 +42,7 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
     }
     if (!early_.empty()) give_early(out);
     take_letters(out);
+    take_memory(out);
     if (closed_ && !out.full() && announce_first_ == kNone && !sweeping()) {
         out.add() = *closed_;
         over_ = true;
@@ -53,7 +54,7 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
 
 bool Rpc::has_events() {
     if (over_) return false;
-    if (group_.has_events() || announce_first_ != kNone || closed_) return true;
+    if (group_.has_events() || announce_first_ != kNone || closed_ || memory_.has_events()) return true;
     if (!parked_ && loopback_.has_letters()) return true;
     if (sweeping() && calls_.any_open()) return true;
     if (std::any_of(early_.begin(), early_.end(), [](const EarlyReply& e) { return e.ready && !e.given; })) return true;
@@ -330,6 +331,10 @@ void Rpc::done(const Incoming& letter) {
     } else {
         point.position = letter.mark.position;
     }
+}
+
+void Rpc::take_memory(Out& out) {
+    if (memory_.has_events()) out.count += memory_.take(out.events.subspan(out.count));
 }
 
 Rpc::Verdict Rpc::give(const Incoming& letter, Out& out) {

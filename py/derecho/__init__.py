@@ -26,6 +26,7 @@ from .codec import ServiceSchema
 from .errors import *  # noqa: F403
 from .futures import Future, Replies, Reply
 from .group import Group, join
+from .memory import MemoryKey, RegisteredMemory, Transfer
 from .raw import RawShard
 from .service import ordered, query, schema, service
 from .types import *  # noqa: F403
@@ -38,13 +39,16 @@ __all__ = [
     "Future",
     "Group",
     "Member",
+    "MemoryKey",
     "Message",
     "OrderedCall",
     "QueryCall",
     "RawShard",
+    "RegisteredMemory",
     "Replies",
     "Reply",
     "ServiceSchema",
+    "Transfer",
     "View",
     "buffer",
     "join",

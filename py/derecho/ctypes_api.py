@@ -1315,6 +1315,8 @@ DERECHO_EVENT_STATE = 8
 
 DERECHO_EVENT_CLOSED = 9
 
+DERECHO_EVENT_MEMORY = 10
+
 
 class struct_derecho_event(Structure):
     pass
@@ -1418,6 +1420,87 @@ for _lib in _libs.values():
     break
 
 
+class struct_derecho_memory(Structure):
+    pass
+
+derecho_memory = struct_derecho_memory
+
+
+class struct_derecho_memory_key(Structure):
+    pass
+
+struct_derecho_memory_key.__slots__ = [
+    'words',
+]
+struct_derecho_memory_key._fields_ = [
+    ('words', uint64_t * int(4)),
+]
+
+derecho_memory_key = struct_derecho_memory_key
+
+
+class struct_derecho_piece(Structure):
+    pass
+
+struct_derecho_piece.__slots__ = [
+    'memory',
+    'offset',
+    'size_bytes',
+]
+struct_derecho_piece._fields_ = [
+    ('memory', POINTER(derecho_memory)),
+    ('offset', uint64_t),
+    ('size_bytes', uint64_t),
+]
+
+derecho_piece = struct_derecho_piece
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_memory_register", "cdecl"):
+        continue
+    derecho_memory_register = _lib.get("derecho_memory_register", "cdecl")
+    derecho_memory_register.argtypes = [POINTER(derecho_group), POINTER(None), c_size_t, uint32_t, POINTER(POINTER(derecho_memory))]
+    derecho_memory_register.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_memory_key_for", "cdecl"):
+        continue
+    derecho_memory_key_for = _lib.get("derecho_memory_key_for", "cdecl")
+    derecho_memory_key_for.argtypes = [POINTER(derecho_memory), uint32_t, POINTER(derecho_memory_key)]
+    derecho_memory_key_for.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_memory_read", "cdecl"):
+        continue
+    derecho_memory_read = _lib.get("derecho_memory_read", "cdecl")
+    derecho_memory_read.argtypes = [POINTER(derecho_group), uint32_t, POINTER(derecho_memory_key), uint64_t, POINTER(derecho_piece), c_size_t, POINTER(uint64_t)]
+    derecho_memory_read.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_memory_write", "cdecl"):
+        continue
+    derecho_memory_write = _lib.get("derecho_memory_write", "cdecl")
+    derecho_memory_write.argtypes = [POINTER(derecho_group), uint32_t, POINTER(derecho_memory_key), uint64_t, POINTER(derecho_piece), c_size_t, POINTER(uint64_t)]
+    derecho_memory_write.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_memory_deregister", "cdecl"):
+        continue
+    derecho_memory_deregister = _lib.get("derecho_memory_deregister", "cdecl")
+    derecho_memory_deregister.argtypes = [POINTER(derecho_memory), c_int64]
+    derecho_memory_deregister.restype = derecho_status
+    break
+
+
 for _lib in _libs.values():
     if not _lib.has("derecho_log_to", "cdecl"):
         continue
@@ -1492,6 +1575,18 @@ try:
 except:
     pass
 
+
+try:
+    DERECHO_MEMORY_READ = 1
+except:
+    pass
+
+
+try:
+    DERECHO_MEMORY_WRITE = 2
+except:
+    pass
+
 derecho_config = struct_derecho_config
 
 derecho_group = struct_derecho_group
@@ -1511,6 +1606,12 @@ derecho_claim = struct_derecho_claim
 derecho_event = struct_derecho_event
 
 derecho_buffer = struct_derecho_buffer
+
+derecho_memory = struct_derecho_memory
+
+derecho_memory_key = struct_derecho_memory_key
+
+derecho_piece = struct_derecho_piece
 
 # No inserted files
 

@@ -14,6 +14,7 @@ from ._native import Claim, Message, NativeGroup, Pump, fast
 from .codec.encode import Parts
 from .errors import Closed, DerechoError, Ejected, NoMajority, RingFull, StateLost, Timeout, ViewChanging
 from .futures import Future, Replies, Reply
+from .memory import Memories
 from .outbox import Outbox
 from .service_host import ServiceHost
 from .views import View, make_view
@@ -27,7 +28,7 @@ __all__ = ["Engine"]
 T = TypeVar("T")
 _log = logging.getLogger("derecho")
 
-MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED = range(1, 10)  # DERECHO_EVENT_*
+MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED, MEMORY = range(1, 11)  # DERECHO_EVENT_*
 _RETRY_S = 0.001
 _SPILLED_BYTES_MAX = 64 << 20
 
@@ -72,6 +73,7 @@ class Engine:
         self.native = native
         self.timeout = timeout
         self.outbox = Outbox(native, piece_bytes)
+        self.memories = Memories(self)
         self.view: View | None = None
         self.views: list[View] = []
         self.on_view: list[Callable[[View], object]] = []
@@ -90,6 +92,7 @@ class Engine:
             STATE_REQUEST: self._state_requests,
             STATE: self._state,
             CLOSED: self._closed,
+            MEMORY: self.memories.on_events,
         }
 
     # ---------------------------------------------------------------------------------------- waiting
@@ -246,6 +249,7 @@ class Engine:
         pending, self.pending = dict(self.pending), {}
         for future in pending.values():
             future._fail(self.end)
+        self.memories.end(self.end)
         for shard in self.shards:
             if not isinstance(shard, ServiceHost):
                 shard.on_end()

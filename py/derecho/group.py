@@ -10,7 +10,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ._native import Config, NativeGroup
 from .calls import OrderedCall, QueryCall
@@ -22,6 +22,11 @@ from .service import schema
 from .service_host import ServiceHost
 from .state import check_service
 from .views import View
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
+
+    from .memory import Part, RegisteredMemory, Transfer
 
 __all__ = ["Group", "join"]
 
@@ -183,6 +188,7 @@ class Group:
         self._engine.pump.stop()
         self._engine.native.close()
         self._engine._ended(Closed(f"this node closed the group {self.name}"))
+        self._engine.memories.release()
 
     def __enter__(self) -> Group:
         return self
@@ -255,6 +261,83 @@ class Group:
                 return host
         there = ", ".join(h.schema.name for h in hosts) or "none"
         raise InvalidArgument(f"no service {name or cls.__name__} in this group; there are: {there}")
+
+    # ---------------------------------------------------------------------------------------- registered memory
+
+    def register(self, buffer: SupportsBuffer, *, read: bool = False, write: bool = False) -> RegisteredMemory:
+        """Register a buffer, so that members who are given a key may read or write it, one-sidedly.
+
+        Parameters
+        ----------
+        buffer : buffer
+            C-contiguous, at least one byte: a NumPy array of any shape and type, bytearray, memoryview, mmap, ... It is
+            held, and its bytes are used in place, until it is deregistered or the group was closed.
+        read, write : bool
+            What peers may do; neither: it is for this node's own operations only.
+
+        Raises
+        ------
+        InvalidArgument
+            When it is not contiguous, is empty, or is read-only and `write` is set.
+
+        Examples
+        --------
+        >>> weights = numpy.zeros(1_000_000, "f4")
+        >>> with group.register(weights, write=True) as memory:
+        ...     key = memory.key_for(2)          # hand it to node 2, in a message, say
+        >>> # at node 2:
+        >>> group.write(1, key, 0, my_weights).result()
+        """
+        return self._engine.memories.register(buffer, read, write)
+
+    def read(
+        self, node: int, key: SupportsBuffer, offset: int, into: Part | Sequence[Part], timeout: float | None = None
+    ) -> Transfer:
+        """Begin to copy a run of a member's memory into parts of this node's, one after the other.
+
+        Operations on one member's memory are carried out in the order they were begun. The application there takes no
+        part.
+
+        Parameters
+        ----------
+        node : int
+            Whose memory it is; this node itself is allowed.
+        key : MemoryKey or its bytes
+            Made by that node for this one.
+        offset : int
+            Of the run's first byte in that memory. The run is as long as the parts together.
+        into : part, or list of parts
+            `RegisteredMemory`, ``(memory, offset, nbytes)`` of one, or a writable contiguous buffer, which is
+            registered until the operation ended. Their bytes are undefined until then.
+        timeout : float, optional
+            Seconds to wait while too many operations are under way; the group's default if None.
+
+        Returns
+        -------
+        Transfer
+            A future: the number of bytes, or the error.
+
+        Raises
+        ------
+        InvalidArgument
+            For a part that is not inside of its memory, or cannot be used.
+        NotMember
+            When `node` is not in the view.
+        RingFull
+            When the time passed.
+        """
+        return self._engine.memories.begin(False, node, key, offset, into, timeout)
+
+    def write(
+        self, node: int, key: SupportsBuffer, offset: int, data: Part | Sequence[Part], timeout: float | None = None
+    ) -> Transfer:
+        """Begin to copy parts of this node's memory, one after the other, to a run of a member's.
+
+        As `read`; `data` may be read-only, and must not change before the operation ended. Once the future has its
+        value the bytes are in that member's memory, and what is sent afterwards is delivered after them. After an error
+        a part of them may be.
+        """
+        return self._engine.memories.begin(True, node, key, offset, data, timeout)
 
     # ---------------------------------------------------------------------------------------- views, totals
 

@@ -23,8 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: What a step says about itself; everything else is an input.
 _EXPECTATIONS = {"do", "is", "error", "gives", "events", "only"}
-_HANDLES = ("config", "group", "shard", "claim", "buffer", "lease")
-_OUTPUTS = ("config_out", "group_out", "shard_out", "claim_out", "buffer_out", "lease_out", "call_out", "ticket_out")
+_HANDLES = ("config", "group", "shard", "claim", "buffer", "lease", "memory")
+_OUTPUTS = (
+    *("config_out", "group_out", "shard_out", "claim_out", "buffer_out", "lease_out", "call_out", "ticket_out"),
+    *("memory_out", "key_out", "operation_out"),
+)
 #: Handles that are none, for executors in languages that can have them.
 _NO_NAMES = ("null", "garbage")
 
@@ -41,6 +44,9 @@ _DIFFERENT: dict[str, tuple[set[str], set[str]]] = {
     "shard_call": ({"size_bytes"}, set()),
     "shard_query": ({"size_bytes"}, set()),
     "buffer_data": ({"data_out", "size_bytes_out"}, set()),
+    "memory_register": ({"data", "size_bytes"}, {"buffer"}),
+    "memory_read": ({"count"}, set()),
+    "memory_write": ({"count"}, set()),
     "poll": (
         {"events", "capacity", "timeout_ns", "count_out"},
         {"timeout_ms", "until", "skip", "ids", "wake_after_ms"},
@@ -250,9 +256,12 @@ def _check_names(steps: tuple[Step, ...]) -> None:
     known = set(_NO_NAMES)
     for step in steps:
         used = {value for name, value in step.inputs.items() if name in _HANDLES}
+        if step.do.startswith("memory_"):
+            used |= {value for name, value in step.inputs.items() if name == "key"}
         used |= {value[1:] for value in step.inputs.values() if value.startswith("$")}
         payloads = ",".join(step.inputs.get(name, "") for name in ("data", "args", "messages"))
         used |= set(re.findall(r"(?:^|,)buffer:([^:,]+):", payloads))
+        used |= set(re.findall(r"(?:^|,)([^:,]+):", step.inputs.get("pieces", "")))
         for name in sorted(used - known):
             raise ScriptError(f"{step.place}: {step.do}: no step before sets {name}")
         known |= {value for name, value in step.inputs.items() if name in _OUTPUTS}

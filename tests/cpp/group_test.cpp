@@ -48,6 +48,30 @@ TEST(CppSchema, concepts_tell_methods_apart) {
     static_assert(!ArgumentsOf<&Cache::put, const char*> && !ArgumentsOf<&Cache::put, int, Bytes>);
 }
 
+TEST(CppGroup, members_read_and_write_each_others_memory) {
+    CacheMember one(1), two(2, &one);
+    two.group->wait_view(2);
+    Bytes there(1'000'000, std::byte{7}), here(1'000'000);
+    RegisteredMemory theirs = one.group->register_memory(there, DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE);
+    RegisteredMemory mine = two.group->register_memory(here, 0);
+    const MemoryKey key = theirs.key_for(2);
+    const derecho_piece all[] = {mine.piece()};
+    EXPECT_EQ(two.group->read(1, key, 0, all).get(), here.size());
+    EXPECT_EQ(here, there);
+    here[0] = here[1] = std::byte{8};
+    const derecho_piece pieces[] = {mine.piece(0, 1), mine.piece(5, 0), mine.piece(1, 1)};
+    EXPECT_EQ(two.group->write(1, key, 999'998, pieces).get(), 2u);
+    EXPECT_EQ(there[999'997], std::byte{7});
+    EXPECT_EQ(there[999'999], std::byte{8});
+    EXPECT_THROW(two.group->read(1, key, 1, all).get(), InvalidArgument);
+    EXPECT_THROW(two.group->read(9, key, 0, all), NotMember);
+    std::vector<Transfer> under_way;
+    for (int i = 0; i < 500; i++) under_way.push_back(two.group->write(1, key, 0, all));
+    EXPECT_THROW(mine.deregister(seconds(0)), Timeout);
+    mine.deregister(seconds(30));
+    EXPECT_EQ(under_way.back().get(), here.size());
+}
+
 TEST(CppGroup, every_member_answers_an_ordered_call) {
     CacheMember one(1), two(2, &one);
     two.group->wait_view(2);

@@ -7,6 +7,8 @@ import sys
 import traceback
 from typing import Any
 
+import numpy
+
 import derecho
 
 
@@ -48,6 +50,24 @@ class Member:
 
     def entries(self) -> list[str]:
         return list(self.group.local(Ledger).entries)
+
+    def register(self, size: int, node: int) -> str:
+        """Register memory; return the key that opens it to a node."""
+        self.bytes = bytearray(size)
+        return self.group.register(self.bytes, read=True, write=True).key_for(node).hex()
+
+    def sum_of_memory(self) -> int:
+        return sum(self.bytes) % 65521
+
+    def begin_writes(self, node: int, key: str, size: int, seed: int, times: int) -> None:
+        """Begin to write random bytes to a member's memory, so many times."""
+        data = numpy.random.default_rng(seed).bytes(size)
+        self.transfers = [self.group.write(node, bytes.fromhex(key), 0, data) for _ in range(times)]
+
+    def end_writes(self) -> list[int | str]:
+        """Return what each came to."""
+        errors = [transfer.exception(20.0) for transfer in self.transfers]
+        return [str(e) if e else t.result() for e, t in zip(errors, self.transfers, strict=True)]
 
     def leave(self) -> None:
         self.group.leave()

@@ -113,7 +113,7 @@ CHANGES: list[tuple[str, Facts, str, str]] = [
     ),
     ("memlock", change(GOOD, "memory", memlock_soft=8 * MB), "must", "ulimit -l unlimited"),
     ("memlock", change(GOOD, "memory", memlock_soft=8 * MB, memlock_hard=8 * MB), "must", "echo '* - memlock"),
-    ("huge pages", change(GOOD, "memory", huge_pages=(HugePages(2 * MB, 4, 1),)), "should", "echo 18 > /proc/sys/vm/"),
+    ("huge pages", change(GOOD, "memory", huge_pages=(HugePages(2 * MB, 4, 1),)), "should", "echo 20 > /proc/sys/vm/"),
     ("shared memory", change(GOOD, "memory", sealing_error="sealing: Invalid argument"), "should", ""),
     ("memory", change(GOOD, "memory", available=16 * MB), "must", ""),
     ("memory", change(GOOD, "memory", cgroup_limit=16 * MB), "must", ""),

@@ -4,8 +4,8 @@
 
 namespace libderecho::sim {
 
-Application::Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Coverage& coverage, Manners manners,
-                         Random random)
+Application::Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, MemoryUsers& users, Coverage& coverage,
+                         Manners manners, Random random)
     : self_(self),
       group_(group),
       rpc_(rpc),
@@ -15,7 +15,9 @@ Application::Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Cove
       random_(random),
       replica_(ledger.joining(self)),
       bytes_sent_in_view_(group.options().services.size()) {
-    if (rpc) caller_ = std::make_unique<Caller>(self, *rpc, coverage, manners.calls, random_.fork());
+    if (!rpc) return;
+    caller_ = std::make_unique<Caller>(self, *rpc, coverage, manners.calls, random_.fork());
+    memory_user_ = std::make_unique<MemoryUser>(self, *rpc, users, coverage, manners.memory_pause_ns, random_.fork());
 }
 
 Instant Application::next_wish() const {
@@ -25,6 +27,7 @@ Instant Application::next_wish() const {
     for (const Lease& lease : leases_) next = std::min(next, lease.until);
     if (has_events()) next = std::min(next, awake_at_);
     if (caller_) next = std::min(next, caller_->next_wish());
+    if (memory_user_) next = std::min(next, memory_user_->next_wish());
     return next;
 }
 
@@ -33,6 +36,7 @@ bool Application::act(Instant now) {
     acted |= take(now);
     acted |= release(now);
     if (caller_) acted |= caller_->act(now, replica_);
+    if (memory_user_) acted |= memory_user_->act(now, replica_);
     if (!calm_ && manners_.send_pause_ns != 0 && group_.phase() == Group::Phase::member && now >= next_send_) {
         send_burst(now);
         acted = true;
@@ -47,6 +51,7 @@ void Application::calm_down(Instant now) {
     for (OpenClaim& claim : claims_) claim.until = now;
     for (Lease& lease : leases_) lease.until = now;
     if (caller_) caller_->calm_down(now);
+    if (memory_user_) memory_user_->calm_down();
 }
 
 const char* Application::busy() const {
@@ -54,6 +59,8 @@ const char* Application::busy() const {
     if (!claims_.empty()) return "a claim could not be finished";
     if (!leases_.empty()) return "a lease is held";
     if (has_events()) return "events are there to be taken";
+    const char* const operating = memory_user_ ? memory_user_->busy() : nullptr;
+    if (operating) return operating;
     return caller_ ? caller_->busy() : nullptr;
 }
 
@@ -62,6 +69,7 @@ void Application::drop() {
     claims_.clear();
     leases_.clear();
     if (caller_) caller_->drop();
+    if (memory_user_) memory_user_->drop();
 }
 
 // ------------------------------------------------------------------------------------------------- sending
@@ -269,9 +277,12 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
             return caller_->on_reply(event, replica_);
         case DERECHO_EVENT_QUERY:
             return caller_->on_query(event, now);
+        case DERECHO_EVENT_MEMORY:
+            return memory_user_->on_event(event);
         case DERECHO_EVENT_CLOSED:
             end_status_ = event.status;
             if (caller_) caller_->on_closed();
+            if (memory_user_) memory_user_->on_closed();
             return ledger_.closed(replica_, event.status);
         default:
             throw Violation("node " + self_.name() + " was given an event of kind " + std::to_string(event.kind));

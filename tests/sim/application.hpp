@@ -13,6 +13,7 @@
 #include "sim/caller.hpp"
 #include "sim/coverage.hpp"
 #include "sim/ledger.hpp"
+#include "sim/memory_user.hpp"
 #include "sim/random.hpp"
 
 namespace libderecho::sim {
@@ -32,12 +33,14 @@ struct Manners {
     double hold_lease = 0.2;
     uint64_t hold_lease_ns = 300'000;
     CallManners calls;
+    uint64_t memory_pause_ns = 300'000;  // typical time between operations on members' memory; 0: none
 };
 
 class Application {
 public:
     // Without `rpc` it uses the group alone, and the world carries states.
-    Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, Coverage& coverage, Manners manners, Random random);
+    Application(Life self, Group& group, Rpc* rpc, Ledger& ledger, MemoryUsers& users, Coverage& coverage,
+                Manners manners, Random random);
 
     // Do something or nothing. True if the group should be stepped again soon.
     bool act(Instant now);
@@ -102,6 +105,7 @@ private:
     Group& group_;
     Rpc* rpc_;
     std::unique_ptr<Caller> caller_;  // with rpc
+    std::unique_ptr<MemoryUser> memory_user_;
     Ledger& ledger_;
     Coverage& coverage_;
     Manners manners_;

@@ -200,6 +200,7 @@ Manners World::draw_manners() {
     manners.batch_max = static_cast<uint32_t>(random_.magnitude(1, 128));
     if (random_.chance(0.2)) manners.send_pause_ns = 0;
     manners.calls.removed_is_wrong = !scenario_.plan;
+    if (random_.chance(0.5)) manners.memory_pause_ns = random_.chance(0.5) ? 0 : 50'000;
     if (random_.chance(0.3)) manners.calls.query_pause_ns = random_.chance(0.5) ? 0 : 20'000;
     if (theme_ == 1) manners.calls.reply_bytes_max = 4'000;
     if (theme_ == 1) {  // large messages: rings wrap
@@ -258,8 +259,8 @@ Process* World::start(uint32_t node, bool client) {
     const Now clocks{now(), now().ns};
     process.group = std::make_unique<Group>(options, *process.fabric, clocks);
     if (with_rpc_) process.rpc = std::make_unique<Rpc>(*process.group, kMailBytes);
-    process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, coverage_,
-                                                        draw_manners(), random_.fork());
+    process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, memory_users_,
+                                                        coverage_, draw_manners(), random_.fork());
     if (calming_) process.application->calm_down(now());
     process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
                                                              const State& state) {

@@ -122,6 +122,7 @@ private:
     uint32_t nodes_;
     uint32_t shards_;
     Ledger ledger_;
+    MemoryUsers memory_users_;
     Instant start_;
     Instant faults_end_;
     uint64_t theme_;

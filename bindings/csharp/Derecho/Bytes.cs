@@ -114,6 +114,9 @@ namespace Derecho
         /// <summary>What to pin before <see cref="Enter"/>; null when no collector moves the bytes.</summary>
         internal byte[] Array => _owner as byte[];
 
+        /// <summary>Whether they are there for a while only: a message of the ring.</summary>
+        internal bool IsLent => _owner is EventBatch;
+
         /// <summary>The address, valid until <see cref="Exit"/>.</summary>
         /// <param name="array">The pinned <see cref="Array"/>.</param>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

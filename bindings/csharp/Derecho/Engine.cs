@@ -108,6 +108,17 @@ namespace Derecho
             }
         }
 
+        /// <summary>Begin an operation on a member's memory.</summary>
+        internal Transfer Begin(bool write, uint node, MemoryKey key, long offset, MemoryPart[] parts)
+        {
+            var transfer = new Transfer(this, write, node, parts.Sum(p => p.Size));
+            ulong id = 0;
+            Func<Status> attempt = () =>
+                Track(() => Raw.TryTransfer(write, node, key, offset, parts, out id), () => id, transfer);
+            Retry(attempt(), attempt, transfer.Name);
+            return transfer;
+        }
+
         private IPending Find(ulong call)
         {
             lock (_pending) return _pending.TryGetValue(call, out IPending found) ? found : null;
@@ -139,6 +150,7 @@ namespace Derecho
                 case EventKind.Query: Hosts[e.Shard].OnCall(e); break;
                 case EventKind.Ordered: OnOrdered(e); break;
                 case EventKind.Reply: OnReply(e); break;
+                case EventKind.Memory: OnReply(e); break;
                 case EventKind.View: OnView(); break;
                 case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
                 case EventKind.State: Hosts[e.Shard].OnState(e); break;

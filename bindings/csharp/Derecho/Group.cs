@@ -23,7 +23,7 @@ namespace Derecho
     /// A thread that waits drives the group; when none waits, a background thread does. So handlers run on either, one
     /// at a time, in order; a handler must not wait for the group: <see cref="InHandler"/>.
     /// </remarks>
-    public sealed class Group : IDisposable
+    public sealed partial class Group : IDisposable
     {
         private bool _closed;
 
@@ -47,6 +47,31 @@ namespace Derecho
 
         /// <summary>The group's name.</summary>
         public string Name { get; }
+
+        /// <summary>Register memory, so that members who are given a key may read or write it, one-sidedly.</summary>
+        /// <param name="bytes">An array, or a part of one, or of a <see cref="Buffer"/>: pinned until it is deregistered
+        /// or the group was closed.</param>
+        /// <param name="access">What peers may do.</param>
+        /// <exception cref="DerechoError">InvalidArgument: it is empty; Closed.</exception>
+        public RegisteredMemory Register(Bytes bytes, MemoryAccess access) => Engine.Raw.Register(bytes, access);
+
+        /// <summary>Begin to copy a run of a member's memory into parts of this node's, one after the other. Operations
+        /// on one member's memory are carried out in the order they were begun; the application there takes no
+        /// part.</summary>
+        /// <param name="node">Whose memory it is.</param>
+        /// <param name="key">Made by that node for this one.</param>
+        /// <param name="offset">Of the run's first byte in that memory.</param>
+        /// <param name="into">As long as the run together.</param>
+        /// <exception cref="DerechoError">RingFull: too many operations are under way; InvalidArgument, NotMember,
+        /// Closed.</exception>
+        public Transfer Read(uint node, MemoryKey key, long offset, params MemoryPart[] into) =>
+            Engine.Begin(false, node, key, offset, into);
+
+        /// <summary>Begin to copy parts of this node's memory, one after the other, to a run of a member's. Once it is
+        /// done the bytes are there, and what is sent afterwards is delivered after them; after a failure a part of them
+        /// may be.</summary>
+        public Transfer Write(uint node, MemoryKey key, long offset, params MemoryPart[] from) =>
+            Engine.Begin(true, node, key, offset, from);
 
         /// <summary>The current view, as of the events applied here.</summary>
         public View View => Engine.View;

@@ -69,7 +69,9 @@ namespace Derecho
         /// <summary>A piece of the state for this node.</summary>
         State = Native.DERECHO_EVENT_STATE,
         /// <summary>The end; the status says why.</summary>
-        Closed = Native.DERECHO_EVENT_CLOSED
+        Closed = Native.DERECHO_EVENT_CLOSED,
+        /// <summary>An operation on registered memory ended; the data of an Invalid one says why.</summary>
+        Memory = Native.DERECHO_EVENT_MEMORY
     }
 
     /// <summary>Marks of an <see cref="Event"/>.</summary>
@@ -86,6 +88,18 @@ namespace Derecho
         Last = Native.DERECHO_FLAG_LAST,
         /// <summary>This node sent it.</summary>
         Own = Native.DERECHO_FLAG_OWN
+    }
+
+    /// <summary>What peers may do with registered memory.</summary>
+    [Flags]
+    public enum MemoryAccess : uint
+    {
+        /// <summary>Nothing: it is for this node's own operations.</summary>
+        None = 0,
+        /// <summary>Read it.</summary>
+        Read = Native.DERECHO_MEMORY_READ,
+        /// <summary>Write it.</summary>
+        Write = Native.DERECHO_MEMORY_WRITE
     }
 
     /// <summary>How a message is sent.</summary>

@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0xb1d7d1ea71f57e9f;
+        internal const ulong AbiHash = 0x46d0db5ea98a46b4;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -23,6 +23,8 @@ namespace Derecho
         internal const uint DERECHO_FLAG_FIRST = 2;
         internal const uint DERECHO_FLAG_LAST = 4;
         internal const uint DERECHO_FLAG_OWN = 8;
+        internal const uint DERECHO_MEMORY_READ = 1;
+        internal const uint DERECHO_MEMORY_WRITE = 2;
         internal const int DERECHO_OK = 0;
         internal const int DERECHO_AGAIN = 1;
         internal const int DERECHO_TIMEOUT = 2;
@@ -53,6 +55,7 @@ namespace Derecho
         internal const int DERECHO_EVENT_STATE_REQUEST = 7;
         internal const int DERECHO_EVENT_STATE = 8;
         internal const int DERECHO_EVENT_CLOSED = 9;
+        internal const int DERECHO_EVENT_MEMORY = 10;
 
         [StructLayout(LayoutKind.Sequential, Size = 72)]
         internal struct derecho_member
@@ -124,6 +127,20 @@ namespace Derecho
             internal uint shard;
             internal int status;
             internal uint flags;
+        }
+
+        [StructLayout(LayoutKind.Sequential, Size = 32)]
+        internal struct derecho_memory_key
+        {
+            internal fixed ulong words[4];
+        }
+
+        [StructLayout(LayoutKind.Sequential, Size = 24)]
+        internal struct derecho_piece
+        {
+            internal IntPtr memory;
+            internal ulong offset;
+            internal ulong size_bytes;
         }
 
         [DllImport(LibraryName, ExactSpelling = true)]
@@ -235,6 +252,25 @@ namespace Derecho
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_buffer_release(IntPtr buffer);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_register(IntPtr group, void* data, ulong size_bytes,
+            uint access, IntPtr* memory_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_key_for(IntPtr memory, uint node,
+            derecho_memory_key* key_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_read(IntPtr group, uint node, derecho_memory_key* key,
+            ulong offset, derecho_piece* pieces, ulong count, ulong* operation_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_write(IntPtr group, uint node, derecho_memory_key* key,
+            ulong offset, derecho_piece* pieces, ulong count, ulong* operation_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_deregister(IntPtr memory, long timeout_ms);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_log_to(int fd, int level);

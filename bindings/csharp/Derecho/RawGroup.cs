@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.CompilerServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -7,7 +8,7 @@ namespace Derecho
     /// <summary>
     /// One node's part in a group, as derecho.h has it: no thread, no queue, no dispatch. Threads: any.
     /// </summary>
-    public sealed unsafe class RawGroup : IDisposable
+    public sealed unsafe partial class RawGroup : IDisposable
     {
         private readonly GroupHandle _owner;
 
@@ -157,8 +158,27 @@ namespace Derecho
     /// <summary>Closes a group, as <see cref="ConfigHandle"/> does.</summary>
     internal sealed class GroupHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
+        private readonly HashSet<RegisteredMemory> _registered = new HashSet<RegisteredMemory>(); // under its own lock
+
         internal GroupHandle(IntPtr handle) : base(true) { SetHandle(handle); }
 
-        protected override bool ReleaseHandle() => Native.derecho_group_close(handle) == Native.DERECHO_OK;
+        /// <summary>Memory that peers may write to until it is deregistered, or the group was closed.</summary>
+        internal void Hold(RegisteredMemory memory)
+        {
+            lock (_registered) _registered.Add(memory);
+        }
+
+        internal void LetGo(RegisteredMemory memory)
+        {
+            lock (_registered) _registered.Remove(memory);
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            bool closed = Native.derecho_group_close(handle) == Native.DERECHO_OK;
+            lock (_registered)
+                foreach (RegisteredMemory memory in _registered) memory.Unpin();
+            return closed;
+        }
     }
 }

@@ -36,6 +36,24 @@ namespace Derecho
         }
     }
 
+    public sealed unsafe partial class RawGroup
+    {
+        /// <summary>As <see cref="Register"/>; the memory is pinned.</summary>
+        public RegisteredMemory RegisterMemory(Memory<byte> memory, MemoryAccess access)
+        {
+            MemoryHandle pin = memory.Pin();
+            return Held(new RegisteredMemory(this, memory.Length, access, pin.Dispose, (IntPtr)pin.Pointer));
+        }
+    }
+
+    public sealed partial class Group
+    {
+        /// <summary>As <see cref="Register"/>; the memory is pinned until it is deregistered, or the group was
+        /// closed.</summary>
+        public RegisteredMemory RegisterMemory(Memory<byte> memory, MemoryAccess access) =>
+            Engine.Raw.RegisterMemory(memory, access);
+    }
+
     public sealed unsafe partial class MessageBatch
     {
         /// <summary>As <see cref="Add(Bytes)"/>.</summary>

@@ -9,17 +9,22 @@ from .buffers import Memory
 from .config import Config
 from .group import NativeGroup, Runs
 from .log import log_to, version
+from .memory import KEY_BYTES, NativeMemory
+from .memory import begin as begin_operation
 from .pump import Pump
 
 __all__ = [
+    "KEY_BYTES",
     "LIBRARY",
     "Claim",
     "Config",
     "Memory",
     "Message",
     "NativeGroup",
+    "NativeMemory",
     "Pump",
     "Runs",
+    "begin_operation",
     "fast",
     "log_to",
     "version",

@@ -23,10 +23,12 @@ class Needs:
     def memory_bytes(self) -> int:
         """Rings of all members in two views, as during a view change, and mail with each peer in both directions.
 
+        There are two mails with a peer: for letters, and for registered memory.
+
         Over verbs all of it is registered, and so locked: one's own for the device to read, the peers' for it to write.
         """
         rings = 2 * self.nodes * (self.ring_bytes + _REGION_HEAD_BYTES)
-        return rings + 2 * (self.nodes - 1) * (self.mail_bytes + _REGION_HEAD_BYTES)
+        return rings + 2 * (self.nodes - 1) * (2 * self.mail_bytes + _REGION_HEAD_BYTES)
 
     @property
     def open_files(self) -> int:

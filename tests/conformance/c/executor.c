@@ -39,7 +39,8 @@ static int version_grows(const derecho_group *group, const derecho_event *event)
 
 static uint32_t has_sent_id(const derecho_event *event) {
     if (event->kind == DERECHO_EVENT_MESSAGE) return event->flags & DERECHO_FLAG_OWN;
-    return event->kind >= DERECHO_EVENT_CALL && event->kind <= DERECHO_EVENT_REPLY;
+    return (event->kind >= DERECHO_EVENT_CALL && event->kind <= DERECHO_EVENT_REPLY) ||
+           event->kind == DERECHO_EVENT_MEMORY;
 }
 
 static void write_flags(uint32_t bits) {
@@ -373,6 +374,56 @@ static derecho_status do_buffer_read(void) {
     return DERECHO_OK;
 }
 
+// ------------------------------------------------------------------------------------------------- memory
+
+static derecho_status do_memory_register(void) {
+    void *data = NULL;
+    uint64_t size = 0;
+    derecho_status status = derecho_buffer_data(handle("buffer"), &data, &size);
+    if (status != DERECHO_OK) return status;
+    derecho_memory *memory = NULL;
+    status = derecho_memory_register(handle("group"), data, size, access_flags(), &memory);
+    if (status == DERECHO_OK) keep(text("memory_out"))->handle = memory;
+    return status;
+}
+
+static derecho_status do_memory_key_for(void) {
+    derecho_memory_key key;
+    const derecho_status status = derecho_memory_key_for(handle("memory"), (uint32_t)number("node"), &key);
+    if (status == DERECHO_OK) keep(text("key_out"))->key = key;
+    return status;
+}
+
+typedef derecho_status Transfer(derecho_group *group, uint32_t node, const derecho_memory_key *key, uint64_t offset,
+                                const derecho_piece *pieces, size_t count, uint64_t *operation_out);
+
+static derecho_status transfer(Transfer *begin) {
+    derecho_piece pieces[PAYLOADS_MAX];
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *one = strtok_r(text("pieces"), ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        char *parts = NULL;
+        derecho_piece *piece = &pieces[count++];
+        const char *name = strtok_r(one, ":", &parts);
+        piece->memory = strcmp(name, "null") ? entry_of(name)->handle : NULL;
+        piece->offset = strtoull(strtok_r(NULL, ":", &parts), NULL, 10);
+        piece->size_bytes = strtoull(strtok_r(NULL, ":", &parts), NULL, 10);
+    }
+    const char *key = text("key");
+    uint64_t id = 0;
+    const derecho_status status =
+        begin(handle("group"), (uint32_t)number("node"), strcmp(key, "null") ? &entry_of(key)->key : NULL,
+              number("offset"), pieces, count, &id);
+    return sent("operation_out", status, id);
+}
+
+static derecho_status do_memory_read(void) { return transfer(derecho_memory_read); }
+static derecho_status do_memory_write(void) { return transfer(derecho_memory_write); }
+
+static derecho_status do_memory_deregister(void) {
+    return derecho_memory_deregister(handle("memory"), (int64_t)number("timeout_ms"));
+}
+
 static derecho_status do_log_to(void) { return derecho_log_to((int)number("fd"), (int32_t)number("level")); }
 
 // ------------------------------------------------------------------------------------------------- steps
@@ -383,14 +434,49 @@ static const struct {
 } steps[] = {
 #define STEP(name) \
     { #name, do_##name }
-    STEP(status_name),   STEP(last_error),      STEP(abi_version), STEP(abi_hash),      STEP(version),
-    STEP(config_create), STEP(config_set),      STEP(config_get),  STEP(config_load),   STEP(config_add_service),
-    STEP(config_close),  STEP(group_join),      STEP(group_leave), STEP(group_close),   STEP(group_fd),
-    STEP(group_view),    STEP(group_stats),     STEP(group_reply), STEP(group_state),   STEP(shard_open),
-    STEP(shard_send),    STEP(shard_send_many), STEP(shard_call),  STEP(shard_query),   STEP(shard_claim),
-    STEP(claim_fill),    STEP(claim_commit),    STEP(claim_abort), STEP(poll),          STEP(release),
-    STEP(wake),          STEP(buffer_create),   STEP(buffer_data), STEP(buffer_retain), STEP(buffer_release),
-    STEP(buffer_fill),   STEP(buffer_read),     STEP(log_to),
+    STEP(status_name),
+    STEP(last_error),
+    STEP(abi_version),
+    STEP(abi_hash),
+    STEP(version),
+    STEP(config_create),
+    STEP(config_set),
+    STEP(config_get),
+    STEP(config_load),
+    STEP(config_add_service),
+    STEP(config_close),
+    STEP(group_join),
+    STEP(group_leave),
+    STEP(group_close),
+    STEP(group_fd),
+    STEP(group_view),
+    STEP(group_stats),
+    STEP(group_reply),
+    STEP(group_state),
+    STEP(shard_open),
+    STEP(shard_send),
+    STEP(shard_send_many),
+    STEP(shard_call),
+    STEP(shard_query),
+    STEP(shard_claim),
+    STEP(claim_fill),
+    STEP(claim_commit),
+    STEP(claim_abort),
+    STEP(poll),
+    STEP(release),
+    STEP(wake),
+    STEP(buffer_create),
+    STEP(buffer_data),
+    STEP(buffer_retain),
+    STEP(buffer_release),
+    STEP(buffer_fill),
+    STEP(buffer_read),
+    STEP(log_to),
+    STEP(memory_register),
+    STEP(memory_key_for),
+    STEP(memory_read),
+    STEP(memory_write),
+    STEP(memory_deregister),
 };
 
 static derecho_status run(const char *function) {

@@ -191,6 +191,7 @@ void free_payloads(void) {
 }
 
 static const Named call_flags[] = {{"REPLY", DERECHO_CALL_REPLY}, {"MESSAGE", DERECHO_CLAIM_MESSAGE}, {NULL, 0}};
+static const Named accesses[] = {{"READ", DERECHO_MEMORY_READ}, {"WRITE", DERECHO_MEMORY_WRITE}, {NULL, 0}};
 const Named event_flags[] = {
     {"REPLY", DERECHO_FLAG_REPLY},
     {"FIRST", DERECHO_FLAG_FIRST},
@@ -199,11 +200,17 @@ const Named event_flags[] = {
     {NULL, 0},
 };
 const Named kinds[] = {
-    {"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT_CALL},
-    {"QUERY", DERECHO_EVENT_QUERY},     {"ORDERED", DERECHO_EVENT_ORDERED},
-    {"REPLY", DERECHO_EVENT_REPLY},     {"VIEW", DERECHO_EVENT_VIEW},
-    {"STATE", DERECHO_EVENT_STATE},     {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
-    {"CLOSED", DERECHO_EVENT_CLOSED},   {NULL, 0},
+    {"MESSAGE", DERECHO_EVENT_MESSAGE},
+    {"CALL", DERECHO_EVENT_CALL},
+    {"QUERY", DERECHO_EVENT_QUERY},
+    {"ORDERED", DERECHO_EVENT_ORDERED},
+    {"REPLY", DERECHO_EVENT_REPLY},
+    {"VIEW", DERECHO_EVENT_VIEW},
+    {"STATE", DERECHO_EVENT_STATE},
+    {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
+    {"CLOSED", DERECHO_EVENT_CLOSED},
+    {"MEMORY", DERECHO_EVENT_MEMORY},
+    {NULL, 0},
 };
 
 static uint32_t value_of(const Named *names, const char *name) {
@@ -213,13 +220,16 @@ static uint32_t value_of(const Named *names, const char *name) {
     return 0;
 }
 
-uint32_t flags(void) {
+static uint32_t bits_of(const char *input, const Named *names) {
     uint32_t bits = 0;
     char *rest = NULL;
-    for (char *name = strtok_r(text("flags"), "|", &rest); name; name = strtok_r(NULL, "|", &rest))
-        bits |= value_of(call_flags, name);
+    for (char *name = strtok_r(text(input), "|", &rest); name; name = strtok_r(NULL, "|", &rest))
+        bits |= value_of(names, name);
     return bits;
 }
+
+uint32_t flags(void) { return bits_of("flags", call_flags); }
+uint32_t access_flags(void) { return bits_of("access", accesses); }
 
 // Events of which kinds are not counted, a bit each.
 uint32_t skipped_kinds(void) {

@@ -16,6 +16,7 @@ typedef struct Entry {
     char *name;
     void *handle;  // of a config, group, shard or buffer, or the shard of a claim
     derecho_claim claim;
+    derecho_memory_key key;
     uint64_t id;          // of a call, a ticket, or an event
     uint64_t sent_order;  // not 0: a call or a ticket; the greatest is the latest
     uint64_t *leases;
@@ -50,6 +51,7 @@ derecho_bytes to_payload(char *value);
 derecho_bytes of_buffer(const char *name, uint64_t size);
 void free_payloads(void);
 uint32_t flags(void);
+uint32_t access_flags(void);  // of memory
 // Of a poll: a bit for each kind of events that is not counted.
 uint32_t skipped_kinds(void);
 derecho_status status_input(void);

@@ -43,7 +43,8 @@ const Names kKinds = {{"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT
                       {"QUERY", DERECHO_EVENT_QUERY},     {"ORDERED", DERECHO_EVENT_ORDERED},
                       {"REPLY", DERECHO_EVENT_REPLY},     {"VIEW", DERECHO_EVENT_VIEW},
                       {"STATE", DERECHO_EVENT_STATE},     {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
-                      {"CLOSED", DERECHO_EVENT_CLOSED}};
+                      {"CLOSED", DERECHO_EVENT_CLOSED},   {"MEMORY", DERECHO_EVENT_MEMORY}};
+const Names kAccess = {{"READ", DERECHO_MEMORY_READ}, {"WRITE", DERECHO_MEMORY_WRITE}};
 
 uint32_t value_of(const Names& names, const std::string& name) {
     for (const auto& [known, value] : names) {
@@ -126,6 +127,15 @@ private:
     Group& group() { return *entry(groups_, "group"); }
     derecho::Shard& shard() { return entry(shards_, "shard"); }
     derecho::Claim& claim() { return entry(claims_, "claim"); }
+    derecho::RegisteredMemory& memory() { return entry(memories_, "memory"); }
+    std::vector<derecho_piece> pieces() const {
+        std::vector<derecho_piece> found;
+        for (const std::string& each : split(text("pieces"), ',')) {
+            const std::vector<std::string> parts = split(each, ':');
+            found.push_back(memories_.at(parts[0]).piece(std::stoull(parts[1]), std::stoull(parts[2])));
+        }
+        return found;
+    }
     /** The newest reference to a buffer; given-up ones stay, to be misused. */
     derecho::Buffer& buffer(const std::string& name) { return buffers_.at(name).back(); }
 
@@ -180,7 +190,8 @@ private:
 
     static bool has_sent_id(const derecho_event& event) {
         if (event.kind == DERECHO_EVENT_MESSAGE) return (event.flags & DERECHO_FLAG_OWN) != 0;
-        return event.kind >= DERECHO_EVENT_CALL && event.kind <= DERECHO_EVENT_REPLY;
+        return (event.kind >= DERECHO_EVENT_CALL && event.kind <= DERECHO_EVENT_REPLY) ||
+               event.kind == DERECHO_EVENT_MEMORY;
     }
 
     bool version_grows(Group& of, const derecho_event& event) {
@@ -310,6 +321,8 @@ private:
     std::map<std::string, derecho::Shard> shards_;
     std::map<std::string, derecho::Claim> claims_;
     std::map<std::string, std::deque<derecho::Buffer>> buffers_;
+    std::map<std::string, derecho::RegisteredMemory> memories_;
+    std::map<std::string, derecho::MemoryKey> keys_;
     std::map<std::string, std::vector<derecho::EventBatch>> leases_;
     std::map<std::string, uint64_t> ids_;
     std::map<uint64_t, std::string> sent_;
@@ -379,6 +392,23 @@ private:
          [this] {
              give("data", shown(buffer(text("buffer")).data().subspan(number("offset"), number("size_bytes"))));
          }},
+        {"memory_register",
+         [this] {
+             memories_.insert_or_assign(text("memory_out"), group().raw.register_memory(buffer(text("buffer")).data(),
+                                                                                        flags("access", kAccess)));
+         }},
+        {"memory_key_for", [this] { keys_[text("key_out")] = memory().key_for(number<uint32_t>("node")); }},
+        {"memory_read",
+         [this] {
+             keep_sent("operation_out",
+                       group().raw.read(number<uint32_t>("node"), entry(keys_, "key"), number("offset"), pieces()));
+         }},
+        {"memory_write",
+         [this] {
+             keep_sent("operation_out",
+                       group().raw.write(number<uint32_t>("node"), entry(keys_, "key"), number("offset"), pieces()));
+         }},
+        {"memory_deregister", [this] { memory().deregister(timeout()); }},
         {"log_to", [this] { derecho::check(derecho_log_to(number<int>("fd"), number<int32_t>("level"))); }},
     };
 };

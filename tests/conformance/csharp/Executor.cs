@@ -118,7 +118,16 @@ namespace Conformance
                 ["buffer_fill"] = () => Named<Buffer>("buffer").Write((long)Number("offset"), Payload(_step["data"])),
                 ["buffer_read"] = () => _step.Give("data", Step.Shown(
                     Named<Buffer>("buffer").Slice((long)Number("offset"), (int)Number("size_bytes")).ToArray())),
-                ["buffer_release"] = () => Named<Buffer>("buffer").Dispose()
+                ["buffer_release"] = () => Named<Buffer>("buffer").Dispose(),
+                ["memory_register"] = MemoryRegister,
+                ["memory_key_for"] = () =>
+                    _table[_step["key_out"]] = Named<RegisteredMemory>("memory").KeyFor((uint)Number("node")),
+                ["memory_read"] = () => KeepSent("operation_out", Named<RawGroup>("group").Read(
+                    (uint)Number("node"), Named<MemoryKey>("key"), (long)Number("offset"), Parts())),
+                ["memory_write"] = () => KeepSent("operation_out", Named<RawGroup>("group").Write(
+                    (uint)Number("node"), Named<MemoryKey>("key"), (long)Number("offset"), Parts())),
+                ["memory_deregister"] = () =>
+                    Named<RegisteredMemory>("memory").Deregister((long)Number("timeout_ms"))
             };
         }
 
@@ -256,6 +265,20 @@ namespace Conformance
             KeepSent("claim", claim.Id);
         }
 
+        private void MemoryRegister()
+        {
+            var buffer = Named<Buffer>("buffer");
+            string names = _step["access"].Replace('|', ',');
+            var access = names == "" ? MemoryAccess.None : (MemoryAccess)Enum.Parse(typeof(MemoryAccess), names, true);
+            _table[_step["memory_out"]] = Named<RawGroup>("group").Register(buffer.Slice(0, (int)buffer.Size), access);
+        }
+
+        private MemoryPart[] Parts() => _step["pieces"].Split(',').Where(p => p != "").Select(p =>
+        {
+            string[] words = p.Split(':');
+            return ((RegisteredMemory)_table[words[0]]).Part(long.Parse(words[1]), long.Parse(words[2]));
+        }).ToArray();
+
         private void BufferData()
         {
             var buffer = Named<Buffer>("buffer");
@@ -345,7 +368,8 @@ namespace Conformance
             text.Append($";status={ShortName(e.Status)};flags={flags}");
             text.Append($";size={e.Data.Length};data={Step.Shown(e.Data.ToArray())}");
             bool own = (e.Flags & EventFlags.Own) != 0;
-            if (e.Kind == EventKind.Message ? own : e.Kind >= EventKind.Call && e.Kind <= EventKind.Reply)
+            bool call = e.Kind >= EventKind.Call && e.Kind <= EventKind.Reply;
+            if (e.Kind == EventKind.Message ? own : call || e.Kind == EventKind.Memory)
                 text.Append($";id={(_names.TryGetValue(e.Id, out string name) ? name : "?")}");
             if (!VersionGrows(e)) text.Append(";version=BAD");
             if (!IsAligned(e)) text.Append(";aligned=BAD");

@@ -21,8 +21,10 @@ import org.libderecho.DerechoError;
 import org.libderecho.EventBatch;
 import org.libderecho.EventKind;
 import org.libderecho.Flags;
+import org.libderecho.MemoryKey;
 import org.libderecho.MessageBatch;
 import org.libderecho.RawGroup;
+import org.libderecho.RegisteredMemory;
 import org.libderecho.Shard;
 import org.libderecho.Stats;
 import org.libderecho.Status;
@@ -38,6 +40,8 @@ public final class Executor {
     private final Map<String, Shard> shards = new HashMap<>();
     private final Map<String, Claim> claims = new HashMap<>();
     private final Map<String, Buffer> buffers = new HashMap<>();
+    private final Map<String, RegisteredMemory> memories = new HashMap<>();
+    private final Map<String, MemoryKey> keys = new HashMap<>();
     private final Map<String, List<EventBatch>> leases = new HashMap<>();
     private final Map<String, Long> ids = new HashMap<>();
     private final Map<Long, String> sent = new HashMap<>(); // names of calls and tickets
@@ -131,6 +135,18 @@ public final class Executor {
             }
             case "buffer_read" ->
                 give("data", Words.shown(buffer().asSlice(number("offset"), number("size_bytes"))));
+            case "memory_register" -> {
+                final List<String> access = Words.split(text("access"), "\\|");
+                memories.put(
+                        text("memory_out"),
+                        group().register(buffer(), access.contains("READ"), access.contains("WRITE")));
+            }
+            case "memory_key_for" -> keys.put(text("key_out"), memory().keyFor((int) number("node")));
+            case "memory_read" ->
+                keepSent("operation_out", group().read((int) number("node"), key(), number("offset"), parts()));
+            case "memory_write" ->
+                keepSent("operation_out", group().write((int) number("node"), key(), number("offset"), parts()));
+            case "memory_deregister" -> memory().deregister(timeout());
             default -> throw new IllegalArgumentException("unknown function " + function);
         }
     }
@@ -213,6 +229,21 @@ public final class Executor {
 
     private Claim claim() {
         return known(claims, "claim");
+    }
+
+    private RegisteredMemory memory() {
+        return known(memories, "memory");
+    }
+
+    private MemoryKey key() {
+        return known(keys, "key");
+    }
+
+    private List<RegisteredMemory.Part> parts() {
+        return Words.split(text("pieces"), ",").stream()
+                .map(each -> each.split(":"))
+                .map(each -> memories.get(each[0]).part(Long.parseLong(each[1]), Long.parseLong(each[2])))
+                .toList();
     }
 
     private MemorySegment buffer() {
@@ -340,7 +371,7 @@ public final class Executor {
     private static boolean hasSentId(EventBatch batch, int i) {
         return switch (batch.kind(i)) {
             case MESSAGE -> (batch.flags(i) & Flags.OWN) != 0;
-            case CALL, QUERY, ORDERED, REPLY -> true;
+            case CALL, QUERY, ORDERED, REPLY, MEMORY -> true;
             default -> false;
         };
     }

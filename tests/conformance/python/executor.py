@@ -20,9 +20,10 @@ from ring import KINDS, Event, Failed
 Given = dict[str, Any]
 
 _FLAGS = {"REPLY": 1, "MESSAGE": 0x80000000}
+_ACCESS = {"READ": 1, "WRITE": 2}
 _EVENT_FLAGS = {1: "REPLY", 2: "FIRST", 4: "LAST", 8: "OWN"}
 _EVENTS_MAX = 256
-_HANDLES = ("config", "group", "shard", "buffer")
+_HANDLES = ("config", "group", "shard", "buffer", "memory")
 _TEXTS = ("key", "value", "path", "name")
 _PLAIN = {
     "config_set": ("config", "key", "value"),
@@ -36,6 +37,7 @@ _PLAIN = {
     "buffer_retain": ("buffer",),
     "buffer_release": ("buffer",),
     "log_to": ("fd", "level"),
+    "memory_deregister": ("memory", "timeout_ms"),
 }
 _STATS = ("delivered_messages", "delivered_bytes", "sent_messages", "views")
 _PAGE_BYTES = 4096
@@ -247,7 +249,7 @@ class Executor:
         flags = "|".join(name for bit, name in _EVENT_FLAGS.items() if event.flags & bit)
         text = f"{kind};node={event.node};method={event.method};shard={event.shard}"
         text += f";status={self._short(event.status)};flags={flags};size={len(event.data)};data={shown(event.data)}"
-        if kind in ("CALL", "QUERY", "ORDERED", "REPLY") or (kind == "MESSAGE" and "OWN" in flags):
+        if kind in ("CALL", "QUERY", "ORDERED", "REPLY", "MEMORY") or (kind == "MESSAGE" and "OWN" in flags):
             text += f";id={self.names.get(event.id, '?')}"
         if kind in ("MESSAGE", "CALL"):
             shard = id(group), event.shard
@@ -279,6 +281,28 @@ class Executor:
         offset = self.number("offset")
         view = self.ring.buffer_view(self.named("buffer"))
         return {"data": shown(bytes(view[offset : offset + self.number("size_bytes")]))}
+
+    # ---------------------------------------------------------------------------------------- memory
+
+    def do_memory_register(self) -> None:
+        access = sum(_ACCESS[name] for name in self.inputs["access"].split("|") if name)
+        memory = self.ring.memory_register(self.named("group"), self.named("buffer"), access)
+        self.table[self.inputs["memory_out"]] = memory
+
+    def do_memory_key_for(self) -> None:
+        self.table[self.inputs["key_out"]] = self.ring.memory_key_for(self.named("memory"), self.number("node"))
+
+    def do_memory_read(self) -> None:
+        self._transfer(self.ring.memory_read)
+
+    def do_memory_write(self) -> None:
+        self._transfer(self.ring.memory_write)
+
+    def _transfer(self, begin: Any) -> None:
+        parts = [text.split(":") for text in self.inputs["pieces"].split(",") if text]
+        pieces = [(self.table[name], int(offset), int(size)) for name, offset, size in parts]
+        node, offset = self.number("node"), self.number("offset")
+        self.keep_sent("operation_out", begin(self.named("group"), node, self.named("key"), offset, pieces))
 
 
 def _alignment(address: int, multiple: int) -> Given:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["KINDS", "Event", "Failed"]
 
 #: DERECHO_EVENT_* without prefix.
-KINDS = ("", "MESSAGE", "CALL", "QUERY", "ORDERED", "REPLY", "VIEW", "STATE_REQUEST", "STATE", "CLOSED")
+KINDS = ("", "MESSAGE", "CALL", "QUERY", "ORDERED", "REPLY", "VIEW", "STATE_REQUEST", "STATE", "CLOSED", "MEMORY")
 
 
 class Failed(Exception):

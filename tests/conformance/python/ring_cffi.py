@@ -9,7 +9,18 @@ from typing import Any, TypeVar
 from ring import Event, Failed
 
 from derecho import DerechoError
-from derecho._native import Claim, Config, Memory, Message, NativeGroup, fast, log_to, version
+from derecho._native import (
+    Claim,
+    Config,
+    Memory,
+    Message,
+    NativeGroup,
+    NativeMemory,
+    begin_operation,
+    fast,
+    log_to,
+    version,
+)
 from derecho._native._load import ffi, lib, text
 
 __all__ = ["CffiRing"]
@@ -177,6 +188,23 @@ class CffiRing:
 
     def buffer_release(self, buffer: Memory) -> None:
         buffer.close()
+
+    # ---------------------------------------------------------------------------------------- memory
+
+    def memory_register(self, group: _Group, buffer: Memory, access: int) -> NativeMemory:
+        return NativeMemory(group.native, self.buffer_view(buffer), access)
+
+    def memory_key_for(self, memory: NativeMemory, node: int) -> bytes:
+        return memory.key_for(node)
+
+    def memory_read(self, group: _Group, node: int, key: bytes, offset: int, pieces: Any) -> int:
+        return begin_operation(group.native, False, node, key, offset, pieces)
+
+    def memory_write(self, group: _Group, node: int, key: bytes, offset: int, pieces: Any) -> int:
+        return begin_operation(group.native, True, node, key, offset, pieces)
+
+    def memory_deregister(self, memory: NativeMemory, timeout_ms: int) -> None:
+        memory.deregister(timeout_ms)
 
     def log_to(self, fd: int, level: int) -> None:
         log_to(fd, level)

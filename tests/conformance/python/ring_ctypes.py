@@ -221,6 +221,41 @@ class CtypesRing:
     def buffer_release(self, buffer: int) -> None:
         _check(api.derecho_buffer_release(self._buffer(buffer)))
 
+    # ---------------------------------------------------------------------------------------- memory
+
+    def memory_register(self, group: int, buffer: int, access: int) -> int:
+        address, size = self.buffer_data(buffer)
+        return self._created(
+            api.derecho_memory,
+            lambda out: api.derecho_memory_register(self._group(group), address, size, access, out),
+        )
+
+    def memory_key_for(self, memory: int, node: int) -> Any:
+        key = api.derecho_memory_key()
+        _check(api.derecho_memory_key_for(self._memory(memory), node, byref(key)))
+        return key
+
+    def memory_read(self, *given: Any) -> int:
+        return self._transfer(api.derecho_memory_read, *given)
+
+    def memory_write(self, *given: Any) -> int:
+        return self._transfer(api.derecho_memory_write, *given)
+
+    def _transfer(self, begin: Any, group: int, node: int, key: Any, offset: int, pieces: Any) -> int:
+        parts = [api.derecho_piece(self._memory(memory), first, size) for memory, first, size in pieces]
+        array = (api.derecho_piece * max(len(parts), 1))(*parts)
+        operation = c_uint64()
+        raw = byref(key) if key else None
+        _check(begin(self._group(group), node, raw, offset, array, len(parts), byref(operation)))
+        return operation.value
+
+    def memory_deregister(self, memory: int, timeout_ms: int) -> None:
+        _check(api.derecho_memory_deregister(self._memory(memory), timeout_ms))
+
+    @staticmethod
+    def _memory(number: int) -> Any:
+        return _handle(api.derecho_memory, number)
+
     def log_to(self, fd: int, level: int) -> None:
         _check(api.derecho_log_to(fd, level))
 

@@ -146,6 +146,27 @@ final class Engine implements Pump.Target {
         return reply;
     }
 
+    Transfer read(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts) {
+        final long[] id = new long[1];
+        return begin("read", node, parts, id, () -> group.readCode(node, key, offset, parts, id));
+    }
+
+    Transfer write(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts) {
+        final long[] id = new long[1];
+        return begin("write", node, parts, id, () -> group.writeCode(node, key, offset, parts, id));
+    }
+
+    private Transfer begin(
+            String what, int node, List<RegisteredMemory.Part> parts, long[] id, IntSupplier attempt) {
+        if (end != null) throw end;
+        final long bytes = parts.stream().mapToLong(RegisteredMemory.Part::sizeBytes).sum();
+        final String name = what + " of " + bytes + " bytes at node " + Integer.toUnsignedString(node);
+        final Transfer transfer = new Transfer(this, name, node, bytes);
+        retrying(() -> calls.send(attempt, () -> id[0], transfer));
+        if (end != null) transfer.fail(end);
+        return transfer;
+    }
+
     /** This node if it is a member, else the first member. */
     int nearest() {
         final View now = view;
@@ -171,7 +192,7 @@ final class Engine implements Pump.Target {
             case Native.EVENT_MESSAGE -> hosts.get(events.shard(i)).onMessage(events, i);
             case Native.EVENT_CALL, Native.EVENT_QUERY -> hosts.get(events.shard(i)).onCall(events, i);
             case Native.EVENT_ORDERED -> onOrdered(events, i);
-            case Native.EVENT_REPLY -> onReply(events, i);
+            case Native.EVENT_REPLY, Native.EVENT_MEMORY -> onReply(events, i);
             case Native.EVENT_VIEW -> onView(group.view());
             case Native.EVENT_STATE_REQUEST -> hosts.get(events.shard(i)).onStateRequest(events, i);
             case Native.EVENT_STATE -> hosts.get(events.shard(i)).onState(events, i);

@@ -21,7 +21,9 @@ public enum EventKind {
     /** A piece of the state for this node; {@link Flags#FIRST}, {@link Flags#LAST}. */
     STATE,
     /** The end. status: why. */
-    CLOSED;
+    CLOSED,
+    /** An operation on registered memory ended. node: whose; status; data: why, if it is INVALID. */
+    MEMORY;
 
     private static final EventKind[] ALL = values();
 

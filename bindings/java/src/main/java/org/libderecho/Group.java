@@ -1,5 +1,6 @@
 package org.libderecho;
 
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -191,6 +192,38 @@ public final class Group implements AutoCloseable {
 
     private String names() {
         return engine.hosts.stream().map(host -> host.name).collect(Collectors.joining(", "));
+    }
+
+    // ---------------------------------------------------------------------------------------- registered memory
+
+    /**
+     * Register memory, so that members who are given a key may read or write it, one-sidedly.
+     *
+     * @param segment native: a collector may move all others
+     * @param read whether peers may read it
+     * @param write whether they may write it; neither: it is for this node's own operations
+     */
+    public RegisteredMemory register(MemorySegment segment, boolean read, boolean write) {
+        return engine.group.register(segment, read, write);
+    }
+
+    /**
+     * Begin to copy a run of a member's memory into parts of this node's, one after the other. Operations on one
+     * member's memory are carried out in the order they were begun; the application there takes no part.
+     *
+     * @param key made by that node for this one
+     * @param offset of the run's first byte in that memory; the run is as long as the parts together
+     */
+    public Transfer read(int node, MemoryKey key, long offset, RegisteredMemory.Part... into) {
+        return engine.read(node, key, offset, List.of(into));
+    }
+
+    /**
+     * Begin to copy parts of this node's memory, one after the other, to a run of a member's. Once it is complete the
+     * bytes are there, and what is sent afterwards is delivered after them; after a failure a part of them may be.
+     */
+    public Transfer write(int node, MemoryKey key, long offset, RegisteredMemory.Part... from) {
+        return engine.write(node, key, offset, List.of(from));
     }
 
     // ---------------------------------------------------------------------------------------- views, totals

@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0xb1d7d1ea71f57e9fL;
+    static final long ABI_HASH = 0x46d0db5ea98a46b4L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -27,6 +27,8 @@ final class Native {
     static final int FLAG_FIRST = 2;
     static final int FLAG_LAST = 4;
     static final int FLAG_OWN = 8;
+    static final int MEMORY_READ = 1;
+    static final int MEMORY_WRITE = 2;
     static final int OK = 0;
     static final int AGAIN = 1;
     static final int TIMEOUT = 2;
@@ -57,6 +59,7 @@ final class Native {
     static final int EVENT_STATE_REQUEST = 7;
     static final int EVENT_STATE = 8;
     static final int EVENT_CLOSED = 9;
+    static final int EVENT_MEMORY = 10;
 
     /** struct derecho_member: where its fields lie. */
     static final class Member {
@@ -140,6 +143,24 @@ final class Native {
         static final long FLAGS = 60;
 
         private Event() {}
+    }
+
+    /** struct derecho_memory_key: where its fields lie. */
+    static final class MemoryKey {
+        static final long BYTES = 32;
+        static final long WORDS = 0;
+
+        private MemoryKey() {}
+    }
+
+    /** struct derecho_piece: where its fields lie. */
+    static final class Piece {
+        static final long BYTES = 24;
+        static final long MEMORY = 0;
+        static final long OFFSET = 8;
+        static final long SIZE_BYTES = 16;
+
+        private Piece() {}
     }
 
     private static final MethodHandle STATUS_NAME_FUNCTION =
@@ -555,6 +576,73 @@ final class Native {
     static int derecho_buffer_release(long buffer) {
         try {
             return (int) BUFFER_RELEASE_FUNCTION.invokeExact(buffer);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_REGISTER_FUNCTION =
+            link("derecho_memory_register", JAVA_INT, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS);
+
+    /** Register a buffer, so that this node's operations may use it and those of peers that are given a key to it. */
+    static int derecho_memory_register(
+            long group, MemorySegment data, long sizeBytes, int access, MemorySegment memoryOut) {
+        try {
+            return (int) MEMORY_REGISTER_FUNCTION.invokeExact(group, data, sizeBytes, access, memoryOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_KEY_FOR_FUNCTION =
+            link("derecho_memory_key_for", JAVA_INT, JAVA_LONG, JAVA_INT, ADDRESS);
+
+    /** The key that opens this memory to one member, in its present life and while it is in the view. */
+    static int derecho_memory_key_for(long memory, int node, MemorySegment keyOut) {
+        try {
+            return (int) MEMORY_KEY_FOR_FUNCTION.invokeExact(memory, node, keyOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_READ_FUNCTION =
+            link("derecho_memory_read", JAVA_INT, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS);
+
+    /** Copy a run of a member's memory into pieces of this node's, one after the other. */
+    static int derecho_memory_read(
+            long group, int node, MemorySegment key, long offset, MemorySegment pieces, long count, MemorySegment
+            operationOut) {
+        try {
+            return (int) MEMORY_READ_FUNCTION.invokeExact(group, node, key, offset, pieces, count, operationOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_WRITE_FUNCTION =
+            link(
+                    "derecho_memory_write", JAVA_INT, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG,
+                    ADDRESS);
+
+    /** Copy pieces of this node's memory, one after the other, to a run of a member's. */
+    static int derecho_memory_write(
+            long group, int node, MemorySegment key, long offset, MemorySegment pieces, long count, MemorySegment
+            operationOut) {
+        try {
+            return (int) MEMORY_WRITE_FUNCTION.invokeExact(group, node, key, offset, pieces, count, operationOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_DEREGISTER_FUNCTION =
+            link("derecho_memory_deregister", JAVA_INT, JAVA_LONG, JAVA_LONG);
+
+    /** Take a buffer back. */
+    static int derecho_memory_deregister(long memory, long timeoutMs) {
+        try {
+            return (int) MEMORY_DEREGISTER_FUNCTION.invokeExact(memory, timeoutMs);
         } catch (Throwable error) {
             throw refused(error);
         }

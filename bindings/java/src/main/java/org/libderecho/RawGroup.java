@@ -7,14 +7,30 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.LongToIntFunction;
 
 /**
  * This process's part in one group, as the C ABI has it: no thread, no queue, no dispatch. {@link Group} is the one
  * with services. Every method throws {@link Closed} once the group was closed. Threads: any, for all.
  */
 public final class RawGroup extends Handle {
-    private RawGroup(long handle) {
-        super(handle, Native::derecho_group_close);
+    private final Map<Long, MemorySegment> registered; // kept from the collector until the group was closed
+
+    private RawGroup(long handle, Map<Long, MemorySegment> registered) {
+        super(handle, closing(registered));
+        this.registered = registered;
+    }
+
+    /** Not a lambda of the constructor's, which would keep the group from being forgotten. */
+    private static LongToIntFunction closing(Map<Long, MemorySegment> registered) {
+        return handle -> {
+            final int status = Native.derecho_group_close(handle);
+            registered.clear();
+            return status;
+        };
     }
 
     /**
@@ -28,7 +44,7 @@ public final class RawGroup extends Handle {
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_LONG);
             Status.check(Native.derecho_group_join(config.handle, timeout.toMillis(), out));
-            return new RawGroup(out.get(JAVA_LONG, 0));
+            return new RawGroup(out.get(JAVA_LONG, 0), new ConcurrentHashMap<>());
         }
     }
 
@@ -117,6 +133,90 @@ public final class RawGroup extends Handle {
     void wakeIfOpen() {
         Native.derecho_wake(handle);
     }
+
+    // ---------------------------------------------------------------------------------------- registered memory
+
+    /**
+     * Register memory, so that members who are given a key may read or write it, one-sidedly.
+     *
+     * @param segment native: a collector may move all others
+     * @param read whether peers may read it
+     * @param write whether they may write it; neither: it is for this node's own operations
+     */
+    public RegisteredMemory register(MemorySegment segment, boolean read, boolean write) {
+        if (!segment.isNative()) throw new InvalidArgument("the segment is on the heap, where the collector moves it");
+        if (segment.isReadOnly()) throw new InvalidArgument("the segment is read-only");
+        final int access = (read ? Native.MEMORY_READ : 0) | (write ? Native.MEMORY_WRITE : 0);
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_LONG);
+            Status.check(Native.derecho_memory_register(handle, segment, segment.byteSize(), access, out));
+            registered.put(out.get(JAVA_LONG, 0), segment);
+            return new RegisteredMemory(this, out.get(JAVA_LONG, 0), segment);
+        }
+    }
+
+    void forget(RegisteredMemory memory) {
+        registered.remove(memory.handle);
+    }
+
+    /**
+     * Begin to copy a run of a member's memory into parts of this node's, one after the other; ends in one MEMORY event.
+     *
+     * @param offset of the run's first byte in that memory
+     * @return the operation, which its event names
+     * @throws RingFull when too many operations have not ended, or their events were not taken
+     */
+    public long read(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts) {
+        final long[] operation = new long[1];
+        Status.check(readCode(node, key, offset, parts, operation));
+        return operation[0];
+    }
+
+    /** Begin to copy parts of this node's memory to a run of a member's. As {@link #read}. */
+    public long write(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts) {
+        final long[] operation = new long[1];
+        Status.check(writeCode(node, key, offset, parts, operation));
+        return operation[0];
+    }
+
+    int readCode(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts, long[] operation) {
+        return begin(Native::derecho_memory_read, node, key, offset, parts, operation);
+    }
+
+    int writeCode(int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts, long[] operation) {
+        return begin(Native::derecho_memory_write, node, key, offset, parts, operation);
+    }
+
+    private interface Begin {
+        int call(
+                long group, int node, MemorySegment key, long offset, MemorySegment pieces, long count,
+                MemorySegment operationOut);
+    }
+
+    private int begin(
+            Begin function, int node, MemoryKey key, long offset, List<RegisteredMemory.Part> parts, long[] operation) {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_LONG);
+            final MemorySegment raw = key.segment(arena);
+            final int status = function.call(handle, node, raw, offset, pieces(arena, parts), parts.size(), out);
+            operation[0] = out.get(JAVA_LONG, 0);
+            return status;
+        }
+    }
+
+    private static MemorySegment pieces(Arena arena, List<RegisteredMemory.Part> parts) {
+        final MemorySegment pieces = arena.allocate(Native.Piece.BYTES * Math.max(parts.size(), 1), Long.BYTES);
+        long at = 0;
+        for (RegisteredMemory.Part part : parts) {
+            pieces.set(JAVA_LONG, at + Native.Piece.MEMORY, part.memory().handle);
+            pieces.set(JAVA_LONG, at + Native.Piece.OFFSET, part.offset());
+            pieces.set(JAVA_LONG, at + Native.Piece.SIZE_BYTES, part.sizeBytes());
+            at += Native.Piece.BYTES;
+        }
+        return pieces;
+    }
+
+    // ---------------------------------------------------------------------------------------- answers
 
     /**
      * Answer a CALL event with {@link Flags#REPLY}, or a QUERY event; exactly one answer each.
