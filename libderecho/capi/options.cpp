@@ -13,6 +13,7 @@ namespace {
 
 using Type = Option::Type;
 constexpr int64_t kAnyTime = 24ll * 3600 * 1000;
+constexpr uint64_t kRegionHeadBytes = 64 << 10;  // counters before the bytes of a ring, rows of the view: generously
 
 constexpr std::array kTable{
     Option{"node", Type::integer, "", 0, UINT32_MAX - 1, "", "id of this node, unique in the group; required"},
@@ -39,7 +40,8 @@ constexpr std::array kTable{
     Option{"rdma_pkey_index", Type::integer, "0", 0, 65535, "", "the partition, in the RDMA port's table"},
     Option{"rdma_ack_timeout", Type::integer, "14", 1, 31, "",
            "a write over RDMA that is not acknowledged is sent again after 4.096 us * 2^n"},
-    Option{"rdma_retries", Type::integer, "7", 0, 7, "", "times, before the peer is lost"},
+    Option{"rdma_retries", Type::integer, "6", 0, 7, "",
+           "times, before the peer is lost; 7 is for ever on Soft-RoCE, and no other number is anywhere"},
     Option{"rdma_queue_depth", Type::integer, "256", 8, 16384, "",
            "writes under way to one peer over RDMA; less if the device has less"},
     Option{"ring_bytes", Type::integer, "4194304", limits::ring_bytes_min, limits::ring_bytes_max, "",
@@ -259,6 +261,10 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.verbs.ack_timeout = number("rdma_ack_timeout");
     fabric.verbs.retries = number("rdma_retries");
     fabric.verbs.queue_depth = number("rdma_queue_depth");
+    // A ring of each service's, of two views while one follows the other; mail goes both ways. As doctor/needs.py says.
+    const uint64_t rings = 2 * std::max<uint64_t>(1, services_.size()) * (group.ring_bytes + kRegionHeadBytes);
+    fabric.verbs.rings_bytes = client ? 0 : rings;
+    fabric.verbs.mail_bytes = 2 * (fabric.limits.mail_bytes + kRegionHeadBytes);
 
     out.mail_bytes = static_cast<uint64_t>(integer("mail_bytes"));
     out.spin_us = integer("spin_us");

@@ -407,7 +407,7 @@ void Bootstrap::take_unix_answer(Handshake& shake) {
 
 // Each tells the other how to connect to its queue pair; then the dialer tries whether a write gets across.
 void Bootstrap::open_verbs_link(Handshake& shake) {
-    if (Status status = shake.verbs.make(*verbs_); !status.ok()) return without_verbs(shake, status);
+    if (Status status = make_verbs(shake); !status.ok()) return without_verbs(shake, status);
     shake.stage = Stage::verbs_due;
     send(shake, encode(shake.verbs.endpoint()));
 }
@@ -416,12 +416,12 @@ void Bootstrap::take_endpoint(Handshake& shake, std::span<const std::byte> body)
     const auto theirs = decode_endpoint(body);
     if (!theirs || !verbs_ || (!shake.dialer && shake.verbs.pair))
         return refuse(shake, failure(DERECHO_INCOMPATIBLE, "malformed VERBS message"));
-    if (!shake.dialer)
-        if (Status status = shake.verbs.make(*verbs_); !status.ok()) return refuse(shake, status);
-    if (Status status = shake.verbs.connect(*theirs); !status.ok()) {
-        if (shake.dialer) return without_verbs(shake, status);
-        log::warn("RDMA with " + shake.address + ": " + status.detail);  // the dialer's write will not land
-    }
+    Status status;
+    if (!theirs->address.possible)
+        status = failure(DERECHO_UNREACHABLE, "its end cannot be opened, and its log says why");
+    if (status.ok() && !shake.dialer) status = make_verbs(shake);
+    if (status.ok()) status = shake.verbs.connect(*theirs);
+    if (!status.ok()) return without_verbs(shake, status);
     if (!shake.dialer) return send(shake, encode(shake.verbs.endpoint()));
     shake.verbs.probe();
     shake.stage = Stage::probe_due;
@@ -439,12 +439,16 @@ void Bootstrap::take_probe(Handshake& shake) {
     impatient_ = true;
 }
 
-// TCP instead, unless somebody insists.
+Status Bootstrap::make_verbs(Handshake& shake) {
+    return shake.verbs.make(*verbs_, !options_.hello.client && !shake.theirs->client);
+}
+
+// TCP instead, unless somebody insists. An answerer says so by an end that is none.
 void Bootstrap::without_verbs(Handshake& shake, const Status& why) {
     shake.verbs = {};
     if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
         log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);
-        return send_ready(shake, Wire::tcp);
+        return shake.dialer ? send_ready(shake, Wire::tcp) : send(shake, encode(VerbsEndpoint{}));
     }
     refuse(shake, failure(why.code, "wire verbs is wanted, but RDMA with node " +
                                         std::to_string(raw(shake.theirs->node)) + " does not work: " + why.detail));
@@ -571,7 +575,9 @@ void Bootstrap::link(Handshake& shake) {
     if (link.wire == Wire::verbs) link.verbs = std::move(shake.verbs);
     Wire chosen = Wire::tcp;
     choose_wire(options_.hello, link.hello, chosen, &link.why_no_better);
-    if (chosen != link.wire) link.why_no_better = std::string(wire_name(chosen)) + " did not come about";
+    if (chosen != link.wire)
+        link.why_no_better = std::string(wire_name(chosen)) + " did not come about" +
+                             (shake.dialer ? "" : ", and the log of that node says why");
     end(shake);
     directory_.linked(std::move(link));
 }

@@ -94,6 +94,7 @@ private:
     void open_verbs_link(Handshake& shake);
     void take_endpoint(Handshake& shake, std::span<const std::byte> body);
     void take_probe(Handshake& shake);
+    Status make_verbs(Handshake& shake);
     void without_verbs(Handshake& shake, const Status& why);
     bool fits(const Handshake& shake) const;
     void send_ready(Handshake& shake, Wire wire);

@@ -180,8 +180,9 @@ Status NetFabricImpl::open_device() {
     if (options_.wire != Wire::automatic && options_.wire != Wire::verbs) return {};
     const Status status = verbs_.open(options_.verbs, sleeper_);
     if (status.ok()) return {};
-    if (options_.wire == Wire::verbs) return failure(DERECHO_INVALID, "wire verbs is not possible: " + status.detail);
-    log::debug("no RDMA: " + status.detail);
+    if (options_.wire == Wire::verbs) return failure(status.code, "wire verbs is not possible: " + status.detail);
+    const std::string line = "no RDMA, so wire auto uses TCP with other hosts: " + status.detail;
+    status.code == DERECHO_NO_MEMORY ? log::warn(line) : log::info(line);
     return {};
 }
 

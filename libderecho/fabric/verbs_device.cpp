@@ -52,13 +52,25 @@ uint64_t memlock_limit() {
     return limit.rlim_cur;
 }
 
+constexpr char kRaiseMemlock[] =
+    "; raise it with `ulimit -l unlimited`, memlock in /etc/security/limits.conf, systemd's LimitMEMLOCK=infinity, or "
+    "docker's --ulimit memlock=-1";
+
 Status memlock_exceeded(size_t size_bytes, uint64_t locked_bytes, const std::string& limit) {
-    return failure(DERECHO_NO_MEMORY,
-                   "the RDMA device cannot lock another " + std::to_string(size_bytes) +
-                       " bytes of memory: the limit is " + limit + ", of which this node uses " +
-                       std::to_string(locked_bytes) +
-                       "; raise it with `ulimit -l unlimited`, memlock in /etc/security/limits.conf, or systemd's "
-                       "LimitMEMLOCK=infinity");
+    return failure(DERECHO_NO_MEMORY, "the RDMA device cannot lock another " + std::to_string(size_bytes) +
+                                          " bytes of memory: the limit is " + limit + ", of which this node uses " +
+                                          std::to_string(locked_bytes) + kRaiseMemlock);
+}
+
+// Whether so much more may come to be locked.
+Status check_memlock(const VerbsPort& port, uint64_t more_bytes) {
+    const uint64_t limit = memlock_limit(), due = port.due_bytes + more_bytes;
+    if (due <= limit) return {};
+    return failure(DERECHO_NO_MEMORY, "with " + std::to_string(port.pairs.size() + 1) +
+                                          " peer(s) over RDMA this node would lock up to " + std::to_string(due) +
+                                          " bytes of memory, for ring_bytes and mail_bytes as they are, but the "
+                                          "limit is " +
+                                          std::to_string(limit) + " bytes" + kRaiseMemlock);
 }
 
 class Memory final : public VerbsMemory {
@@ -84,7 +96,7 @@ public:
     const std::string& name() const override { return port_->name; }
     const VerbsAddress& address() const override { return port_->address; }
     Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) override;
-    Status make_pair(std::unique_ptr<VerbsPair>& out) override { return make_verbs_pair(port_, out); }
+    Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) override;
     bool poll() override;
     void arm() override { ::ibv_req_notify_cq(port_->completions.get(), 1); }
     int wake_fd() const override { return port_->channel->fd; }
@@ -108,6 +120,12 @@ Status Device::register_memory(std::span<std::byte> memory, bool remote, std::sh
     if (!region) return failure(DERECHO_NO_MEMORY, verbs_error("registering memory", errno));
     out = std::make_shared<Memory>(port_, region, memory.size());
     return {};
+}
+
+Status Device::make_pair(bool rings, std::unique_ptr<VerbsPair>& out) {
+    const uint64_t due = port_->options.mail_bytes + (rings ? port_->options.rings_bytes : 0);
+    if (Status status = check_memlock(*port_, due); !status.ok()) return status;
+    return make_verbs_pair(port_, due, out);
 }
 
 bool Device::poll() {
@@ -250,6 +268,8 @@ Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out
         else
             why = find_port(*port, why_not);
         if (why.ok()) why = make_objects(*port);
+        port->due_bytes = options.rings_bytes;
+        if (why.ok()) why = check_memlock(*port, options.rings_bytes + options.mail_bytes);
         if (!why.ok()) continue;
         out = std::make_unique<Device>(std::move(port));
         break;

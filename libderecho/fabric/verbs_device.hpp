@@ -24,8 +24,13 @@ struct VerbsOptions {
     uint32_t traffic_class = 0;  // of RoCE v2: the IP header's DSCP and ECN
     uint32_t pkey_index = 0;     // in the port's table
     uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again; 0: never
-    uint32_t retries = 7;        // before a peer that does not acknowledge is lost
+    uint32_t retries = 6;        // before a peer that does not acknowledge is lost; Soft-RoCE takes 7 for no limit
     uint32_t queue_depth = 256;  // work requests in flight to one peer; less if the device has less
+
+    // What is going to be locked, reckoned with beforehand: a limit that is too low is told when the device is opened
+    // or a peer comes, not by a link that breaks once it is used.
+    uint64_t rings_bytes = 0;  // of this node's own memory if it is a member, and as much of each other member's
+    uint64_t mail_bytes = 0;   // with each peer
 };
 
 // Memory that the device can reach, until this is dropped. The memory outlives it.
@@ -51,8 +56,8 @@ public:
 
     // `remote`: peers may write to it. The error names the limit on locked memory if that is what stands in the way.
     virtual Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) = 0;
-    // A queue pair that is not connected yet. It must not outlive the device.
-    virtual Status make_pair(std::unique_ptr<VerbsPair>& out) = 0;
+    // A queue pair that is not connected yet. It must not outlive the device. `rings`: the peer's are mirrored here.
+    virtual Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) = 0;
 
     // Hand completions to their queue pairs. Whether one of them was a peer's wake.
     virtual bool poll() = 0;
@@ -66,8 +71,8 @@ public:
     virtual Fabric::RdmaCounts counts() const = 0;
 };
 
-// Whether this library was built with verbs at all, the system has libibverbs, a device, an active port, and the
-// device lets itself be opened; otherwise what is missing, in a sentence.
+// Whether this library was built with verbs at all, the system has libibverbs, a device, an active port, the device
+// lets itself be opened, and memory enough for one peer may be locked; otherwise what is missing, in a sentence.
 Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out);
 
 }  // namespace libderecho

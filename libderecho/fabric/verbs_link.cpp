@@ -25,10 +25,10 @@ uint64_t offset_of(uint64_t VerbsControl::*word) {
 
 // ------------------------------------------------------------------------------------------------- handshake
 
-Status VerbsParts::make(VerbsDevice& device) {
+Status VerbsParts::make(VerbsDevice& device, bool rings) {
     if (Status status = map_anonymous(kVerbsControlBytes, control); !status.ok()) return status;
     if (Status status = device.register_memory(control.bytes(), true, control_key); !status.ok()) return status;
-    return device.make_pair(pair);
+    return device.make_pair(rings, pair);
 }
 
 VerbsEndpoint VerbsParts::endpoint() const {

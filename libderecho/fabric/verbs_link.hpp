@@ -37,7 +37,7 @@ struct VerbsParts {
     VerbsEndpoint theirs;
     std::unique_ptr<VerbsPair> pair;
 
-    Status make(VerbsDevice& device);
+    Status make(VerbsDevice& device, bool rings);
     VerbsEndpoint endpoint() const;
     Status connect(const VerbsEndpoint& to);
     // Write to the peer's probe; when it has landed, the connection works in both directions.

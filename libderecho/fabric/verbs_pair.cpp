@@ -17,10 +17,29 @@ constexpr uint8_t kRnrForEver = 7;  // a slow reader of wakes is not a lost one
 constexpr uint8_t kHopLimit = 64;
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
 
+// What an error means between two nodes; the first of a queue pair's is the cause, what follows is flushed.
+const char* cause(ibv_wc_status status) {
+    switch (status) {
+        case IBV_WC_RETRY_EXC_ERR:
+            return "it acknowledges nothing that is sent to it";
+        case IBV_WC_REM_ACCESS_ERR:
+        case IBV_WC_REM_INV_REQ_ERR:
+            return "it refused a write as one that it had not allowed";
+        case IBV_WC_WR_FLUSH_ERR:
+            return "this end of it stopped, as after a write to memory that is not given to the peer";
+        default:
+            return "the device failed to carry out a write";
+    }
+}
+
 class Pair final : public VerbsPair, private VerbsPort::Taker {
 public:
-    explicit Pair(std::shared_ptr<VerbsPort> port) : port_(std::move(port)), pair_(nullptr, port_->verbs.destroy_qp) {}
+    Pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes)
+        : port_(std::move(port)), due_bytes_(due_bytes), pair_(nullptr, port_->verbs.destroy_qp) {
+        port_->due_bytes += due_bytes_;
+    }
     ~Pair() override {
+        port_->due_bytes -= due_bytes_;
         if (pair_) port_->pairs.erase(pair_->qp_num);
     }
 
@@ -50,6 +69,7 @@ private:
     }
 
     std::shared_ptr<VerbsPort> port_;
+    const uint64_t due_bytes_;
     Owned<ibv_qp> pair_;
     uint32_t inline_bytes_max_ = 0;
     uint32_t first_packet_ = 0;
@@ -190,7 +210,9 @@ void Pair::expect_wake() {
 }
 
 void Pair::take(const ibv_wc& completion) {
-    if (completion.status != IBV_WC_SUCCESS) return breaks(port_->verbs.wc_status_str(completion.status));
+    if (completion.status != IBV_WC_SUCCESS)
+        return breaks(std::string(cause(completion.status)) + " (" + port_->verbs.wc_status_str(completion.status) +
+                      ")");
     if (completion.opcode != IBV_WC_RECV_RDMA_WITH_IMM) {
         landed_ = completion.wr_id;
         return;
@@ -203,8 +225,8 @@ void Pair::take(const ibv_wc& completion) {
 
 }  // namespace
 
-Status make_verbs_pair(std::shared_ptr<VerbsPort> port, std::unique_ptr<VerbsPair>& out) {
-    auto pair = std::make_unique<Pair>(std::move(port));
+Status make_verbs_pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes, std::unique_ptr<VerbsPair>& out) {
+    auto pair = std::make_unique<Pair>(std::move(port), due_bytes);
     if (Status status = pair->make(); !status.ok()) return status;
     out = std::move(pair);
     return {};

@@ -42,6 +42,7 @@ struct VerbsPort {
     Owned<ibv_cq> completions;
 
     uint64_t locked_bytes = 0;
+    uint64_t due_bytes = 0;  // what is, or will be, locked for this node and the peers that it has
     Fabric::RdmaCounts counts;
     // Whose completions are whose.
     class Taker {
@@ -55,7 +56,8 @@ struct VerbsPort {
     static constexpr uint32_t kWakesMax = 32;
 };
 
-Status make_verbs_pair(std::shared_ptr<VerbsPort> port, std::unique_ptr<VerbsPair>& out);
+// `due_bytes`: what will be locked for this peer; noted in the port's while the pair exists.
+Status make_verbs_pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes, std::unique_ptr<VerbsPair>& out);
 
 std::string verbs_error(const char* what, int error);
 

@@ -282,9 +282,8 @@ std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body) {
     in.number(endpoint.control_address);
     in.number(endpoint.control_key);
     constexpr uint32_t k24Bits = 0xffffff;
-    if (!in.finished() || endpoint.address.mtu < 1 || endpoint.address.mtu > 5 || endpoint.pair > k24Bits ||
-        endpoint.first_packet > k24Bits)
-        return std::nullopt;
+    const bool mtu = !endpoint.address.possible || (endpoint.address.mtu >= 1 && endpoint.address.mtu <= 5);
+    if (!in.finished() || !mtu || endpoint.pair > k24Bits || endpoint.first_packet > k24Bits) return std::nullopt;
     return endpoint;
 }
 
@@ -341,7 +340,7 @@ std::string obstacle_to_verbs(const Hello& ours, const Hello& theirs) {
     for (const Hello* hello : {&ours, &theirs}) {
         if (hello->wire == Wire::tcp || hello->wire == Wire::shm)
             return named(*hello) + " is set to wire " + wire_name(hello->wire);
-        if (!hello->verbs.possible) return named(*hello) + " has no RDMA device with an active port";
+        if (!hello->verbs.possible) return named(*hello) + " has no RDMA device that it can use (its log says why)";
     }
     const VerbsAddress &a = ours.verbs, &b = theirs.verbs;
     if (a.ethernet != b.ethernet) return "one has RoCE, the other InfiniBand";

@@ -84,7 +84,7 @@ struct VerbsAddress {
     bool operator==(const VerbsAddress&) const = default;
 };
 
-// One end of an RDMA connection, and the memory there that says how it stands.
+// One end of an RDMA connection, and the memory there that says how it stands. Not possible: there will be none.
 struct VerbsEndpoint {
     VerbsAddress address;
     uint32_t pair = 0;          // queue pair number

@@ -181,8 +181,9 @@ TEST(WireFormat, who_insists_on_a_wire_that_cannot_be_is_told_why) {
     Wire wire{};
     const Status refused = choose_wire(a, b, wire);
     EXPECT_EQ(refused.code, DERECHO_INCOMPATIBLE);
-    EXPECT_EQ(refused.detail,
-              "node 3 is set to wire verbs, but node 4 has no RDMA device with an active port; use wire auto");
+    EXPECT_EQ(
+        refused.detail,
+        "node 3 is set to wire verbs, but node 4 has no RDMA device that it can use (its log says why); use wire auto");
     b.verbs = a.verbs;
     b.wire = Wire::tcp;
     EXPECT_NE(choose_wire(a, b, wire).detail.find("node 4 is set to wire tcp"), std::string::npos);
