@@ -125,6 +125,11 @@ void Bootstrap::shut() {
 }
 
 void Bootstrap::connect(std::string_view address) {
+    // Who asks again and again must not pile up dials: one may take long, when it tries RDMA in vain.
+    if (std::ranges::any_of(shakes_, [&](const Handshake& shake) {
+            return shake.dialer && shake.stage != Stage::ended && shake.address == address;
+        }))
+        return;
     Handshake& shake = shakes_.emplace_back();
     shake.dialer = true;
     shake.stage = Stage::resolving;
@@ -444,7 +449,7 @@ Status Bootstrap::make_verbs(Handshake& shake) {
 }
 
 // TCP instead, unless somebody insists. An answerer says so by an end that is none.
-void Bootstrap::without_verbs(Handshake& shake, const Status& why) {
+void Bootstrap::without_verbs(Handshake& shake, Status why) {
     shake.verbs = {};
     if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
         log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);

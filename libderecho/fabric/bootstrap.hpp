@@ -95,7 +95,7 @@ private:
     void take_endpoint(Handshake& shake, std::span<const std::byte> body);
     void take_probe(Handshake& shake);
     Status make_verbs(Handshake& shake);
-    void without_verbs(Handshake& shake, const Status& why);
+    void without_verbs(Handshake& shake, Status why);
     bool fits(const Handshake& shake) const;
     void send_ready(Handshake& shake, Wire wire);
     void judge_ready(Handshake& shake);

@@ -259,8 +259,12 @@ void VerbsLink::talk() {
         echoed_epoch_ = theirs;
     if (epoch_ == told_epoch_ || !post_word(&VerbsControl::asleep_epoch, epoch_)) return;
     told_epoch_ = epoch_;
-    // A peer that sleeps itself must wake to answer, or this node could not sleep until it does.
-    parts_.pair->post(asleep(epoch_) && asleep(theirs) ? VerbsPair::Wake::please_echo : VerbsPair::Wake::none);
+    // A peer that sleeps itself must wake to answer, or this node could not sleep until it does. One that has not
+    // answered yet is not asked again: it may be paused, and wakes that it takes no more would hold up what comes
+    // after.
+    const bool ask = asleep(epoch_) && asleep(theirs) && seen(control().echoed_epoch) >= asked_epoch_;
+    if (ask) asked_epoch_ = epoch_;
+    parts_.pair->post(ask ? VerbsPair::Wake::please_echo : VerbsPair::Wake::none);
 }
 
 Status VerbsLink::step() {

@@ -172,7 +172,7 @@ private:
     VerbsMessage incoming_;
     size_t incoming_got_ = 0;
 
-    uint64_t epoch_ = 0, told_epoch_ = 0, echoed_epoch_ = 0, woken_epoch_ = 0;
+    uint64_t epoch_ = 0, told_epoch_ = 0, echoed_epoch_ = 0, woken_epoch_ = 0, asked_epoch_ = 0;
     uint64_t wakes_ = 0;
     Status lost_;
 };

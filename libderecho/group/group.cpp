@@ -66,6 +66,7 @@ void Group::poll_fabric(Now now) {
         if (event.kind == PeerEvent::Kind::up) {
             mail_.peer_up(event.peer, event.incarnation);
             up_.emplace_back(event.peer, event.incarnation);
+            std::erase(lost_, up_.back());  // of the link that was lost, that life never knew
             if (event.client) clients_.push_back(event.peer);
             if (event.client && !epochs_.empty()) write_view(mail_, event.peer, current().view());
         }
@@ -75,7 +76,7 @@ void Group::poll_fabric(Now now) {
             std::erase_if(joins_, [&](const Member& m) { return m.node == event.peer; });
             note_lost(event.peer, event.incarnation);
             if (phase() == Phase::member && current().view().holds(event.peer, event.incarnation)) {
-                current().change().suspect(raw(*current().view().rank_of(event.peer)), event.status.detail);
+                current().change().lost(raw(*current().view().rank_of(event.peer)), event.status.detail);
                 steps_to_look_ = 0;
             }
         }

@@ -40,5 +40,37 @@ TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_
     EXPECT_EQ(group.peer_events()[0].incarnation, 5u);
 }
 
+// A link may have come up at this end only: its loss was not the death of that life, which then dials again.
+TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options;
+    options.self = NodeId{1};
+    options.address = "127.0.0.1:7001";
+    options.services = {{"Cache", 7}};
+    Group group(options, fabric, {});
+    group.step({});
+    PeerEvent event;
+    event.peer = kPeer;
+    event.incarnation = 5;
+    for (const auto kind : {PeerEvent::Kind::up, PeerEvent::Kind::lost, PeerEvent::Kind::up}) {
+        event.kind = kind;
+        fabric.events.push_back(event);
+        group.step({});
+    }
+
+    ByteWriter join;
+    join.number(uint64_t{5});
+    join.text("127.0.0.1:7002");
+    const auto size = static_cast<uint32_t>(join.bytes().size());
+    const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
+    const auto mail = fabric.theirs(kPeer, 0);
+    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
+    std::memcpy(mail.data() + kMailRing + sizeof(FrameHeader), join.bytes().data(), size);
+    put(mail, 0, frame_bytes(size));
+    for (int i = 0; i < 8; ++i) group.step({});
+    ASSERT_NE(group.view(), nullptr);
+    EXPECT_TRUE(group.view()->holds(kPeer, 5));
+}
+
 }  // namespace
 }  // namespace libderecho

@@ -53,6 +53,12 @@ void ViewChange::suspect(size_t rank, const std::string& why) {
     set(columns_.suspected, suspected_);
 }
 
+// Its last word still counts: who was paused, and wakes up to closed connections, was ejected.
+void ViewChange::lost(size_t rank, const std::string& why) {
+    if (rank != self_ && has(table_.value(rank, columns_.suspected), self_)) accused_by_ |= just(rank);
+    suspect(rank, why);
+}
+
 void ViewChange::want_change() { set(columns_.change_wanted, 1); }
 void ViewChange::want_leave() { set(columns_.leave_wanted, 1); }
 void ViewChange::state_held(uint64_t shards) {

@@ -67,7 +67,8 @@ public:
     Instant next_deadline() const { return next_beat_; }
 
     void suspect(size_t rank, const std::string& why);
-    void want_change();  // as leader: joins are waiting
+    void lost(size_t rank, const std::string& why);  // its connection ended: nothing more of it becomes visible
+    void want_change();                              // as leader: joins are waiting
     void want_leave();
     bool wants_leave() const { return table_.value(self_, columns_.leave_wanted) != 0; }
     void state_held(uint64_t shards);

@@ -45,5 +45,21 @@ TEST_F(NewLeader, suspects_who_accepted_the_proposal_of_a_rank_that_is_none) {
     EXPECT_EQ(change.alive(), just(1));
 }
 
+TEST(ViewChange, a_member_that_finds_all_links_closed_knows_by_the_others_last_words_whether_it_was_ejected) {
+    for (const bool accused : {true, false}) {
+        const View view = three();
+        const ViewChangeColumns columns{3, kTrims};
+        FakeFabric fabric{NodeId{11}};
+        Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
+        ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
+        table.refresh();
+        if (accused) put(fabric.theirs(NodeId{12}, kRegion), columns.suspected, just(1));
+        change.lost(0, "closed");
+        change.lost(2, "closed");
+        EXPECT_EQ(change.step({}), ViewChange::Want::stop);
+        EXPECT_EQ(change.failure().code, accused ? DERECHO_EJECTED : DERECHO_NO_MAJORITY);
+    }
+}
+
 }  // namespace
 }  // namespace libderecho
