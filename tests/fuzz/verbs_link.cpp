@@ -98,7 +98,7 @@ public:
     int wake_fd() const override { return -1; }
     int event_fd() const override { return -1; }
     Status take_events() override { return {}; }
-    Counts counts() const override { return {}; }
+    Fabric::RdmaCounts counts() const override { return {}; }
 
     Registered registered;
     std::vector<Allowed> allowed{{kControlKey, kControlAddress, kVerbsControlBytes}};

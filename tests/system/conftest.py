@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,21 @@ class MemberFailed(AssertionError):
 
 
 class Member:
-    """One process that runs member.py, spoken to in lines of JSON. Its stderr is kept: see `printed`."""
+    """One process that runs member.py, spoken to in lines of JSON. Its stderr is kept: see `printed`.
 
-    def __init__(self, folder: Path, node: int, **options: Any) -> None:
+    `under` is a command that runs it, such as ``("env", "DERECHO_LOG=info")``: one that becomes what it runs.
+    """
+
+    def __init__(self, folder: Path, node: int, *, under: Sequence[str] = (), **options: Any) -> None:
         self.node = node
         self.options = options
         self.address = ""
         self._stderr = folder / f"member-{node}-{time.monotonic_ns()}.stderr"
+        self._forgotten = 0
+        command = [*under, sys.executable, str(MEMBER)]
         with self._stderr.open("wb") as stderr:
             self.child = subprocess.Popen(
-                [sys.executable, MEMBER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT
             )
         self._buffer = b""
 
@@ -102,7 +107,11 @@ class Member:
 
     def printed(self) -> str:
         """Return what it has written to stderr."""
-        return self._stderr.read_text(errors="replace")
+        return self._stderr.read_bytes()[self._forgotten :].decode(errors="replace")
+
+    def forget_printed(self) -> None:
+        """Let `printed` begin here."""
+        self._forgotten = self._stderr.stat().st_size
 
     def end(self) -> None:
         """Whatever state it is in, it is gone afterwards."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import signal
 import sys
 import time
@@ -66,9 +67,10 @@ class Member:
         for reply in replies:
             reply.all(PATIENCE_S)
 
-    def flood(self) -> None:
-        """Add until the group ends, and say why it did."""
-        while True:
+    def flood(self, seconds: float = float("inf")) -> None:
+        """Add until the group ends, and say why it did; or for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             self.group[Ledger].add("flood").result(PATIENCE_S)
 
     def load(self, nbytes: int) -> None:
@@ -101,7 +103,8 @@ class Member:
         self.group.leave(PATIENCE_S)
 
     def close(self) -> None:
-        self.group.close()
+        if hasattr(self, "group"):
+            self.group.close()
 
     def kill_joiners(self, first_node: int, delays_ms: list[float], **options: Any) -> int:
         """Fork processes that join, and kill each after its delay, the last one as soon as it is a member.
@@ -129,6 +132,10 @@ class Member:
             became += len(os.read(reader, 1))
             os.close(reader)
         return became
+
+    def run(self, program: str, **names: Any) -> Any:
+        """Run a Python file in this process; return what it calls `result`."""
+        return runpy.run_path(program, names).get("result")
 
     def footprint(self) -> dict[str, int]:
         """Return what may leak: descriptors, threads, mappings, resident kilobytes."""

@@ -1,0 +1,236 @@
+"""Shows that a group over RDMA survives what breaks: queue pairs, devices, the cable, packets, limits, members."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hosts
+import pytest
+from hosts import AS_HOST, AS_USER, Hosts
+
+ROOT = Path(__file__).resolve().parents[3]
+CORE_TESTS = ROOT / "build" / "wheel" / "derecho_tests"
+BREAK_PAIRS = Path(__file__).with_name("break_pairs.py")
+ENTRIES = 60  # that each member adds
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    made = Hosts(tmp_path_factory.mktemp("members"))
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def group(processes: Hosts, request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    before = request.session.testsfailed
+    yield processes
+    processes.test_over(failed=request.session.testsfailed > before)
+
+
+def trio(group: Hosts, **config: Any) -> list[Any]:
+    """Nodes 1 and 2 at one end of the cable, 3 at the other, with RDMA between all."""
+    members = [group.member(node, device, config=config) for node, device in ((1, "rxe0"), (2, "rxe0"), (3, "rxe1"))]
+    group.together(*members)
+    return members
+
+
+def all_add(members: list[Any], prefix: str, count: int = ENTRIES) -> None:
+    for member in members:
+        member.send("add_many", prefix=f"{prefix}{member.node}-", count=count)
+    for member in members:
+        member.answer()
+
+
+def expect_alike(members: list[Any], prefixes: list[str], count: int = ENTRIES) -> None:
+    """Everything that these added is at each of them, once, in one order that is also each sender's."""
+    first, *others = [member.ask("entries") for member in members]
+    assert all(other == first for other in others)
+    for prefix in prefixes:
+        for member in members:
+            name = f"{prefix}{member.node}-"
+            assert [entry for entry in first if entry.startswith(name)] == [f"{name}{i}" for i in range(count)]
+
+
+def warnings(member: Any) -> list[str]:
+    return [line for line in member.printed().splitlines() if "] warn: " in line]
+
+
+def test_a_peer_that_breaks_the_rules_of_rdma_loses_its_link() -> None:
+    run = [CORE_TESTS, "--gtest_filter=*RoguePeer*"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " 0 tests" not in done.stdout
+
+
+def test_a_member_whose_queue_pairs_fail_stops_and_the_others_go_on(group: Hosts) -> None:
+    one, two, three = trio(group)
+    all_add([one, two, three], "before-")
+    assert three.ask("run", program=str(BREAK_PAIRS)) == 2
+    broken = time.monotonic()
+    assert one.ask("wait_view", nodes=[1, 2]) == [1, 2]
+    assert two.ask("wait_view", nodes=[1, 2]) == [1, 2]
+    kind, text = three.ask("wait_end")
+    assert time.monotonic() - broken < 15
+    assert kind in ("NoMajority", "Ejected"), text
+    assert "its RDMA connection broke: this end of it stopped" in three.printed()
+    all_add([one, two], "after-")
+    expect_alike([one, two], ["before-", "after-"])
+    for member in (one, two):
+        lost = [line for line in member.printed().splitlines() if "lost node 3" in line]
+        assert len(lost) == 1, lost
+
+
+def test_the_far_side_of_a_cut_stops_and_the_near_one_goes_on(group: Hosts) -> None:
+    one, two, three = trio(group)
+    for member in (one, two, three):
+        member.send("flood", **({} if member is three else {"seconds": 2.0}))
+    with hosts.netem("eth0", "loss", "100%"), hosts.netem("eth1", "loss", "100%"):
+        cut = time.monotonic()
+        one.answer()
+        two.answer()
+        assert one.ask("wait_view", nodes=[1, 2]) == [1, 2]
+        with pytest.raises(Exception, match="NoMajority"):
+            three.answer()
+        assert time.monotonic() - cut < 30
+        kind, text = three.ask("wait_end")
+        assert kind == "NoMajority", text
+        all_add([one, two], "after-")
+    expect_alike([one, two], ["after-"])
+    # Each learns it once from its device, or from the other's closing the connection beside it, which is not cut.
+    for member, others in ((one, [3]), (two, [3]), (three, [1, 2])):
+        lost = re.findall(r"lost node (\d): (?:its RDMA connection broke: it ack|its process ended)", member.printed())
+        assert sorted(map(int, lost)) == others, member.printed()
+        assert warnings(member) == []
+    assert "it acknowledges nothing that is sent to it (transport retry counter exceeded)" in three.printed()
+
+
+def test_a_bad_cable_loses_delays_and_reorders_but_no_promise_is_broken(group: Hosts) -> None:
+    members = trio(group)
+    bad = ("delay", "1ms", "reorder", "10%", "loss", "1%")
+    with hosts.netem("eth0", *bad), hosts.netem("eth1", *bad):
+        all_add(members, "bad-", 5 * ENTRIES)
+        assert not any(member.ask("ended") for member in members)
+    expect_alike(members, ["bad-"], 5 * ENTRIES)
+
+
+def test_a_member_that_stalls_holds_short_queues_up_and_nothing_is_lost(group: Hosts) -> None:
+    members = trio(group, rdma_queue_depth=8, ring_bytes=1 << 16, message_max_bytes=1 << 12, suspect_ms=4000)
+    one, two, three = members
+    one.send("add_many", prefix="short-1-", count=10 * ENTRIES)
+    two.send("add_many", prefix="short-2-", count=10 * ENTRIES)
+    three.kill(signal.SIGSTOP)
+    time.sleep(1.5)
+    three.kill(signal.SIGCONT)
+    one.answer()
+    two.answer()
+    three.ask("add", entry="behind all")
+    entries = [member.ask("entries") for member in members]
+    assert entries[0] == entries[1] == entries[2]
+    for name in ("short-1-", "short-2-"):
+        assert [e for e in entries[0] if e.startswith(name)] == [f"{name}{i}" for i in range(10 * ENTRIES)]
+
+    three.kill(signal.SIGSTOP)
+    assert one.ask("wait_view", nodes=[1, 2]) == [1, 2]
+    all_add([one, two], "without-")
+    three.kill(signal.SIGCONT)
+    assert three.ask("wait_end")[0] == "Ejected"
+
+
+# ------------------------------------------------------------------------------------------------------------ limits
+
+
+def limited(nbytes: int) -> tuple[str, ...]:
+    """A process that may lock so much and no more."""
+    return ("prlimit", f"--memlock={nbytes}", *AS_USER)
+
+
+def test_a_limit_on_locked_memory_that_is_too_low_is_told_when_joining(group: Hosts) -> None:
+    member = group.member(1, "rxe0", *limited(2 << 20))
+    with pytest.raises(Exception, match="NoMemory: wire verbs is not possible: ") as refused:
+        member.join(contacts=[])
+    (needed,) = re.findall(r"with 1 peer\(s\) over RDMA this node would lock up to (\d+) bytes", str(refused.value))
+    assert 4 << 20 < int(needed) < 6 << 20, "rings and mirrors of two members, in two views"
+    assert "the limit is 2097152 bytes" in str(refused.value)
+    assert "ulimit -l unlimited" in str(refused.value)
+
+    member.join(contacts=[], wire="auto")
+    (told,) = warnings(member)
+    assert (
+        f"no RDMA, so wire auto uses TCP with other hosts: with 1 peer(s) over RDMA this node would lock up to {needed}"
+        in told
+    )
+
+
+def test_auto_uses_tcp_with_a_peer_for_which_no_more_memory_may_be_locked(group: Hosts) -> None:
+    # The first may lock as much as one peer over RDMA takes.
+    one = group.member(1, "rxe0", *AS_HOST, *limited(6 << 20), wire="auto")
+    two, three = (group.member(node, "rxe1", *AS_HOST, wire="auto") for node in (2, 3))
+    members = [one, two, three]
+    group.together(*members)
+    all_add(members, "auto-", 10)
+    expect_alike(members, ["auto-"], 10)
+
+    (told,) = warnings(one)
+    assert "does not work, so it is TCP: with 2 peer(s) over RDMA this node would lock up to" in told
+    assert sorted(wires(one).values()) == ["tcp", "verbs"]
+    refused = two if wires(two)[1] == "tcp" else three
+    assert "so it is TCP: its end cannot be opened, and its log says why" in refused.printed()
+    assert wires(two)[3] == wires(three)[2] == "verbs"
+
+
+def wires(member: Any) -> dict[int, str]:
+    """Over which wire a member says that it is linked with whom."""
+    found = re.findall(r"linked with node (\d+) at \S+ over (\w+)", member.printed())
+    return {int(node): wire for node, wire in found}
+
+
+# ---------------------------------------------------------------------------------------------------------- fallback
+
+
+@pytest.fixture
+def island() -> Iterator[str]:
+    """A device at a cable of its own, reached from the others over TCP, but not over RDMA."""
+    hosts.run("ip", "link", "add", "eth2", "mtu", "4200", "type", "veth", "peer", "name", "eth3")
+    hosts.run("ip", "addr", "add", "10.9.1.1/24", "dev", "eth2")
+    hosts.run("ip", "link", "set", "eth2", "up")
+    hosts.run("ip", "link", "set", "eth3", "up")
+    hosts.run("rdma", "link", "add", "rxe2", "type", "rxe", "netdev", "eth2")
+    yield "rxe2"  # nobody must have it open at the end, or it could not be deleted
+    hosts.run("ip", "link", "del", "eth2")
+
+
+def fallback(group: Hosts, device: str, **config: Any) -> tuple[str, str]:
+    """What two nodes on different hosts log of their link, which is one over TCP."""
+    near = group.member(1, "rxe0", *AS_HOST, wire="auto")
+    far = group.member(2, "rxe1", *AS_HOST, wire="auto", config={"rdma_device": device, **config})
+    group.together(near, far)
+    all_add([near, far], "x-", 5)
+    expect_alike([near, far], ["x-"], 5)
+    assert (wires(near), wires(far)) == ({2: "tcp"}, {1: "tcp"})
+    return near.printed(), far.printed()
+
+
+def test_auto_uses_tcp_with_a_host_that_has_no_device_and_both_say_so(group: Hosts) -> None:
+    near, far = fallback(group, "mlx5_7")
+    assert "no RDMA, so wire auto uses TCP with other hosts: there is no RDMA device mlx5_7; there are: rxe" in far
+    for text in (near, far):
+        assert re.search(r"over tcp \(no shm: .*another host.*; no verbs: node 2 has no RDMA device", text)
+
+
+def test_auto_uses_tcp_between_addresses_of_different_kinds_and_both_say_so(group: Hosts) -> None:
+    for text in fallback(group, "rxe1", rdma_gid_index=0):
+        assert "no verbs: one has a routable RoCE v2 address, the other has not)" in text
+
+
+def test_auto_uses_tcp_where_no_write_gets_across_and_both_say_so(island: str, group: Hosts) -> None:
+    near, far = fallback(group, island)
+    assert re.search(r"warn.* RDMA with 10.9.0.1:\d+ does not work, so it is TCP: ", far)
+    assert "over tcp (verbs did not come about)" in far
+    assert "over tcp (verbs did not come about, and the log of that node says why)" in near
