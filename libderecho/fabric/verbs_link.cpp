@@ -371,6 +371,8 @@ Status VerbsLink::take(const VerbsMessage& message) {
 
 Status VerbsLink::take_announcement(const VerbsMessage& message) {
     const RegionId id{message.region};
+    if (mirror_keys_.contains(id.value))  // forgotten here, or not even that
+        return failure(DERECHO_INVALID, "region " + std::to_string(id.value) + " was announced twice");
     if (Status status = mirrors_.announce(id, message.size_bytes); !status.ok()) return status;
     if (!mirrors_.has(id)) {
         say(VerbsMessageKind::unwanted, id.value);

@@ -210,6 +210,13 @@ TEST_P(RoguePeer, nothing_lands_any_more_once_its_loss_was_reported) {
     expect_lost_once_and_for_good();
 }
 
+TEST_P(RoguePeer, a_region_that_was_forgotten_and_not_retired_cannot_be_announced_again) {
+    meet();
+    node_->forget(kB, {kRegion});
+    rogue_->say(VerbsMessageKind::announce, kRegion, kMirrorBytes);
+    EXPECT_EQ(loss(), "region 7 was announced twice");
+}
+
 TEST_P(RoguePeer, lies_on_the_link_cost_it_the_link) {
     const struct {
         VerbsMessageKind kind;
