@@ -261,7 +261,8 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.verbs.ack_timeout = number("rdma_ack_timeout");
     fabric.verbs.retries = number("rdma_retries");
     fabric.verbs.queue_depth = number("rdma_queue_depth");
-    // A ring of each service's, of two views while one follows the other; two mails, both ways. As doctor/needs.py says.
+    // A ring of each service's, of two views while one follows the other; two mails, both ways. As doctor/needs.py
+    // says.
     const uint64_t rings = 2 * std::max<uint64_t>(1, services_.size()) * (group.ring_bytes + kRegionHeadBytes);
     fabric.verbs.rings_bytes = client ? 0 : rings;
     fabric.verbs.mail_bytes = 2 * (2 * fabric.limits.mail_bytes + kRegionHeadBytes);
