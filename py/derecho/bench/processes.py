@@ -32,6 +32,7 @@ __all__ = [
     "spreads",
 ]
 
+_REACTOR = "derecho"  # a member has a thread of that name
 _COMPILE_S = 2.0  # until the programs of a virtual machine are as fast as they get
 
 
@@ -53,6 +54,7 @@ class _Children:
 
     def __init__(self) -> None:
         self._started: list[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]] = []
+        self._to_move: dict[int, int] = {}  # processors of those that have not joined yet
 
     def __enter__(self) -> _Children:
         return self
@@ -66,12 +68,24 @@ class _Children:
             err.close()
 
     def start(self, argv: Sequence[str], processor: int | None = None) -> None:
-        if processor is not None:
-            argv = ["taskset", "--cpu-list", str(processor), *argv]
+        """Start one; it moves to `processor` once it is a member, and knows how many processors there are."""
         out = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the block
         err = tempfile.TemporaryFile()  # noqa: SIM115
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self._started.append((process, out, err))
+        if processor is not None:
+            self._to_move[process.pid] = processor
+
+    def _move_members(self) -> None:
+        for pid, processor in list(self._to_move.items()):
+            with contextlib.suppress(OSError):  # it, or a thread of it, has ended
+                threads = [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+                names = [Path(f"/proc/{pid}/task/{thread}/comm").read_text() for thread in threads]
+                if f"{_REACTOR}\n" not in names:
+                    continue
+                for thread in threads:
+                    os.sched_setaffinity(thread, {processor})
+                del self._to_move[pid]
 
     def results(self, deadline_s: float) -> list[Any]:
         """Wait for all of them; what they printed."""
@@ -80,6 +94,7 @@ class _Children:
         while waiting:
             if time.monotonic() > end:
                 raise BenchError(f"not done after {deadline_s:g} s{self._complaints()}")
+            self._move_members()
             for child in list(waiting):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = child[0].wait(0.005)
