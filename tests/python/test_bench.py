@@ -135,22 +135,28 @@ def test_python_members_measure_the_same(key: str) -> None:
     assert "latency_ns" in result or result["kind"] == "throughput"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_members_in_another_language_measure_the_same_beside_c(language: str) -> None:
-    try:
-        member_command(language)
-    except BenchError as reason:
-        pytest.skip(str(reason))
-    done = bench("--lang", language, "--only", ".100.", "--rounds", "1", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)["results"]
-    kinds = ("throughput.shm.3.one.100", "latency.shm.2.100")
-    assert set(results) == {f"{kind}.{api}" for kind in kinds for api in ("c", language, "python")}
-    own, beside = (results[f"latency.shm.2.100.{api}"] for api in (language, "c"))
-    assert set(beside) == set(own) and set(beside["latency_ns"]) == set(own["latency_ns"])
-    assert 0 < own["latency_ns"]["p50"] <= own["latency_ns"]["p99"] <= own["latency_ns"]["max"]
-    assert own["allocations"] == 0
-    assert results[f"throughput.shm.3.one.100.{language}"]["delivered_per_s"] > 10_000
+def test_members_in_other_languages_measure_the_same_beside_c() -> None:
+    missing = {}
+    for language in LANGUAGES:
+        try:
+            member_command(language)
+        except BenchError as reason:
+            missing[language] = str(reason)
+    languages = [language for language in LANGUAGES if language not in missing]
+    if languages:
+        done = bench("--lang", ",".join(languages), "--only", ".100.", "--rounds", "1", "--json", "-")
+        assert done.returncode == 0, done.stderr
+        results = json.loads(done.stdout)["results"]
+        kinds = ("throughput.shm.3.one.100", "latency.shm.2.100")
+        assert set(results) == {f"{kind}.{api}" for kind in kinds for api in ("c", "python", *languages)}
+    for language in languages:
+        own, beside = (results[f"latency.shm.2.100.{api}"] for api in (language, "c"))
+        assert set(beside) == set(own) and set(beside["latency_ns"]) == set(own["latency_ns"])
+        assert 0 < own["latency_ns"]["p50"] <= own["latency_ns"]["p99"] <= own["latency_ns"]["max"]
+        assert own["allocations"] == 0
+        assert results[f"throughput.shm.3.one.100.{language}"]["delivered_per_s"] > 10_000
+    if missing:
+        pytest.skip(f"not measured: {missing}")
 
 
 # ---------------------------------------------------------------------------------------------------- what goes wrong
