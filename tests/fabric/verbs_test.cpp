@@ -43,7 +43,7 @@ protected:
 TEST_P(VerbsBatch, is_two_work_requests_and_one_doorbell_for_each_peer) {
     start();
     uint64_t first = 1;
-    for (const uint64_t messages : {1, 8, 64}) {
+    for (const uint64_t messages : {1ull, 8ull, 64ull}) {
         send(messages, first);
         first += messages;
         const Fabric::RdmaCounts cost = spent();
