@@ -351,6 +351,7 @@ TEST_P(RegisteredMemory, deregistering_that_times_out_says_for_whom_it_waited_an
     const Texts options{{"wire", GetParam()}, {"reactor", "false"}};
     ASSERT_NO_FATAL_FAILURE(x.join(nullptr, options));
     all = {&x};
+    ASSERT_TRUE(pump(all, [&] { return x.view().member_count == 1; }));  // it has an address from then on
     for (TestNode* node : {&y, &z}) {
         std::atomic<bool> joined{false};
         std::thread joiner([&] {
