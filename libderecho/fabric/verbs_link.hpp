@@ -77,7 +77,8 @@ public:
     // left to the next flush if that comes before the second poll: one doorbell instead of two.
     void flush();
 
-    // Whether step() has nothing to do, but perhaps to find that the peer is lost: what nearly every poll finds.
+    // To be asked once in a poll, for it notes that one has passed: whether step() has nothing to do, but perhaps to
+    // find that the peer is lost. What nearly every poll finds.
     bool quiet() {
         if (held_ == Held::now)
             held_ = Held::once;

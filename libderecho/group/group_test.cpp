@@ -13,13 +13,17 @@ namespace {
 constexpr NodeId kPeer{2};
 constexpr size_t kMailRing = 4096;  // where it begins in a mail region, behind the counter of what was sent
 
-TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
-    FakeFabric fabric{NodeId{1}};
+GroupOptions founder() {
     GroupOptions options;
     options.self = NodeId{1};
     options.address = "127.0.0.1:7001";
     options.services = {{"Cache", 7}};
-    Group group(options, fabric, {});
+    return options;
+}
+
+TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
+    FakeFabric fabric{NodeId{1}};
+    Group group(founder(), fabric, {});
     group.step({});
     ASSERT_EQ(group.phase(), Group::Phase::member);
     PeerEvent up;
@@ -43,11 +47,7 @@ TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_
 // A link may have come up at this end only: its loss was not the death of that life, which then dials again.
 TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     FakeFabric fabric{NodeId{1}};
-    GroupOptions options;
-    options.self = NodeId{1};
-    options.address = "127.0.0.1:7001";
-    options.services = {{"Cache", 7}};
-    Group group(options, fabric, {});
+    Group group(founder(), fabric, {});
     group.step({});
     PeerEvent event;
     event.peer = kPeer;

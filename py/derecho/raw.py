@@ -46,10 +46,7 @@ class Claiming:
             with suppress(BufferError):  # views live on in the exception's frames: it is aborted when they are gone
                 claim.abort()
             return
-        try:
-            claim.commit(claim.size)
-        except (RingFull, ViewChanging):
-            self._engine.retrying(lambda: claim.commit(claim.size))
+        self._engine.retrying(lambda: claim.commit(claim.size))
 
 
 class RawShard:
@@ -150,10 +147,7 @@ class RawShard:
         -----
         An exception in the block gives the claim back unsent.
         """
-        try:
-            return self.try_claim(nbytes)
-        except (RingFull, ViewChanging):
-            return self._engine.retrying(lambda: self.try_claim(nbytes), timeout)
+        return self._engine.retrying(lambda: self.try_claim(nbytes), timeout)
 
     def try_claim(self, nbytes: int) -> Claiming:
         """As `claim`, but `RingFull` or `ViewChanging` at once instead of waiting for room."""

@@ -18,9 +18,9 @@ from ..errors import DerechoError, InHandler, RingFull
 from ._load import Message, Right
 from .group import Runs
 
-__all__ = ["DRIVE_S", "Pollable", "Pump"]
+__all__ = ["Pollable", "Pump"]
 
-DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
+_DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
 _FOLLOW_S = 0.002  # how long a follower sleeps before it looks again by itself
 _BACKGROUND_POLL_NS = 1_000_000_000
 _BACKGROUND_PAUSE_S = (0.002, 0.02)  # how often the background thread looks whether it is needed
@@ -175,7 +175,7 @@ class Pump:
     def _turn(self, timeout: float) -> None:
         right = self._right
         if right.acquire():
-            self._drive_and_release(int(min(timeout, DRIVE_S) * 1e9))
+            self._drive_and_release(int(min(timeout, _DRIVE_S) * 1e9))
             return
         with self._changed:
             right.followers += 1
