@@ -6,6 +6,7 @@ DERECHO_SEED replays it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import struct
@@ -54,6 +55,25 @@ def value(rng: random.Random, wire: WireType) -> Any:
     return wire.python(*(value(rng, f.type) for f in wire.fields))
 
 
+class Least(random.Random):
+    """Makes every list empty and every optional absent."""
+
+    def random(self) -> float:
+        return 0.9
+
+    def randrange(self, *_: int) -> int:
+        return 0
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+
+def ends_with_padding() -> bytes:
+    """A message whose last part is an empty list of 64-bit numbers, behind a text of an odd length."""
+    made = dataclasses.replace(value(Least(), ECHO.fields[0].type), text="odd", nested=[[]])
+    return b"".join(map(bytes, ECHO.encode(made)))
+
+
 def damaged(rng: random.Random, message: bytes) -> bytes:
     changed = bytearray(message)
     for _ in range(rng.choice([1, 1, 2])):
@@ -76,6 +96,7 @@ def test_a_language_and_python_agree_on_every_message(language: str, command: Ca
     rng = random.Random(seed)
     good = [b"".join(map(bytes, ECHO.encode(value(rng, ECHO.fields[0].type)))) for _ in range(MESSAGES // 4)]
     bad = [damaged(rng, rng.choice(good)) for _ in range(MESSAGES)]
+    bad += [message[:-cut] for message in [*good[:20], ends_with_padding()] for cut in range(1, 9)]
     bad.append(good[0] + b"\0")
     bad.append(struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF) * 45)
     lines = "".join(f"{message.hex()}\n" for message in good + bad)

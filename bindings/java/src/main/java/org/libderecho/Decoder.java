@@ -65,7 +65,8 @@ public final class Decoder {
         cursor = (cursor + alignment - 1) & -alignment;
         final long first = cursor;
         final long length = u32(at + 4);
-        if (u32(at) != first || length > (message.byteSize() - first) / size)
+        final long left = message.byteSize() - first; // negative if the message ends within the padding
+        if (u32(at) != first || left < 0 || length > left / size)
             throw bad(name + " does not lie where it must");
         cursor = first + length * size;
         count = (int) length;
