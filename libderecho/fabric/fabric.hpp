@@ -105,8 +105,8 @@ public:
     virtual void wait(Duration at_most) = 0;
     virtual void wake() = 0;  // any thread; also ends a wait() that has not begun yet
 
-    // Whether every connected peer shares this host's memory and cores; and how many do.
-    virtual uint32_t peers_on_this_host() const = 0;
+    // Whether this host has more nodes than cores for them, so that who spins, spins away another's time.
+    virtual bool crowded() const = 0;
 
     // What an RDMA device was asked to do, and said.
     struct RdmaCounts {

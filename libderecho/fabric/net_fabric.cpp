@@ -1,8 +1,6 @@
 #include "fabric/net_fabric.hpp"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
@@ -15,6 +13,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "fabric/bootstrap.hpp"
+#include "fabric/host.hpp"
 #include "fabric/links.hpp"
 #include "fabric/own_region.hpp"
 #include "fabric/sleeper.hpp"
@@ -27,24 +26,6 @@ namespace {
 constexpr Duration kLookEvery = microseconds(200);
 constexpr Duration kResolvingNap = milliseconds(1);
 constexpr size_t kPastLivesMax = 1024;
-
-HostIdentity identify_host() {
-    HostIdentity host;
-    UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-    char text[36] = {};
-    if (!file.valid() || ::read(file.get(), text, sizeof text) != sizeof text) return host;
-    size_t digit = 0;
-    for (const char c : text) {
-        if (c == '-' || digit >= 32) continue;
-        const int value = c >= 'a' ? c - 'a' + 10 : c - '0';
-        host.boot_id[digit / 2] = static_cast<uint8_t>(host.boot_id[digit / 2] << 4 | value);
-        ++digit;
-    }
-    struct stat space {};
-    if (::stat("/proc/self/ns/net", &space) == 0) host.network_namespace = space.st_ino;
-    host.user = ::geteuid();
-    return host;
-}
 
 Status check_options(const NetFabricOptions& options) {
     const auto invalid = [](const std::string& what) { return failure(DERECHO_INVALID, what); };
@@ -95,7 +76,7 @@ public:
     void wait(Duration at_most) override;
     void wake() override { sleeper_.wake(); }
 
-    uint32_t peers_on_this_host() const override;
+    bool crowded() const override { return crowded_; }
     Stats stats() const override;
 
 private:
@@ -106,6 +87,7 @@ private:
     Peer* find(NodeId node) const;
     Status make_memory(size_t size_bytes, RegionMemory& out) const;
     bool watch(Peer& peer);
+    void count_neighbours();
     void attach(OwnRegion& region, Peer& peer, bool older_than_link);
     void detach(const Peer& peer);
     Status look_at(Peer& peer);
@@ -131,6 +113,7 @@ private:
     std::vector<std::unique_ptr<OwnRegion>> regions_;
     std::array<std::unique_ptr<Peer>, kLinksMax> peers_;  // by slot
     std::vector<Peer*> linked_, tcp_peers_, verbs_peers_;
+    bool crowded_ = false;
     std::deque<PastLife> past_;
 
     LinkSet to_wake_;       // pushed to since the last flush
@@ -170,6 +153,7 @@ Status NetFabricImpl::open() {
     hello.wire = options_.wire;
     hello.shm_possible = sealed_memory_;
     hello.host = identify_host();
+    hello.cores = cores_of_this_process();
     if (verbs_.device()) hello.verbs = verbs_.device()->address();
     bootstrap_ =
         std::make_unique<Bootstrap>(std::move(bootstrap), sleeper_, verbs_.device(), static_cast<Directory&>(*this));
@@ -424,6 +408,7 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     const std::unique_ptr<Peer> peer = std::move(peers_[slot]);
     detach(*peer);
     std::erase(linked_, peer.get());
+    count_neighbours();
     std::erase(tcp_peers_, peer.get());
     std::erase(verbs_peers_, peer.get());
     if (peer->verbs) {
@@ -531,6 +516,7 @@ void NetFabricImpl::linked(NewLink link) {
         tcp_peers_.push_back(&peer);
     }
     linked_.push_back(&peer);
+    count_neighbours();
     if (!watch(peer)) breaks(peer, failure(DERECHO_NO_MEMORY, "no memory to watch its sockets"));
 
     for (const auto& region : regions_)
@@ -559,10 +545,13 @@ bool NetFabricImpl::watch(Peer& peer) {
     return ok;
 }
 
-uint32_t NetFabricImpl::peers_on_this_host() const {
-    const auto here = bootstrap_->hello().host.boot_id;
-    return static_cast<uint32_t>(std::count_if(linked_.begin(), linked_.end(),
-                                               [&](const Peer* peer) { return peer->hello.host.boot_id == here; }));
+// Asked for at every wait, so reckoned when peers come and go.
+void NetFabricImpl::count_neighbours() {
+    const Hello& own = bootstrap_->hello();
+    std::vector<CoreSet> theirs;
+    for (const Peer* peer : linked_)
+        if (peer->hello.host.boot_id == own.host.boot_id) theirs.push_back(peer->hello.cores);
+    crowded_ = libderecho::crowded(own.cores, theirs);
 }
 
 Fabric::Stats NetFabricImpl::stats() const {

@@ -186,6 +186,7 @@ std::vector<std::byte> encode(const Hello& hello) {
     out.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     out.number(hello.host.network_namespace);
     out.number(hello.host.user);
+    for (const uint64_t word : hello.cores) out.number(word);
     out.text(hello.unix_name);
     out.raw(hello.token.data(), hello.token.size());
     out.address(hello.verbs);
@@ -222,6 +223,7 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     in.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     in.number(hello.host.network_namespace);
     in.number(hello.host.user);
+    for (uint64_t& word : hello.cores) in.number(word);
     in.text(hello.unix_name, limits::name_bytes);
     in.raw(hello.token.data(), hello.token.size());
     in.address(hello.verbs);

@@ -39,7 +39,7 @@ struct AgreedLimits {
 // ------------------------------------------------------------------------------------------------- bootstrap
 
 inline constexpr uint32_t kBootstrapMagic = 0x48435244;  // "DRCH"
-inline constexpr uint16_t kProtocolVersion = 2;
+inline constexpr uint16_t kProtocolVersion = 3;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;
@@ -70,6 +70,9 @@ struct HostIdentity {
     uint32_t user = 0;
     bool operator==(const HostIdentity&) const = default;
 };
+
+// Cores that a process may run on, as the host counts them; bit n of all is core n.
+using CoreSet = std::array<uint64_t, 16>;
 
 using Token = std::array<uint8_t, 16>;
 
@@ -108,6 +111,7 @@ struct Hello {
     bool shm_possible = false;  // this node could make sealed memory
     std::string address;        // where it listens; empty if it does not
     HostIdentity host;
+    CoreSet cores{};
     std::string unix_name;  // abstract socket, without its leading NUL
     Token token{};          // ties a unix connection to this handshake
     VerbsAddress verbs;

@@ -25,6 +25,7 @@ Hello sample() {
     hello.host.boot_id[5] = 1;
     hello.host.network_namespace = 4;
     hello.host.user = 1000;
+    hello.cores = {3, 0, 1};
     hello.unix_name = "derecho-1";
     hello.token[15] = 0xff;
     hello.verbs = {.possible = true, .ethernet = true, .routable = true, .mtu = 5, .lid = 7, .gid = {10, 9}};

@@ -14,11 +14,6 @@ namespace {
 
 constexpr Duration kGuestsAtMost = microseconds(200);
 
-uint32_t cores_of_this_process() {
-    cpu_set_t set;
-    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<uint32_t>(CPU_COUNT(&set)) : 1;
-}
-
 Instant deadline_in(int64_t timeout_ms) {
     constexpr int64_t kLongest = INT64_MAX / 1'000'000;  // as nanoseconds, still a number
     if (timeout_ms < 0 || timeout_ms > kLongest) return kNever;
@@ -43,7 +38,6 @@ Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>
 
 Node::Node(NodeOptions options, std::unique_ptr<NetFabric> fabric)
     : options_(std::move(options)),
-      cores_(cores_of_this_process()),
       allocations_before_(allocations()),
       fabric_(std::move(fabric)),
       group_(std::make_unique<Group>(options_.group, *fabric_, read_clocks())),

@@ -124,8 +124,8 @@ WaitStages Node::wait_stages() const {
     Duration spin = microseconds(50);
     if (options_.spin_us >= 0) {
         spin = microseconds(static_cast<uint64_t>(options_.spin_us));
-    } else if (fabric_->peers_on_this_host() + 1 > cores_) {
-        spin = {};  // who spins, spins away another's time
+    } else if (fabric_->crowded()) {
+        spin = {};
     }
     return {spin, microseconds(options_.yield_us)};
 }

@@ -117,7 +117,6 @@ private:
     void drive_as_reactor();
 
     const NodeOptions options_;
-    const uint32_t cores_;
     const uint64_t allocations_before_;
     std::unique_ptr<NetFabric> fabric_;
     std::unique_ptr<Group> group_;

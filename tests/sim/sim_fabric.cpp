@@ -204,12 +204,6 @@ void SimFabric::poll(Instant, std::vector<PeerEvent>& events) {
 
 void SimFabric::wake() { network_.wake(*this); }
 
-uint32_t SimFabric::peers_on_this_host() const {
-    uint32_t count = 0;
-    for (const Link* link : incoming_) count += link->open && link->reported && link->shared;
-    return count;
-}
-
 Fabric::Stats SimFabric::stats() const {
     Stats stats = stats_;
     for (const auto& region : regions_)

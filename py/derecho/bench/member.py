@@ -247,8 +247,10 @@ class Member:
 
     def _send_and_take(self) -> None:
         room = self._traffic.send_some()
+        before = self._tally.delivered
         self._traffic.take(0.0)
-        if not room:  # it comes when the others have released something, which is no event: look again soon
+        # Room comes when the others have released something, which is no event: look again soon.
+        if not room and self._tally.delivered == before:
             os.sched_yield()
 
     def _send_one_and_wait(self) -> None:
