@@ -6,10 +6,9 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ._native import Claim, Message, fast
+from ._native import Claim, Claiming, Message, fast
 from .engine import SPILL_AFTER_S
 from .errors import RingFull, ViewChanging
 from .futures import Future
@@ -20,33 +19,10 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
-__all__ = ["Claiming", "RawShard"]
+__all__ = ["RawShard"]
 
 _CLAIM_MESSAGE = 0x80000000  # DERECHO_CLAIM_MESSAGE
 _LONG_S = 3600.0
-
-
-class Claiming:
-    """Room for one message while a ``with`` block fills it; see :meth:`RawShard.claim`."""
-
-    __slots__ = ("_claim", "_engine", "_view")
-
-    def __init__(self, engine: Engine, claim: Claim) -> None:
-        self._engine = engine
-        self._claim = claim
-        self._view = memoryview(claim)
-
-    def __enter__(self) -> memoryview:
-        return self._view
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._view.release()
-        claim = self._claim
-        if kind is not None:
-            with suppress(BufferError):  # views live on in the exception's frames: it is aborted when they are gone
-                claim.abort()
-            return
-        self._engine.retrying(lambda: claim.commit(claim.size))
 
 
 class RawShard:
@@ -151,7 +127,10 @@ class RawShard:
 
     def try_claim(self, nbytes: int) -> Claiming:
         """As `claim`, but `RingFull` or `ViewChanging` at once instead of waiting for room."""
-        return Claiming(self._engine, fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes))
+        return fast.claiming(fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes), self._commit)
+
+    def _commit(self, claim: Claim) -> int:
+        return self._engine.retrying(lambda: claim.commit(claim.size))
 
     # ---------------------------------------------------------------------------------------- receiving
 

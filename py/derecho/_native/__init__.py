@@ -4,7 +4,7 @@ Two C modules lie in one file that cffi writes (build_native.py): ``_lib`` for w
 happens per message. Everything above this package deals in Python objects and plain integers.
 """
 
-from ._load import LIBRARY, Claim, Message, fast
+from ._load import LIBRARY, Claim, Claiming, Message, fast
 from .buffers import Memory
 from .config import Config
 from .group import NativeGroup, Runs
@@ -17,6 +17,7 @@ __all__ = [
     "KEY_BYTES",
     "LIBRARY",
     "Claim",
+    "Claiming",
     "Config",
     "Memory",
     "Message",

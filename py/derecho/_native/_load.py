@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DerechoError, from_status
 
-__all__ = ["LIBRARY", "Claim", "Message", "Right", "check", "error", "fast", "ffi", "lib", "number", "text"]
+__all__ = ["LIBRARY", "Claim", "Claiming", "Message", "Right", "check", "error", "fast", "ffi", "lib", "number", "text"]
 
 try:
     from . import _lib
@@ -41,11 +41,12 @@ def _load_fast() -> Any:
 if TYPE_CHECKING:
     from . import _fast as fast
     from ._fast import Claim as Claim
+    from ._fast import Claiming as Claiming
     from ._fast import Message as Message
     from ._fast import Right as Right
 else:
     fast = _load_fast()
-    Claim, Message, Right = fast.Claim, fast.Message, fast.Right
+    Claim, Claiming, Message, Right = fast.Claim, fast.Claiming, fast.Message, fast.Right
 
 if lib.derecho_abi_hash() != fast.BUILT_AGAINST:
     raise ImportError(

@@ -398,6 +398,84 @@ static Claim *Claim_make(derecho_shard *shard, uint32_t method, uint32_t flags, 
     return (Claim *)fail(status);
 }
 
+// ------------------------------------------------------------------------------------------------- Claiming
+// Room for one message while a with block fills it: sent when the block ends well.
+
+typedef struct {
+    PyObject_HEAD
+    Claim *claim;
+    PyObject *view, *retry;
+} Claiming;
+
+static PyObject *Claiming_enter(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return Py_NewRef(((Claiming *)self)->view);
+}
+
+static PyObject *Claiming_exit(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    Claiming *it = (Claiming *)self;
+    Claim *c = it->claim;
+    PyObject *done = PyObject_CallMethod(it->view, "release", NULL);
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    if (count > 0 && args[0] != Py_None) {
+        done = Claim_abort((PyObject *)c, NULL);
+        if (done == NULL && PyErr_ExceptionMatches(PyExc_BufferError)) {
+            PyErr_Clear(); // views live on in the exception's frames: it is aborted when they are gone
+            Py_RETURN_NONE;
+        }
+        return done;
+    }
+    if (Claim_check(c) != 0)
+        return NULL;
+    done = Claim_send(c, (size_t)c->claim.size_bytes, Py_None, Py_None);
+    if (done == NULL && c->open) {
+        PyErr_Clear();
+        done = PyObject_CallOneArg(it->retry, (PyObject *)c);
+    }
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    Py_RETURN_NONE;
+}
+
+static void Claiming_dealloc(PyObject *self) {
+    Claiming *it = (Claiming *)self;
+    Py_XDECREF(it->view); // before the claim, which is aborted if it is open
+    Py_DECREF(it->claim);
+    Py_DECREF(it->retry);
+    PyObject_Free(self);
+}
+
+static PyMethodDef Claiming_methods[] = {
+    {"__enter__", Claiming_enter, METH_NOARGS, "The memory to fill, a memoryview."},
+    {"__exit__", (PyCFunction)(void (*)(void))Claiming_exit, METH_FASTCALL, "Send it, or abort it after an exception."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Claiming_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "derecho._native._fast.Claiming",
+    .tp_doc = "Room for one message while a with block fills it; see RawShard.claim.",
+    .tp_basicsize = sizeof(Claiming),
+    .tp_dealloc = Claiming_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = Claiming_methods,
+};
+
+static Claiming *Claiming_make(Claim *claim, PyObject *retry) {
+    Claiming *it = PyObject_New(Claiming, &Claiming_Type);
+    if (it == NULL)
+        return NULL;
+    it->claim = (Claim *)Py_NewRef(claim);
+    it->retry = Py_NewRef(retry);
+    it->view = PyMemoryView_FromObject((PyObject *)claim);
+    if (it->view != NULL)
+        return it;
+    Py_DECREF(it);
+    return NULL;
+}
+
 // ------------------------------------------------------------------------------------------------- parts
 // The arguments of a call: a tuple of buffers that follow each other.
 
@@ -794,13 +872,27 @@ static PyObject *fast_send_many(PyObject *module, PyObject *const *args, Py_ssiz
     return fail(status);
 }
 
-static PyObject *fast_claim(PyObject *module, PyObject *args) {
+// claim(shard, method, flags, size) -> an open Claim
+static PyObject *fast_claim(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    unsigned long long shard, size;
-    unsigned int method, flags;
-    if (!PyArg_ParseTuple(args, "KIIK", &shard, &method, &flags, &size))
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "claim(shard, method, flags, size)");
         return NULL;
-    return (PyObject *)Claim_make(handle(shard), method, flags, (size_t)size);
+    }
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    uint32_t method = (uint32_t)PyLong_AsUnsignedLong(args[1]), flags = (uint32_t)PyLong_AsUnsignedLong(args[2]);
+    size_t size = PyLong_AsSize_t(args[3]);
+    return PyErr_Occurred() ? NULL : (PyObject *)Claim_make(shard, method, flags, size);
+}
+
+// claiming(claim, retry) -> a context manager; retry(claim) commits what could not be committed at once
+static PyObject *fast_claiming(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 2 || !Py_IS_TYPE(args[0], &Claim_Type)) {
+        PyErr_SetString(PyExc_TypeError, "claiming(claim, retry)");
+        return NULL;
+    }
+    return (PyObject *)Claiming_make((Claim *)args[0], args[1]);
 }
 
 static PyObject *call_in_claim(derecho_shard *shard, uint32_t method, uint32_t flags, const Parts *parts,
@@ -941,8 +1033,9 @@ static PyMethodDef fast_methods[] = {
     FASTCALL(call),
     FASTCALL(query),
     FASTCALL(reply),
+    FASTCALL(claim),
+    FASTCALL(claiming),
     {"spill", fast_spill, METH_VARARGS, NULL},
-    {"claim", fast_claim, METH_VARARGS, NULL},
     {"state", fast_state, METH_VARARGS, NULL},
     {"set_make_error", fast_set_make_error, METH_O, NULL},
     {NULL, NULL, 0, NULL},
@@ -954,7 +1047,7 @@ static struct PyModuleDef fast_module = {
 
 PyMODINIT_FUNC PyInit__fast(void);
 PyMODINIT_FUNC PyInit__fast(void) {
-    PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type, &Right_Type};
+    PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type, &Claiming_Type, &Right_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyType_Ready(types[i]) != 0)
             return NULL;
@@ -964,6 +1057,7 @@ PyMODINIT_FUNC PyInit__fast(void) {
     PyObject *hash = PyLong_FromUnsignedLongLong(DERECHO_BUILT_AGAINST);
     if (PyModule_AddObjectRef(module, "Message", (PyObject *)&Message_Type) != 0 ||
         PyModule_AddObjectRef(module, "Claim", (PyObject *)&Claim_Type) != 0 ||
+        PyModule_AddObjectRef(module, "Claiming", (PyObject *)&Claiming_Type) != 0 ||
         PyModule_AddObjectRef(module, "Right", (PyObject *)&Right_Type) != 0 || hash == NULL ||
         PyModule_AddObjectRef(module, "BUILT_AGAINST", hash) != 0) {
         Py_XDECREF(hash);
