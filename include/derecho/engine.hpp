@@ -31,6 +31,33 @@ public:
     virtual void fail(std::exception_ptr error) = 0;
 };
 
+/** What waits for one event, and fails with what receiving it throws. */
+class PendingOne : public Pending {
+public:
+    bool take(const derecho_event& event) override {
+        try {
+            receive(event);
+        } catch (...) {
+            error = std::current_exception();
+        }
+        done_.store(true, std::memory_order_release);
+        return true;
+    }
+    void fail(std::exception_ptr why) override {
+        if (done()) return;
+        error = why;
+        done_.store(true, std::memory_order_release);
+    }
+    bool done() const { return done_.load(std::memory_order_acquire); }
+
+    std::exception_ptr error;  // once it is done
+
+private:
+    virtual void receive(const derecho_event& event) = 0;
+
+    std::atomic<bool> done_ = false;
+};
+
 /** One declared service or raw shard, as events number them. Its functions are called by the thread that drives. */
 class Host {
 public:

@@ -36,38 +36,21 @@ Kept<T> decode_result(BytesView message) {
 
 /** Written by the driver, once; read by others after done(). */
 template <class T>
-class ReplyState : public Pending {
+class ReplyState : public PendingOne {
 public:
     ReplyState(const std::string& method, uint32_t node) : where(method), member(node) {}
-
-    bool take(const derecho_event& event) override {
-        try {
-            if (event.status == DERECHO_OK) {
-                value = decode_result<T>(data_of(event));
-            } else {
-                throw_failure(event);
-            }
-        } catch (...) {
-            error = std::current_exception();
-        }
-        removed = event.status == DERECHO_REMOVED;
-        done_.store(true, std::memory_order_release);
-        return true;
-    }
-    void fail(std::exception_ptr why) override {
-        if (done()) return;
-        error = why;
-        done_.store(true, std::memory_order_release);
-    }
-    bool done() const { return done_.load(std::memory_order_acquire); }
 
     const std::string& where;  // "Service.method"; lives as long as the program
     const uint32_t member;
     std::optional<Kept<T>> value;
-    std::exception_ptr error;
     bool removed = false;  // the member left before it answered
 
 private:
+    void receive(const derecho_event& event) override {
+        removed = event.status == DERECHO_REMOVED;
+        if (event.status != DERECHO_OK) throw_failure(event);
+        value = decode_result<T>(data_of(event));
+    }
     [[noreturn]] void throw_failure(const derecho_event& event) const {
         const BytesView said = data_of(event);
         const std::string text(reinterpret_cast<const char*>(said.data()), said.size());
@@ -77,8 +60,6 @@ private:
         if (event.status == DERECHO_UNKNOWN_METHOD) throw UnknownMethod(who + " has no such method");
         raise(event.status, who + ": " + text);
     }
-
-    std::atomic<bool> done_ = false;
 };
 
 template <class T>

@@ -1,7 +1,6 @@
 // A read or write of registered memory, as it will have ended.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -16,39 +15,23 @@ namespace derecho {
 namespace detail {
 
 /** Written by the driver, once; read by others after done(). */
-class TransferState : public Pending {
+class TransferState : public PendingOne {
 public:
     TransferState(std::string what, uint32_t node, uint64_t size_bytes)
         : where(std::move(what)), member(node), size(size_bytes) {}
 
-    bool take(const derecho_event& event) override {
-        try {
-            if (event.status == DERECHO_REMOVED)
-                throw MemberRemoved(where + ": member " + std::to_string(member) + " left the view first");
-            const BytesView said = data_of(event);
-            if (event.status != DERECHO_OK)
-                raise(event.status,
-                      where + ": " + std::string(reinterpret_cast<const char*>(said.data()), said.size()));
-        } catch (...) {
-            error = std::current_exception();
-        }
-        done_.store(true, std::memory_order_release);
-        return true;
-    }
-    void fail(std::exception_ptr why) override {
-        if (done()) return;
-        error = why;
-        done_.store(true, std::memory_order_release);
-    }
-    bool done() const { return done_.load(std::memory_order_acquire); }
-
     const std::string where;
     const uint32_t member;
     const uint64_t size;
-    std::exception_ptr error;
 
 private:
-    std::atomic<bool> done_ = false;
+    void receive(const derecho_event& event) override {
+        if (event.status == DERECHO_OK) return;
+        if (event.status == DERECHO_REMOVED)
+            throw MemberRemoved(where + ": member " + std::to_string(member) + " left the view first");
+        const BytesView said = data_of(event);
+        raise(event.status, where + ": " + std::string(reinterpret_cast<const char*>(said.data()), said.size()));
+    }
 };
 
 }  // namespace detail
