@@ -86,6 +86,22 @@ def test_a_language_is_judged_beside_c() -> None:
     assert verdict(360)["ratio"] == pytest.approx(1.2)
 
 
+def test_a_language_is_judged_beside_those_rounds_of_c_that_met_the_same_machine() -> None:
+    def rounds(near: float, far: float, *distances: int) -> dict[str, Any]:
+        samples = [
+            {"latency_ns": {"p50": near if ns == 150 else far}, "limit": {"cache_line_ns": ns + i}}
+            for i, ns in enumerate(distances)
+        ]
+        return {**median_of(samples), "samples": samples}
+
+    results = {
+        "latency.shm.2.100.c": rounds(300.0, 1000.0, 150, 150, 540),
+        "latency.shm.2.100.java": rounds(360.0, 1100.0, 540, 150, 540),
+    }
+    verdict = next(t for t in judge(results, {}) if t["key"] == "latency_java")
+    assert (verdict["value"], verdict["limit_value"]) == (1100.0, 1000.0)  # and not 1100 beside 300
+
+
 def test_a_language_is_not_judged_where_c_was_not_measured() -> None:
     case = "throughput.shm.3.one.1048576."
     java, c = {case + "java": {"delivered_per_s": 0.9e6}}, {case + "c": {"delivered_per_s": 1e6}}

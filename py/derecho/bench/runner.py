@@ -104,13 +104,13 @@ class Run:
         return merged
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """By the case's key: medians over the rounds."""
+        """By the case's key: medians over the rounds, and each round in ``samples``."""
         found = {}
         for case in self._cases:
             samples, errors = self._samples[case], self._errors[case]
             entry: dict[str, Any] = {**asdict(case), "key": case.key, "runs": len(samples), "failed_runs": len(errors)}
             if samples:
-                entry.update(median_of(samples))
+                entry.update(median_of(samples), samples=samples)
             if errors:
                 entry["error" if not samples else "errors"] = errors[0] if not samples else errors
             found[case.key] = entry
