@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._native import Claim, Claiming, Message, fast
@@ -151,21 +152,19 @@ class RawShard:
         queue = self._queue
         if not queue:
             # The short way, which nearly every poll takes: nobody else drives, and what comes next are messages.
-            found = None if self._on_message else self._take(self._index, timeout, SPILL_AFTER_S)
+            found = None if self._on_message else self._take(self._index, queue, most, timeout, SPILL_AFTER_S)
             if found is None:
                 self._look(timeout)
             elif not found and timeout > 0:
                 self._engine.spill()  # what the caller still has of the last batch must not hold back the next one
                 self._look(timeout - SPILL_AFTER_S)
-            elif most is None or len(found) <= most:
-                return found
             else:
-                queue.extend(found)
-        if most is None or most >= len(queue):
-            found = list(queue)
-            queue.clear()
-            return found
-        return [queue.popleft() for _ in range(most)]
+                return found
+        found = []
+        with suppress(IndexError):  # one by one, for other threads add to it meanwhile, or take from it
+            for _ in range(len(queue) if most is None else most):
+                found.append(queue.popleft())
+        return found
 
     def _look(self, timeout: float) -> None:
         if self._engine.end is not None:

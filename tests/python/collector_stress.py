@@ -1,7 +1,8 @@
 """A million messages, filled and read in place, while the collector runs at nearly every allocation.
 
 ``collector_stress.py COUNT``: threads claim room, fill it in place and commit; one thread reads payloads in place. Each
-payload carries its own checksum. Prints resident memory after the first tenth and at the end, in bytes.
+payload carries its own checksum, and its number among those of its sender. Threads change places all the time. Prints
+resident memory after the first tenth and at the end, in bytes.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ def resident() -> int:
 
 
 class Stress:
-    """Sends and reads; `wrong` counts payloads that are not what was sent."""
+    """Sends and reads; `wrong` counts payloads that are not what was sent, or not next."""
 
     def __init__(self, group: derecho.Group, count: int) -> None:
         self.shard = group.raw("stress")
         self.count = count
         self.read = 0
         self.wrong = 0
+        self.next = [0] * SENDERS
         self.early = 0
         self.room = threading.Semaphore(WINDOW)
 
@@ -43,6 +45,7 @@ class Stress:
             with self.shard.claim(size) as view:
                 view[8:] = pattern[: size - 8]
                 view[8:12] = i.to_bytes(4, "little")
+                view[12] = sender
                 view[:8] = zlib.crc32(view[8:]).to_bytes(8, "little")
             if i % 1000 == 0:
                 derecho.buffer(100_000).view[:8] = b"released"  # dropped at once
@@ -53,6 +56,9 @@ class Stress:
                 data = message.data
                 if int.from_bytes(data[:8], "little") != zlib.crc32(data[8:]):
                     self.wrong += 1
+                if int.from_bytes(data[8:12], "little") != self.next[data[12]]:
+                    self.wrong += 1
+                self.next[data[12]] += 1
                 self.read += 1
                 self.room.release()
                 if self.read == self.count // 10:
@@ -61,6 +67,7 @@ class Stress:
 
 def main() -> None:
     gc.set_threshold(1, 1, 1)
+    sys.setswitchinterval(1e-5)
     with alone() as group:
         stress = Stress(group, int(sys.argv[1]))
         threads = [threading.Thread(target=stress.send, args=(sender,)) for sender in range(SENDERS)]

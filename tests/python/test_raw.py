@@ -202,6 +202,15 @@ def test_what_cannot_be_sent_among_many_says_so(nodes: Nodes) -> None:
     assert read(a, 1) == [b"small"]
 
 
+def test_what_another_thread_has_queued_comes_before_what_is_polled(nodes: Nodes) -> None:
+    (a,) = logs(nodes, 1)
+    a.send(b"first")
+    a._engine.pump.turn(1.0)  # as another thread may, after this one saw an empty queue
+    a.send(b"second")
+    assert a._take(a._index, a._queue, None, 1.0, 1.0) is None
+    assert read(a, 2) == [b"first", b"second"]
+
+
 def test_a_claim_is_filled_in_place(nodes: Nodes) -> None:
     a, b = logs(nodes, 2)
     with a.claim(16) as view:

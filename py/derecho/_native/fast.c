@@ -681,27 +681,9 @@ static PyObject *Right_release(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-// take(shard, timeout_s, longest_s): the short way of a thread that polls for plain messages. Whatever is not as simple as that
-// (another driver, other events, an error) is left to the long way, which the caller takes when this returns None.
-static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "take(shard, timeout_s, longest_s)");
-        return NULL;
-    }
-    unsigned long shard = PyLong_AsUnsignedLong(args[0]);
-    double timeout_s = PyFloat_AsDouble(args[1]), longest_s = PyFloat_AsDouble(args[2]);
-    if (PyErr_Occurred())
-        return NULL;
-    timeout_s = timeout_s > 0 ? timeout_s : 0; // not a number is 0, too
-    const int64_t timeout_ns = (int64_t)((timeout_s < longest_s ? timeout_s : longest_s) * 1e9);
-    Right *right = (Right *)self;
-    if (right->driver != 0 || right->followers != 0 || right->must_retry || PyList_GET_SIZE(right->backlog) != 0)
-        Py_RETURN_NONE;
+static PyObject *take_polled(Right *right, unsigned long shard, size_t most, int64_t timeout_ns) {
     Polled polled;
-    right->driver = PyThread_get_thread_ident();
-    right->entries++;
     poll_group(right->group, timeout_ns, &polled);
-    right->driver = 0;
     if (polled.status != DERECHO_OK)
         Py_RETURN_NONE;
     if (polled.count == 0)
@@ -710,7 +692,7 @@ static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t co
     if (lease == NULL)
         return NULL;
     PyObject *result = NULL;
-    if (polled.events[0].kind == DERECHO_EVENT_MESSAGE && polled.events[0].shard == shard &&
+    if (polled.events[0].kind == DERECHO_EVENT_MESSAGE && polled.events[0].shard == shard && polled.count <= most &&
         run_length(polled.events, polled.count) == polled.count) {
         result = messages_of(polled.events, polled.count, lease);
     } else {
@@ -721,6 +703,34 @@ static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t co
         Py_XDECREF(runs);
     }
     Py_DECREF(lease);
+    return result;
+}
+
+// take(shard, queue, most, timeout_s, longest_s): the short way of a thread that polls for plain messages, of which none
+// is in the queue. Whatever is not as simple as that (another driver, other events, more than `most`, an error) is left
+// to the long way, which the caller takes when this returns None. The right is given back last: what others dispatch
+// comes after.
+static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "take(shard, queue, most, timeout_s, longest_s)");
+        return NULL;
+    }
+    unsigned long shard = PyLong_AsUnsignedLong(args[0]);
+    PyObject *queue = args[1];
+    size_t most = args[2] == Py_None ? SIZE_MAX : PyLong_AsSize_t(args[2]);
+    double timeout_s = PyFloat_AsDouble(args[3]), longest_s = PyFloat_AsDouble(args[4]);
+    if (PyErr_Occurred())
+        return NULL;
+    timeout_s = timeout_s > 0 ? timeout_s : 0; // not a number is 0, too
+    const int64_t timeout_ns = (int64_t)((timeout_s < longest_s ? timeout_s : longest_s) * 1e9);
+    Right *right = (Right *)self;
+    if (right->driver != 0 || right->followers != 0 || right->must_retry || PyList_GET_SIZE(right->backlog) != 0 ||
+        PyObject_Size(queue) != 0)
+        Py_RETURN_NONE;
+    right->driver = PyThread_get_thread_ident();
+    right->entries++;
+    PyObject *result = take_polled(right, shard, most, timeout_ns);
+    right->driver = 0;
     return result;
 }
 
@@ -752,7 +762,7 @@ static PyMethodDef Right_methods[] = {
     {"acquire", Right_acquire, METH_NOARGS, "acquire()\n--\n\nTake it if it is free; whether it was."},
     {"release", Right_release, METH_NOARGS, "release()\n--\n\nGive it back."},
     {"take", (PyCFunction)(void (*)(void))Right_take, METH_FASTCALL,
-     "take(shard, timeout_s, longest_s)\n--\n\nReturn messages of a shard, or None when there is more to do."},
+     "take(shard, queue, most, timeout_s, longest_s)\n--\n\nReturn messages of a shard, or None when there is more to do."},
     {NULL, NULL, 0, NULL},
 };
 

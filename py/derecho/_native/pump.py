@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -149,10 +150,11 @@ class Pump:
         return self._drive_and_release(0)
 
     @property
-    def take(self) -> Callable[[int, float, float], list[Message] | None]:
-        """``take(shard, timeout_s, longest_s)``: poll once; return the plain messages of a shard, undispatched.
+    def take(self) -> Callable[[int, deque[Message], int | None, float, float], list[Message] | None]:
+        """``take(shard, queue, most, timeout_s, longest_s)``: poll once; return plain messages, undispatched.
 
-        None when there is more to do (another thread drives, other events came, the group has ended): then `wait`.
+        None when there is more to do (some are in the queue, another thread drives, more than `most` or other events
+        came, the group has ended): then `wait`.
         """
         return self._right.take
 
