@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["APIS", "LANGUAGES", "PAYLOADS", "WIRES", "Case", "all_cases", "chosen", "language_cases", "quick_cases"]
+__all__ = [
+    "APIS",
+    "LANGUAGES",
+    "LARGE_BYTES",
+    "PAYLOADS",
+    "WIRES",
+    "Case",
+    "all_cases",
+    "chosen",
+    "language_cases",
+    "quick_cases",
+]
 
 WIRES = ("shm", "tcp")
 MEMBERS = (2, 3)
@@ -18,6 +29,9 @@ APIS = ("c", "python", "service")
 
 #: Other languages, whose members are programs of their own over the raw ring, and measured only when asked for.
 LANGUAGES = ("java", "csharp", "mono")
+
+#: Of a message that tells whether a language copies payloads more often than C.
+LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ def language_cases(languages: Iterable[str]) -> list[Case]:
     """Return what each of these languages is compared with C in."""
     cases = []
     for api in ("c", *languages, "python"):
-        cases += [Case("throughput", "shm", 3, 1, payload, api) for payload in (100, 1 << 20)]
+        cases += [Case("throughput", "shm", 3, 1, payload, api) for payload in (100, LARGE_BYTES)]
         cases.append(Case("latency", "shm", 2, 1, 100, api))
     return cases
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .cases import LARGE_BYTES
+
 __all__ = ["TARGETS", "Target", "judge"]
 
 Result = Mapping[str, Any]
@@ -161,7 +163,7 @@ def _beside_c(
     language: str, least_rate: float | None, least_bandwidth: float | None, most_latency: float
 ) -> Iterator[Target]:
     name = _NAMES[language]
-    for payload, text, least in ((100, "100 B", least_rate), (1 << 20, "1 MB", least_bandwidth)):
+    for payload, text, least in ((100, "100 B", least_rate), (LARGE_BYTES, "1 MB", least_bandwidth)):
         if least is not None:
             case = f"throughput.shm.3.one.{payload}."
             yield Target(
