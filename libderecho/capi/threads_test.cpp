@@ -299,13 +299,17 @@ TEST(Waiting, who_polls_without_waiting_drives_again_after_the_reactor_did) {
         EXPECT_DERECHO_OK(derecho_group_stats(a.group, &stats));
         return stats.steps;
     };
-    for (int i = 0; i < 3; ++i) {
+    const auto drives = [&] {  // while the reactor has the right, and has lost its processor, polls come back at once
         const uint64_t before = steps();
+        for (int poll = 0; poll < 1000; ++poll) a.poll();
+        return steps() - before > 500;
+    };
+    for (int i = 0; i < 3; ++i) {
         std::this_thread::sleep_for(20ms);  // nobody polls: the reactor drives, and sleeps
         const auto begin = Clock::now();
-        uint64_t polls = 0;
-        for (; Clock::now() - begin < 100ms; ++polls) a.poll();
-        EXPECT_GT(steps() - before, polls / 10);
+        bool driven = false;
+        while (!driven && Clock::now() - begin < 5s) driven = drives();
+        EXPECT_TRUE(driven);
     }
 }
 
