@@ -450,13 +450,18 @@ Status Bootstrap::make_verbs(Handshake& shake) {
 
 // TCP instead, unless somebody insists. An answerer says so by an end that is none.
 void Bootstrap::without_verbs(Handshake& shake, Status why) {
-    shake.verbs = {};
+    drop_verbs(shake);
     if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
         log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);
         return shake.dialer ? send_ready(shake, Wire::tcp) : send(shake, encode(VerbsEndpoint{}));
     }
     refuse(shake, failure(why.code, "wire verbs is wanted, but RDMA with node " +
                                         std::to_string(raw(shake.theirs->node)) + " does not work: " + why.detail));
+}
+
+void Bootstrap::drop_verbs(Handshake& shake) {
+    if (verbs_) VerbsParts::bury(std::move(shake.verbs), *verbs_);
+    shake.verbs = {};
 }
 
 void Bootstrap::send_ready(Handshake& shake, Wire wire) {
@@ -533,7 +538,7 @@ void Bootstrap::yield(Handshake& shake) {
     sleeper_.unwatch(shake.socket.get());
     shake.socket.reset();
     shake.shm = {};
-    shake.verbs = {};
+    drop_verbs(shake);
     shake.stage = Stage::yielded;
     impatient_ = true;
 }
@@ -567,7 +572,7 @@ void Bootstrap::end(Handshake& shake) {
     shake.stage = Stage::ended;
     shake.socket.reset();
     shake.shm = {};
-    shake.verbs = {};
+    drop_verbs(shake);
 }
 
 void Bootstrap::link(Handshake& shake) {

@@ -59,6 +59,8 @@ public:
     // Nobody is listened to any more, nor dialed.
     void shut();
     void connect(std::string_view address);
+    // The RDMA device is gone: links to come do without it.
+    void lost_device() { options_.hello.verbs = {}; }
     // Take every handshake as far as it goes.
     void look(Instant now, std::vector<PeerEvent>& events);
     // Whether the next poll should look again, whatever the sockets say; and whether a host name is being looked up,
@@ -96,6 +98,7 @@ private:
     void take_probe(Handshake& shake);
     Status make_verbs(Handshake& shake);
     void without_verbs(Handshake& shake, Status why);
+    void drop_verbs(Handshake& shake);
     bool fits(const Handshake& shake) const;
     void send_ready(Handshake& shake, Wire wire);
     void judge_ready(Handshake& shake);

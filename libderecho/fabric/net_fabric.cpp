@@ -26,6 +26,9 @@ namespace {
 constexpr Duration kLookEvery = microseconds(200);
 constexpr Duration kResolvingNap = milliseconds(1);
 constexpr size_t kPastLivesMax = 1024;
+// For what was pushed to a peer over RDMA before the link is ended here: a living device takes microseconds. The driver
+// has others to look after; who closes the node has time.
+constexpr Duration kLastWords = milliseconds(10), kLastWordsAtEnd = milliseconds(500);
 
 Status check_options(const NetFabricOptions& options) {
     const auto invalid = [](const std::string& what) { return failure(DERECHO_INVALID, what); };
@@ -48,6 +51,7 @@ Status check_options(const NetFabricOptions& options) {
 class NetFabricImpl final : public NetFabric, private Directory {
 public:
     explicit NetFabricImpl(NetFabricOptions options) : options_(std::move(options)) {}
+    ~NetFabricImpl() override { verbs_.settle(verbs_.links(), kLastWordsAtEnd); }
 
     Status open();
 
@@ -238,7 +242,9 @@ void NetFabricImpl::retire(Region* region) {
         reader.link->retire(*reader.remote);
         verbs_.pushed();
     }
-    std::erase_if(regions_, [region](const auto& own) { return own.get() == region; });
+    const auto own = std::ranges::find(regions_, region, [](const auto& r) -> Region* { return r.get(); });
+    if ((*own)->verbs_key) verbs_.device()->bury(std::move(*own));
+    regions_.erase(own);
 }
 
 std::span<const std::byte> NetFabricImpl::mirror(NodeId node, RegionId id) {
@@ -352,9 +358,12 @@ void NetFabricImpl::look(Instant now) {
     const bool anything = sleeper_.anything_to_look_at();
     if (!verbs_.none()) verbs_.device()->poll();
     for (Peer* peer : verbs_peers_) pump_verbs(*peer);
-    if (anything && verbs_.device())
-        if (Status status = verbs_.device()->take_events(); !status.ok())
-            for (Peer* peer : verbs_peers_) breaks(*peer, status);
+    if (anything)
+        if (const Status gone = verbs_.take_events(); !gone.ok()) {
+            log::warn(gone.detail);
+            bootstrap_->lost_device();
+            for (Peer* peer : verbs_peers_) breaks(*peer, gone);
+        }
     if (anything)
         for (Peer* peer : linked_)
             if (peer->broken.ok()) breaks(*peer, look_at(*peer));
@@ -414,7 +423,7 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     if (peer->verbs) {
         wakes_ += peer->verbs->wakes();
         verbs_.remove(*peer->verbs);
-        peer->verbs.reset();  // a fence: nothing more of the peer's lands
+        VerbsLink::bury(std::move(peer->verbs));
     }
     if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
     if (past_.size() >= kPastLivesMax) {
@@ -449,11 +458,13 @@ void NetFabricImpl::disconnect(NodeId node) {
     const Peer* peer = find(node);
     if (!peer) return;
     if (!peer->broken.ok()) --broken_;
+    if (VerbsLink* const link = peer->verbs.get(); link && peer->broken.ok()) verbs_.settle({&link, 1}, kLastWords);
     bury(peer->slot, true);
 }
 
 void NetFabricImpl::shut() {
     bootstrap_->shut();
+    verbs_.settle(verbs_.links(), kLastWordsAtEnd);
     while (!linked_.empty()) disconnect(linked_.back()->node());
 }
 

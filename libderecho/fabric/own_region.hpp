@@ -54,6 +54,10 @@ struct VerbsReader {
 };
 
 class OwnRegion final : public Region {
+    RegionId id_;
+    std::shared_ptr<const RegionMemory> memory_;  // outlives its key
+    std::vector<NodeId> readers_;
+
 public:
     OwnRegion(RegionId id, std::shared_ptr<const RegionMemory> memory, std::span<const NodeId> readers)
         : id_(id), memory_(std::move(memory)), readers_(readers.begin(), readers.end()) {
@@ -72,11 +76,6 @@ public:
     std::vector<TcpLink*> tcp_readers;  // connected ones
     std::vector<VerbsReader> verbs_readers;
     std::shared_ptr<VerbsMemory> verbs_key;  // once anybody reads it over verbs
-
-private:
-    RegionId id_;
-    std::shared_ptr<const RegionMemory> memory_;
-    std::vector<NodeId> readers_;
 };
 
 }  // namespace libderecho

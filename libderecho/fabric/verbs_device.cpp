@@ -1,6 +1,7 @@
 #include "fabric/verbs_device.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <fstream>
 
 #include "base/log.hpp"
+#include "fabric/undertaker.hpp"
 #include "fabric/verbs_parts.hpp"
 
 namespace libderecho {
@@ -97,20 +99,22 @@ public:
     const VerbsAddress& address() const override { return port_->address; }
     Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) override;
     Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) override;
-    bool poll() override;
+    void poll() override { port_->poll(); }
     void arm() override { ::ibv_req_notify_cq(port_->completions.get(), 1); }
     int wake_fd() const override { return port_->channel->fd; }
     int event_fd() const override { return port_->context->async_fd; }
     Status take_events() override;
+    void bury(std::shared_ptr<void> remains) override { undertaker_.bury(std::move(remains)); }
     Fabric::RdmaCounts counts() const override { return port_->counts; }
 
 private:
     std::shared_ptr<VerbsPort> port_;
+    Undertaker undertaker_;
 };
 
 Status Device::register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) {
     const uint64_t limit = memlock_limit();
-    if (memory.size() > limit - std::min(limit, port_->locked_bytes))
+    if (memory.size() > limit - std::min(limit, port_->locked_bytes.load()))
         return memlock_exceeded(memory.size(), port_->locked_bytes, std::to_string(limit) + " bytes");
     // Of huge pages if the system gives them: the device then has fewer addresses to translate. No error otherwise.
     if (memory.size() >= kHugePageBytes) ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
@@ -128,22 +132,6 @@ Status Device::make_pair(bool rings, std::unique_ptr<VerbsPair>& out) {
     return make_verbs_pair(port_, due, out);
 }
 
-bool Device::poll() {
-    std::array<ibv_wc, kCompletionsAtOnce> completions;
-    bool woken = false;
-    for (int n = kCompletionsAtOnce; n == kCompletionsAtOnce;) {
-        n = ::ibv_poll_cq(port_->completions.get(), kCompletionsAtOnce, completions.data());
-        for (int i = 0; i < n; ++i) {
-            const ibv_wc& completion = completions[static_cast<size_t>(i)];
-            ++port_->counts.completions;
-            woken = woken || completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM;
-            if (const auto pair = port_->pairs.find(completion.qp_num); pair != port_->pairs.end())
-                pair->second->take(completion);
-        }
-    }
-    return woken;
-}
-
 Status Device::take_events() {
     ibv_cq* queue = nullptr;
     void* context = nullptr;
@@ -159,7 +147,9 @@ Status Device::take_events() {
             status = failure(DERECHO_UNREACHABLE, "RDMA device " + port_->name + " is gone: " + text);
         port_->verbs.ack_async_event(&event);
     }
-    if (status.ok() && errno == EIO)
+    // Whether reading fails then depends on the kernel; this does not.
+    std::array<pollfd, 2> ends{{{port_->channel->fd, 0, 0}, {port_->context->async_fd, 0, 0}}};
+    if (status.ok() && ::poll(ends.data(), ends.size(), 0) > 0)
         status = failure(DERECHO_UNREACHABLE, "RDMA device " + port_->name + " was removed");
     return status;
 }
@@ -238,6 +228,25 @@ Status make_objects(VerbsPort& port) {
 }
 
 }  // namespace
+
+// Of a device that is gone nothing can be destroyed. Its channel, left open, would keep it from going.
+VerbsPort::~VerbsPort() {
+    completions.reset();
+    const int fd = channel ? channel->fd : -1;
+    if (channel && verbs.destroy_comp_channel(channel.release()) != 0) ::close(fd);
+}
+
+void VerbsPort::poll() {
+    std::array<ibv_wc, kCompletionsAtOnce> some;
+    for (int n = kCompletionsAtOnce; n == kCompletionsAtOnce;) {
+        n = ::ibv_poll_cq(completions.get(), kCompletionsAtOnce, some.data());
+        for (int i = 0; i < n; ++i) {
+            const ibv_wc& completion = some[static_cast<size_t>(i)];
+            ++counts.completions;
+            if (const auto pair = pairs.find(completion.qp_num); pair != pairs.end()) pair->second->take(completion);
+        }
+    }
+}
 
 std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
 

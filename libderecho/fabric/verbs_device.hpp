@@ -33,7 +33,7 @@ struct VerbsOptions {
     uint64_t mail_bytes = 0;   // with each peer
 };
 
-// Memory that the device can reach, until this is dropped. The memory outlives it.
+// Memory that the device can reach, until this is dropped. The memory outlives it. Dropped by any thread.
 class VerbsMemory {
 public:
     virtual ~VerbsMemory() = default;
@@ -59,14 +59,18 @@ public:
     // A queue pair that is not connected yet. It must not outlive the device. `rings`: the peer's are mirrored here.
     virtual Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) = 0;
 
-    // Hand completions to their queue pairs. Whether one of them was a peer's wake.
-    virtual bool poll() = 0;
+    // Hand completions to their queue pairs.
+    virtual void poll() = 0;
     // Ask for the next wake to make fd() readable; then poll once more before sleeping.
     virtual void arm() = 0;
     virtual int wake_fd() const = 0;
     // The device's own news: why nothing works any more, or ok.
     virtual int event_fd() const = 0;
     virtual Status take_events() = 0;
+
+    // Drop these on another thread, in the order of the calls: queue pairs once they are fenced, and registered memory
+    // that nobody writes to any more. Dropping either may take the device seconds; ends with the device at the latest.
+    virtual void bury(std::shared_ptr<void> remains) = 0;
 
     virtual Fabric::RdmaCounts counts() const = 0;
 };

@@ -52,6 +52,12 @@ void VerbsParts::probe() {
     pair->post();
 }
 
+void VerbsParts::bury(VerbsParts parts, VerbsDevice& device) {
+    if (!parts.pair) return;
+    parts.pair->fence();
+    device.bury(std::make_shared<VerbsParts>(std::move(parts)));
+}
+
 // ------------------------------------------------------------------------------------------------- regions
 
 VerbsLink::VerbsLink(VerbsParts parts, UniqueFd socket, VerbsDevice& device, MirrorTable& mirrors,
@@ -62,6 +68,13 @@ VerbsLink::VerbsLink(VerbsParts parts, UniqueFd socket, VerbsDevice& device, Mir
       queue_bytes_max_(queue_bytes_max),
       parts_(std::move(parts)),
       entries_(kEntriesAtFirst) {}
+
+void VerbsLink::bury(std::unique_ptr<VerbsLink> link) {
+    link->parts_.pair->fence();
+    link->socket_.reset();
+    VerbsDevice& device = link->device_;
+    device.bury(std::move(link));
+}
 
 VerbsLink::Remote& VerbsLink::announce(const OwnRegion& region, std::shared_ptr<VerbsMemory> key) {
     remotes_.push_back(std::make_unique<Remote>());
@@ -285,12 +298,32 @@ Status VerbsLink::step() {
 }
 
 void VerbsLink::settle_retired() {
-    std::erase_if(remotes_, [this](const auto& remote) {
-        if (!remote->retired || remote->last_write > parts_.pair->landed()) return false;
+    const auto settled = std::ranges::stable_partition(remotes_, [this](const auto& remote) {
+        return !remote->retired || remote->last_write > parts_.pair->landed();
+    });
+    for (auto& remote : settled) {
         say(VerbsMessageKind::retired, remote->id.value);
         --retiring_;
-        return true;
-    });
+        device_.bury(std::move(remote));
+    }
+    remotes_.erase(settled.begin(), settled.end());
+}
+
+// A completion is asked for only of the last.
+bool VerbsLink::landed() {
+    hear();
+    if (!lost_.ok() || !parts_.pair->broken().ok()) return true;
+    if (backlog()) {
+        held_ = Held::once;
+        flush();
+        if (backlog()) return false;
+    }
+    if (last_word_ == 0) {
+        if (!post_word(&VerbsControl::synced, 1, true)) return false;
+        parts_.pair->post();
+        last_word_ = parts_.pair->added();
+    }
+    return parts_.pair->landed() >= last_word_;
 }
 
 Status VerbsLink::check() const {
@@ -355,8 +388,7 @@ Status VerbsLink::take(const VerbsMessage& message) {
     const auto kind = static_cast<VerbsMessageKind>(message.kind);
     if (kind == VerbsMessageKind::announce) return take_announcement(message);
     if (kind == VerbsMessageKind::retired) {
-        mirror_keys_.erase(message.region);
-        forgotten_.erase(message.region);
+        drop_mirror(message.region);
         return {};
     }
     Remote* const remote = find(message.region);
@@ -367,6 +399,18 @@ Status VerbsLink::take(const VerbsMessage& message) {
     remote->remote_key = message.key;
     remote->address = message.address;
     return {};
+}
+
+// The memory itself, if it is not forgotten, stays readable.
+void VerbsLink::drop_mirror(uint64_t region) {
+    struct Mirror {
+        Mapping memory;
+        std::shared_ptr<VerbsMemory> key;  // goes first
+    };
+    auto mirror = std::make_shared<Mirror>();
+    if (auto key = mirror_keys_.extract(region)) mirror->key = std::move(key.mapped());
+    if (auto memory = forgotten_.extract(region)) mirror->memory = std::move(memory.mapped());
+    device_.bury(std::move(mirror));
 }
 
 Status VerbsLink::take_announcement(const VerbsMessage& message) {

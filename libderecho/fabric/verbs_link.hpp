@@ -42,6 +42,8 @@ struct VerbsParts {
     Status connect(const VerbsEndpoint& to);
     // Write to the peer's probe; when it has landed, the connection works in both directions.
     void probe();
+    // It came to nothing.
+    static void bury(VerbsParts parts, VerbsDevice& device);
 };
 
 // A region of this node's as one peer sees it.
@@ -64,6 +66,9 @@ public:
     VerbsLink(VerbsParts parts, UniqueFd socket, VerbsDevice& device, MirrorTable& mirrors, uint64_t queue_bytes_max);
 
     int fd() const { return socket_.get(); }
+
+    // Cut the peer off: nothing more of its lands. What takes time is done on another thread.
+    static void bury(std::unique_ptr<VerbsLink> link);
 
     Remote& announce(const OwnRegion& region, std::shared_ptr<VerbsMemory> key);
     void push_contents(Remote& remote);  // as they are when they are sent, for they were pushed before
@@ -93,6 +98,8 @@ public:
     Status step();
     Status receive();
     Status send();
+    // Whether all that was pushed has landed, or never will. Ask until it has.
+    bool landed();
     bool unsent() const { return !outgoing_.empty(); }
     bool backlog() const { return head_ != tail_; }
 
@@ -139,6 +146,7 @@ private:
     Remote* find(uint64_t region);
     Status take(const VerbsMessage& message);
     Status take_announcement(const VerbsMessage& message);
+    void drop_mirror(uint64_t region);
     void say(VerbsMessageKind kind, uint64_t region, uint64_t address = 0, uint32_t key = 0, uint64_t size_bytes = 0);
 
     UniqueFd socket_;
@@ -159,6 +167,7 @@ private:
     uint64_t last_data_ = UINT64_MAX;  // where the newest data entry waits
     bool loud_ = false;                // something waits, or waited, that the peer is to be woken for
     uint32_t retiring_ = 0;
+    uint64_t last_word_ = 0;                                       // of landed(): a write behind all others
     enum class Held : uint8_t { no, now, once } held_ = Held::no;  // once: a poll has passed
     bool synced_ = false;  // the peer has sent every region that it had when the link came up
 

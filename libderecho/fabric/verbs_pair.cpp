@@ -1,12 +1,15 @@
 #include "fabric/verbs_pair.hpp"
 
+#include <sched.h>
 #include <sys/random.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/clock.hpp"
 #include "fabric/verbs_parts.hpp"
 
 namespace libderecho {
@@ -15,10 +18,12 @@ namespace {
 constexpr uint8_t kRnrTimer = 12;   // 0.64 ms until a wake that found no room is sent again
 constexpr uint8_t kRnrForEver = 7;  // a slow reader of wakes is not a lost one
 constexpr uint8_t kHopLimit = 64;
+constexpr uint64_t kExpectedWake = 0;  // as a request's id; writes count from 1
+constexpr Duration kFenceAtMost = milliseconds(200);
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
 
 // What an error means between two nodes; the first of a queue pair's is the cause, what follows is flushed.
-const char* cause(ibv_wc_status status) {
+std::string cause(ibv_wc_status status, const std::string& device) {
     switch (status) {
         case IBV_WC_RETRY_EXC_ERR:
             return "it acknowledges nothing that is sent to it";
@@ -28,7 +33,7 @@ const char* cause(ibv_wc_status status) {
         case IBV_WC_WR_FLUSH_ERR:
             return "this end of it stopped, as after a write to memory that is not given to the peer";
         default:
-            return "the device failed to carry out a write";
+            return device + " failed to carry out a write";
     }
 }
 
@@ -38,12 +43,10 @@ public:
         : port_(std::move(port)), due_bytes_(due_bytes), pair_(nullptr, port_->verbs.destroy_qp) {
         port_->due_bytes += due_bytes_;
     }
-    ~Pair() override {
-        port_->due_bytes -= due_bytes_;
-        if (pair_) port_->pairs.erase(pair_->qp_num);
-    }
+    ~Pair() override { fence(); }
 
     Status make();
+    void fence() override;
     VerbsEndpoint endpoint() const override;
     Status connect(const VerbsEndpoint& theirs) override;
     uint32_t inline_bytes_max() const override { return inline_bytes_max_; }
@@ -64,6 +67,7 @@ public:
 private:
     void take(const ibv_wc& completion) override;
     void expect_wake();
+    std::string device() const { return "RDMA device " + port_->name; }
     void breaks(const std::string& why) {
         if (broken_.ok()) broken_ = failure(DERECHO_UNREACHABLE, "its RDMA connection broke: " + why);
     }
@@ -71,6 +75,7 @@ private:
     std::shared_ptr<VerbsPort> port_;
     const uint64_t due_bytes_;
     Owned<ibv_qp> pair_;
+    bool fenced_ = false, deaf_ = false;  // deaf: it takes nothing of the peer's any more
     uint32_t inline_bytes_max_ = 0;
     uint32_t first_packet_ = 0;
 
@@ -159,6 +164,24 @@ Status Pair::connect(const VerbsEndpoint& theirs) {
     return {};
 }
 
+// A queue pair in the error state drops what arrives. The packet that it has in hand is done with once it gives back
+// its receive requests. Destroying it would fence as well, but waits until the network has let go of its last packet:
+// with Soft-RoCE three seconds, if the peer's host does not answer any more.
+void Pair::fence() {
+    if (std::exchange(fenced_, true)) return;
+    port_->due_bytes -= due_bytes_;
+    if (!pair_) return;
+    const uint32_t number = pair_->qp_num;
+    ibv_qp_attr attributes{};
+    attributes.qp_state = IBV_QPS_ERR;
+    const bool stops = port_->verbs.modify_qp(pair_.get(), &attributes, IBV_QP_STATE) == 0;
+    port_->poll();
+    for (const Instant end = monotonic_now() + kFenceAtMost; stops && !deaf_ && monotonic_now() < end; port_->poll())
+        ::sched_yield();
+    if (!deaf_) pair_.reset();
+    port_->pairs.erase(number);
+}
+
 void Pair::add(const Write& write, bool complete) {
     DERECHO_ASSERT(room() > 0);
     ibv_send_wr& request = chain_[chained_];
@@ -200,19 +223,21 @@ void Pair::post(Wake wake) {
     if (!broken_.ok()) return;
     ibv_send_wr* refused = nullptr;
     if (const int error = ::ibv_post_send(pair_.get(), chain_.data(), &refused); error != 0)
-        breaks(std::strerror(error));
+        breaks(device() + " takes no more writes: " + std::strerror(error));
 }
 
 void Pair::expect_wake() {
     ibv_recv_wr request{};
+    request.wr_id = kExpectedWake;
     ibv_recv_wr* refused = nullptr;
-    if (const int error = ::ibv_post_recv(pair_.get(), &request, &refused); error != 0) breaks(std::strerror(error));
+    if (const int error = ::ibv_post_recv(pair_.get(), &request, &refused); error != 0)
+        breaks(device() + " takes no more requests: " + std::strerror(error));
 }
 
 void Pair::take(const ibv_wc& completion) {
+    if (completion.status != IBV_WC_SUCCESS && completion.wr_id == kExpectedWake) deaf_ = true;
     if (completion.status != IBV_WC_SUCCESS)
-        return breaks(std::string(cause(completion.status)) + " (" + port_->verbs.wc_status_str(completion.status) +
-                      ")");
+        return breaks(cause(completion.status, device()) + " (" + port_->verbs.wc_status_str(completion.status) + ")");
     if (completion.opcode != IBV_WC_RECV_RDMA_WITH_IMM) {
         landed_ = completion.wr_id;
         return;

@@ -22,7 +22,9 @@ public:
     // Why a peer is woken, as the immediate value of the write that does it.
     enum class Wake : uint32_t { none = 0, pushed = 1, please_echo = 2 };
 
-    virtual ~VerbsPair() = default;  // fences: nothing more of the peer's lands after it
+    virtual ~VerbsPair() = default;  // after fence() on any thread, else it fences
+    // For good: nothing more of the peer's lands after it, and nothing more leaves. Cheap; destroying it may not be.
+    virtual void fence() = 0;
 
     // How the peer connects to this end; keys and addresses of memory are filled in by who owns the memory.
     virtual VerbsEndpoint endpoint() const = 0;

@@ -1,6 +1,7 @@
 // What verbs_device.cpp and verbs_pair.cpp have in common: objects of libibverbs that clean up after themselves.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <unordered_map>
 
@@ -25,6 +26,7 @@ struct VerbsPort {
           domain(nullptr, library.dealloc_pd),
           channel(nullptr, library.destroy_comp_channel),
           completions(nullptr, library.destroy_cq) {}
+    ~VerbsPort();
 
     const VerbsLibrary& verbs;
     VerbsOptions options;
@@ -41,7 +43,7 @@ struct VerbsPort {
     Owned<ibv_comp_channel> channel;
     Owned<ibv_cq> completions;
 
-    uint64_t locked_bytes = 0;
+    std::atomic<uint64_t> locked_bytes = 0;
     uint64_t due_bytes = 0;  // what is, or will be, locked for this node and the peers that it has
     Fabric::RdmaCounts counts;
     // Whose completions are whose.
@@ -51,6 +53,9 @@ struct VerbsPort {
         virtual void take(const ibv_wc& completion) = 0;
     };
     std::unordered_map<uint32_t, Taker*> pairs;  // by queue pair number
+
+    // Hand completions to their queue pairs.
+    void poll();
 
     // Receive requests that the shared completion queue can hold of each pair: its wakes.
     static constexpr uint32_t kWakesMax = 32;

@@ -1,5 +1,6 @@
 #include "fabric/verbs_peers.hpp"
 
+#include <sched.h>
 #include <algorithm>
 
 #include "base/log.hpp"
@@ -14,7 +15,18 @@ Status VerbsPeers::open(const VerbsOptions& options, Sleeper& sleeper) {
             device_.reset();
             return status;
         }
+    sleeper_ = &sleeper;
     return {};
+}
+
+// The descriptors of a device that is gone are readable for ever.
+Status VerbsPeers::take_events() {
+    if (!device_ || gone_) return {};
+    Status status = device_->take_events();
+    if (status.ok()) return {};
+    gone_ = true;
+    for (const int fd : {device_->wake_fd(), device_->event_fd()}) sleeper_->unwatch(fd);
+    return status;
 }
 
 void VerbsPeers::add(VerbsLink& link) {
@@ -28,6 +40,14 @@ void VerbsPeers::flush() {
     due_ = false;
     if (epoch_ % 2 == 1) tell(epoch_ + 1);
     for (VerbsLink* link : links_) link->flush();
+}
+
+void VerbsPeers::settle(std::span<VerbsLink* const> links, Duration at_most) {
+    if (links.empty()) return;
+    for (const Instant end = monotonic_now() + at_most; monotonic_now() < end; ::sched_yield()) {
+        device_->poll();
+        if (std::ranges::all_of(links, &VerbsLink::landed)) return;
+    }
 }
 
 void VerbsPeers::arm() {

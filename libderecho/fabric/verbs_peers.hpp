@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -18,6 +19,8 @@ public:
 
     // Null: there is no RDMA here.
     VerbsDevice* device() const { return device_.get(); }
+    // What the device has to say of itself: a failure, once, if it is gone. From then on it wakes nobody.
+    Status take_events();
 
     void add(VerbsLink& link);
     void remove(VerbsLink& link) { std::erase(links_, &link); }
@@ -26,6 +29,11 @@ public:
     // Something was pushed to one of them.
     void pushed() { due_ = true; }
     void flush();
+
+    // Wait until what was pushed to them has landed, or can no more, but so long at most: what is under way dies with
+    // its queue pair.
+    void settle(std::span<VerbsLink* const> links, Duration at_most);
+    const std::vector<VerbsLink*>& links() const { return links_; }
 
     // Before a sleep: tell all of it, once more if one of them had woken this node. Step each link afterwards.
     void arm();
@@ -37,7 +45,9 @@ private:
 
     void tell(uint64_t epoch);
 
+    Sleeper* sleeper_ = nullptr;
     std::unique_ptr<VerbsDevice> device_;
+    bool gone_ = false;
     std::vector<VerbsLink*> links_;
     bool due_ = false;
 

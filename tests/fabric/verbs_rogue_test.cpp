@@ -3,8 +3,13 @@
 // `make test-rdma` runs these in a machine that has one.
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "contract.hpp"
 #include "fabric/handshake.hpp"
@@ -99,6 +104,17 @@ public:
         pair().post();
     }
     void write(uint64_t value, uint64_t offset) { write(value, mirror_.address + offset, mirror_.key); }
+    // Returns when it has landed, or never will.
+    void fill_mirror(uint64_t value) {
+        auto* words = reinterpret_cast<uint64_t*>(memory_.data());
+        std::fill_n(words, memory_.size() / sizeof value, value);
+        for (size_t at = 0; at < kMirrorBytes; at += memory_.size())
+            pair().add(
+                {words, static_cast<uint32_t>(memory_.size()), key_->local_key(), mirror_.key, mirror_.address + at},
+                true);
+        pair().post();
+        while (!settled()) std::this_thread::yield();
+    }
     // What became of its writes: landed, or an error.
     bool settled() { return device_->poll(), !pair().broken().ok() || pair().landed() == pair().added(); }
 
@@ -239,6 +255,23 @@ TEST_P(RoguePeer, lies_on_the_link_cost_it_the_link) {
         rogue_->say(lie.kind, lie.region, lie.size_bytes);
         EXPECT_EQ(loss(), lie.why);
     }
+}
+
+// A peer fills its whole mirror over and over while it is cut off: the fence is not a write's end, but at once.
+TEST_P(RoguePeer, nothing_lands_any_more_of_what_it_is_writing_when_it_is_cut_off) {
+    meet();
+    const auto mirror = node_->mirror(kB, {kRegion});
+    std::atomic<bool> over = false;
+    std::thread writer([&] {
+        for (uint64_t round = 2; !over; ++round) rogue_->fill_mirror(round);
+    });
+    EXPECT_TRUE(world_.pump_until([&] { return seen() > 100; }));
+    node_->disconnect(kB);
+    const std::vector<std::byte> at_the_fence(mirror.begin(), mirror.end());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_TRUE(std::ranges::equal(mirror, at_the_fence)) << seen() << " after " << word(at_the_fence, 0);
+    over = true;
+    writer.join();
 }
 
 }  // namespace

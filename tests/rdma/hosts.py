@@ -73,7 +73,7 @@ class Hosts:
     def test_over(self, failed: bool) -> None:
         """Keep the processes, but not after a failure: who knows in what state they are."""
         for member in self.members:
-            if failed:
+            if failed or member.child.poll() is not None:
                 print(f"---- node {member.node}\n{member.printed()}")
                 member.end()
             else:
@@ -97,6 +97,26 @@ def cable_cut() -> Iterator[None]:
     finally:
         run("ip", "link", "set", "eth1", "up")
         run("ip", "route", "add", "10.9.0.1", "dev", "eth1", "table", "102")  # it went with the link
+
+
+@contextmanager
+def silent_neighbour() -> Iterator[None]:
+    """Whoever sends to rxe1 has to find it first, and gets no answer."""
+    run("ip", "link", "set", "eth1", "arp", "off")
+    run("ip", "neighbour", "flush", "dev", "eth0")
+    try:
+        yield
+    finally:
+        run("ip", "link", "set", "eth1", "arp", "on")
+
+
+@contextmanager
+def deleted(device: str) -> Iterator[None]:
+    """The device is on its way out: who has it open may go on, and it is gone when they have closed it."""
+    deletion = subprocess.Popen(["rdma", "link", "delete", device])
+    yield
+    assert deletion.wait(20) == 0, "nobody has it open"
+    run("rdma", "link", "add", device, "type", "rxe", "netdev", device.replace("rxe", "eth"))
 
 
 @contextmanager

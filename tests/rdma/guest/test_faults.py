@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from hosts import AS_HOST, AS_USER, Hosts
 ROOT = Path(__file__).resolve().parents[3]
 CORE_TESTS = ROOT / "build" / "wheel" / "derecho_tests"
 BREAK_PAIRS = Path(__file__).with_name("break_pairs.py")
+REMOVE_DEVICE = Path(__file__).with_name("remove_device.py")
 ENTRIES = 60  # that each member adds
 
 
@@ -88,6 +90,82 @@ def test_a_member_whose_queue_pairs_fail_stops_and_the_others_go_on(group: Hosts
     expect_alike([one, two], ["before-", "after-"])
     # Who hears first from the other that it is out has no loss to report.
     assert sorted(losses(one) + losses(two)) in ([3], [3, 3])
+
+
+def test_a_member_whose_device_is_removed_stops_and_says_so_and_the_others_go_on(group: Hosts) -> None:
+    one, two, three = trio(group)
+    with hosts.deleted("rxe1"):
+        all_add([one, two, three], "before-")
+        assert three.ask("run", program=str(REMOVE_DEVICE)) > 0
+        assert one.ask("wait_view", nodes=[1, 2]) == [1, 2]
+        assert two.ask("wait_view", nodes=[1, 2]) == [1, 2]
+        assert three.ask("wait_end")[0] == "NoMajority"
+        for node in (1, 2):
+            assert f"lost node {node}: RDMA device rxe1 was removed\n" in three.printed()
+        assert warnings(three)[0].endswith("RDMA device rxe1 was removed")
+        assert share_of_a_processor(three) < 0.2
+        three.ask("close")
+    all_add([one, two], "after-")
+    expect_alike([one, two], ["before-", "after-"])
+
+
+def test_a_node_whose_device_is_removed_sleeps_and_meets_others_over_tcp(group: Hosts) -> None:
+    one, two = group.member(1, "rxe1", *AS_HOST, wire="auto"), group.member(2, "rxe0", *AS_HOST, wire="auto")
+    one.join(contacts=[])
+    with hosts.deleted("rxe1"):
+        assert one.ask("run", program=str(REMOVE_DEVICE)) > 0
+        assert share_of_a_processor(one) < 0.2
+        two.join(contacts=[one.address])
+        all_add([one, two], "x-", 5)
+        expect_alike([one, two], ["x-"], 5)
+        for member, other in ((one, 2), (two, 1)):
+            assert wires(member) == {other: "tcp"}
+            assert "no verbs: node 1 has no RDMA device" in member.printed()
+        one.ask("close")
+
+
+def share_of_a_processor(member: Any) -> float:
+    """What an idle member uses, for a second."""
+    stat = Path(f"/proc/{member.child.pid}/stat")
+
+    def used_s() -> float:
+        return sum(map(int, stat.read_text().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    before = used_s()
+    time.sleep(1)
+    return used_s() - before
+
+
+def test_the_survivors_go_on_while_the_network_holds_a_dead_members_last_packet(group: Hosts) -> None:
+    # Until it is let go, after three seconds here, a queue pair cannot be destroyed.
+    one, two, three = trio(group)
+    with hosts.silent_neighbour():
+        for member in (one, two):
+            member.send("add_many", prefix=f"x-{member.node}-", count=ENTRIES)
+        three.kill()
+        for member in (one, two):
+            member.answer()
+    for member in (one, two):
+        told = time_of(member, "(?:lost|suspects) node 3")
+        assert time_of(member, "installs view 4") - told < 1.5
+    expect_alike([one, two], ["x-"])
+
+
+def time_of(member: Any, words: str) -> float:
+    """When a member first logged that."""
+    found = re.search(rf"^(\S+) .*{words}", member.printed(), re.MULTILINE)
+    assert found is not None, words
+    return float(found[1])
+
+
+def test_the_last_word_of_a_member_that_leaves_is_heard_however_long_it_takes(group: Hosts) -> None:
+    # The end of its TCP connection comes first. Without the decision the other would be one of two.
+    one, two = (group.member(node, device) for node, device in ((1, "rxe0"), (2, "rxe1")))
+    group.together(one, two)
+    with hosts.netem("eth0", "delay", "50ms"):
+        one.ask("leave")
+    assert two.ask("wait_view", nodes=[2]) == [2]
+    all_add([two], "alone-", 5)
 
 
 def test_the_far_side_of_a_cut_stops_and_the_near_one_goes_on(group: Hosts) -> None:
