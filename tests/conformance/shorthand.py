@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 __all__ = ["expand"]
@@ -14,6 +15,8 @@ _KEYS = {
     "repeat": ("steps",),
     "member": ("node", "options", "services", "of"),
 }
+#: What is tried over RDMA is tried in the machine of tests/rdma.
+WIRE = {"wire": os.environ["CONFORMANCE_WIRE"]} if "CONFORMANCE_WIRE" in os.environ else {}
 _JOIN_MS = 10_000
 _WAIT_MS = 10_000
 
@@ -53,7 +56,7 @@ def _join(raw: Raw) -> list[Raw]:
     name, node = raw["join"], raw["node"]
     config = f"{name}.config"
     options = {"node": node, "group": "{group}", "listen": f"127.0.0.1:{{port{node}}}"}
-    options |= {"contacts": "127.0.0.1:{port1}"} | raw.get("options", {})
+    options |= {"contacts": "127.0.0.1:{port1}"} | WIRE | raw.get("options", {})
     services = raw.get("services", {"raw": 0})
     join: Raw = {"do": "group_join", "config": config, "timeout_ms": raw.get("timeout_ms", _JOIN_MS), "group_out": name}
     steps: list[Raw] = [{"do": "config_create", "config_out": config}]

@@ -45,9 +45,13 @@ class Nodes:
         return self.groups
 
 
-@pytest.fixture(params=["shm", "tcp"])
+#: Over RDMA where there is a device: in the machine of tests/rdma.
+WIRES = ["shm", "tcp", *(["verbs"] if any(Path("/sys/class/infiniband").glob("*")) else [])]
+
+
+@pytest.fixture(params=WIRES)
 def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
-    """Nodes over either wire."""
+    """Nodes over each wire."""
     found = Nodes(request.param)
     yield found
     for group in found.groups:
