@@ -219,9 +219,10 @@ class DecodeError(DerechoError, ValueError):
     status = 3
 
 
-_BY_STATUS: dict[int, type[DerechoError]] = {
+BY_STATUS: dict[int, type[DerechoError]] = {
     cls.status: cls
     for cls in (
+        DerechoError,
         RingFull,
         Timeout,
         InvalidArgument,
@@ -252,7 +253,7 @@ def from_status(status: int, text: str) -> DerechoError:
     text : str
         What the core said.
     """
-    error = _BY_STATUS.get(status, DerechoError)(text or f"libderecho returned status {status}")
+    error = BY_STATUS.get(status, DerechoError)(text or f"libderecho returned status {status}")
     error.status = status
     return error
 

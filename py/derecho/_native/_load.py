@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DerechoError, from_status
+from ..errors import BY_STATUS, DerechoError, from_status
 
 __all__ = ["LIBRARY", "Claim", "Claiming", "Message", "Right", "check", "error", "fast", "ffi", "lib", "number", "text"]
 
@@ -54,7 +54,7 @@ if lib.derecho_abi_hash() != fast.BUILT_AGAINST:
         f"{fast.BUILT_AGAINST:016x}: they come from different versions of derecho.h; reinstall the package"
     )
 
-fast.set_make_error(from_status)
+fast.set_errors(BY_STATUS)
 
 
 def text(pointer: Any) -> str:

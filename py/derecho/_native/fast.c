@@ -256,10 +256,10 @@ static PyObject *fast_state(PyObject *module, PyObject *args) {
     return fail(status);
 }
 
-static PyObject *fast_set_make_error(PyObject *module, PyObject *callable) {
+static PyObject *fast_set_errors(PyObject *module, PyObject *by_status) {
     (void)module;
-    Py_INCREF(callable);
-    Py_XSETREF(make_error, callable);
+    Py_INCREF(by_status);
+    Py_XSETREF(errors, by_status);
     Py_RETURN_NONE;
 }
 
@@ -275,7 +275,7 @@ static PyMethodDef fast_methods[] = {
     FASTCALL(claiming),
     {"spill", fast_spill, METH_VARARGS, NULL},
     {"state", fast_state, METH_VARARGS, NULL},
-    {"set_make_error", fast_set_make_error, METH_O, NULL},
+    {"set_errors", fast_set_errors, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

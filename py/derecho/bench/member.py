@@ -177,7 +177,7 @@ class Member:
 
     def __init__(self, task: dict[str, Any]) -> None:
         self._task = task
-        self._deadline = time.monotonic() + task["deadline_s"]
+        self._deadline_ns = time.monotonic_ns() + int(task["deadline_s"] * 1e9)
         self._latencies: list[int] = []
         self._memory: tuple[int, int] = (0, 0)
 
@@ -212,7 +212,7 @@ class Member:
         self._traffic.control(_READY)
         while self._tally.ready < members:
             self._traffic.take(_WAIT_S)
-            self._check_deadline()
+            self._check_deadline(time.monotonic_ns())
 
     def _measure(self) -> dict[str, Any]:
         task, tally = self._task, self._tally
@@ -240,7 +240,7 @@ class Member:
             if tally.stopped and not done_sent:
                 done_sent = True
                 self._traffic.control(_DONE)
-            self._check_deadline()
+            self._check_deadline(now)
         if begin is None or end is None:
             raise RuntimeError("the others stopped before this member had measured")
         return self._result(rank, sender, begin, end)
@@ -264,8 +264,8 @@ class Member:
         if begin >= self._begin_ns and now <= self._end_ns:
             self._latencies.append(now - begin)
 
-    def _check_deadline(self) -> None:
-        if time.monotonic() > self._deadline:
+    def _check_deadline(self, now: int) -> None:
+        if now > self._deadline_ns:
             raise RuntimeError(f"gave up: {self._tally.ready} ready, {self._tally.done} done")
 
     def _reading(self) -> dict[str, float]:

@@ -9,19 +9,17 @@
 #define GATHER_BYTES 4096          // gathered on the stack; more goes straight into a claim
 #define COPY_WITHOUT_GIL (256 << 10)
 
-static PyObject *make_error = NULL; // callable (status, text) -> exception
+static PyObject *errors = NULL; // dict: status -> class of exception
 
+// Raises what the core said; NULL.
 static PyObject *fail(derecho_status status) {
-    const char *text = derecho_last_error();
-    if (make_error == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "%s: %s", derecho_status_name(status), text);
-        return NULL;
-    }
-    PyObject *error = PyObject_CallFunction(make_error, "is", (int)status, text);
-    if (error != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
+    PyObject *number = PyLong_FromLong(status);
+    PyObject *found = number != NULL && errors != NULL ? PyDict_GetItemWithError(errors, number) : NULL;
+    Py_XDECREF(number);
+    if (found != NULL)
+        PyErr_SetString(found, derecho_last_error());
+    else if (!PyErr_Occurred()) // there is none for statuses that no local call has
+        PyErr_Format(PyExc_SystemError, "%s: %s", derecho_status_name(status), derecho_last_error());
     return NULL;
 }
 
