@@ -212,7 +212,7 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
             other = results.get(target.beside)
             if other is None or "error" in other:
                 continue
-            value, limit = _alike(result, other, target.figure)
+            value, limit = (_alike if target.unit == "ns" else _medians)(result, other, target.figure)
         if limit is None and target.limit:
             continue
         bound = target.bound * (1 if limit is None else limit)
@@ -235,8 +235,12 @@ def judge(results: Mapping[str, Result], limits: Mapping[str, Any]) -> list[dict
     return verdicts
 
 
+def _medians(result: Result, other: Result, figure: str) -> tuple[float, float]:
+    return _at(result, figure), _at(other, figure)
+
+
 def _alike(result: Result, other: Result, figure: str) -> tuple[float, float]:
-    """Return both figures of two rounds, one of each case, that met the machine in the most similar state.
+    """Return both latencies of two rounds, one of each case, that met the machine in the most similar state.
 
     A virtual machine's cores are near each other in one minute and far in the next, so medians over the rounds of each
     case may be of different machines. Every round is paired with the other case's round in which the limits measured
