@@ -44,6 +44,8 @@ constexpr std::array kTable{
            "times, before the peer is lost; 7 is for ever on Soft-RoCE, and no other number is anywhere"},
     Option{"rdma_queue_depth", Type::integer, "256", 8, 16384, "",
            "writes under way to one peer over RDMA; less if the device has less"},
+    Option{"rdma_direct", Type::boolean, "true", 0, 0, "",
+           "over RDMA the device itself reads and writes registered memory; false: it goes by mail"},
     Option{"ring_bytes", Type::integer, "4194304", limits::ring_bytes_min, limits::ring_bytes_max, "",
            "memory for messages of one sender in one shard that not everybody has released; a power of two"},
     Option{"mail_bytes", Type::integer, "1048576", limits::ring_bytes_min, limits::ring_bytes_max, "",
@@ -261,6 +263,7 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.verbs.ack_timeout = number("rdma_ack_timeout");
     fabric.verbs.retries = number("rdma_retries");
     fabric.verbs.queue_depth = number("rdma_queue_depth");
+    fabric.verbs.direct = flag("rdma_direct");
     // A ring of each service's, of two views while one follows the other; two mails, both ways. As doctor/needs.py
     // says.
     const uint64_t rings = 2 * std::max<uint64_t>(1, services_.size()) * (group.ring_bytes + kRegionHeadBytes);

@@ -25,6 +25,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/status.hpp"
+#include "fabric/direct.hpp"
 
 namespace libderecho {
 
@@ -105,6 +107,10 @@ public:
     virtual void wait(Duration at_most) = 0;
     virtual void wake() = 0;  // any thread; also ends a wait() that has not begun yet
 
+    // Reads and writes between applications' buffers, with the life of that peer that is connected. Null: not over this
+    // wire.
+    virtual std::shared_ptr<DirectAccess> direct(NodeId) { return nullptr; }
+
     // Whether this host has more nodes than cores for them, so that who spins, spins away another's time.
     virtual bool crowded() const = 0;
 
@@ -113,6 +119,7 @@ public:
         uint64_t work_requests = 0;
         uint64_t doorbells = 0;
         uint64_t completions = 0;
+        uint64_t direct_bytes = 0;  // asked for between applications' buffers
     };
     struct Stats {
         uint64_t pushes = 0;

@@ -7,6 +7,7 @@
 #include "fabric/mirrors.hpp"
 #include "fabric/shm_link.hpp"
 #include "fabric/tcp_link.hpp"
+#include "fabric/verbs_direct.hpp"
 #include "fabric/verbs_link.hpp"
 #include "fabric/wire_format.hpp"
 
@@ -20,6 +21,7 @@ struct Peer {
     std::unique_ptr<ShmLink> shm;
     std::unique_ptr<TcpLink> tcp;
     std::unique_ptr<VerbsLink> verbs;
+    std::shared_ptr<VerbsDirect> direct;  // once it was asked for
     UniqueFd bootstrap;
     Status broken;  // why it is lost, until that is reported
     bool watched_for_room = false;

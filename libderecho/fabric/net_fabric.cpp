@@ -80,6 +80,7 @@ public:
     void wait(Duration at_most) override;
     void wake() override { sleeper_.wake(); }
 
+    std::shared_ptr<DirectAccess> direct(NodeId peer) override;
     bool crowded() const override { return crowded_; }
     Stats stats() const override;
 
@@ -423,6 +424,7 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     if (peer->verbs) {
         wakes_ += peer->verbs->wakes();
         verbs_.remove(*peer->verbs);
+        if (peer->direct) peer->direct->shut();
         VerbsLink::bury(std::move(peer->verbs));
     }
     if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
@@ -554,6 +556,13 @@ bool NetFabricImpl::watch(Peer& peer) {
     if (peer.shm->process_fd() >= 0)
         ok = ok && sleeper_.watch(peer.shm->process_fd(), Sleeper::Interest::look, true, false).ok();
     return ok;
+}
+
+std::shared_ptr<DirectAccess> NetFabricImpl::direct(NodeId node) {
+    Peer* const peer = find(node);
+    if (!peer || !peer->verbs) return nullptr;
+    if (!peer->direct) peer->direct = verbs_.device()->make_direct();
+    return peer->direct;
 }
 
 // Asked for at every wait, so reckoned when peers come and go.

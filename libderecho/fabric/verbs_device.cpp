@@ -66,13 +66,13 @@ Status memlock_exceeded(size_t size_bytes, uint64_t locked_bytes, const std::str
 
 // Whether so much more may come to be locked.
 Status check_memlock(const VerbsPort& port, uint64_t more_bytes) {
-    const uint64_t limit = memlock_limit(), due = port.due_bytes + more_bytes;
+    const uint64_t limit = memlock_limit(), lent = port.lent_bytes, due = port.due_bytes + more_bytes + lent;
     if (due <= limit) return {};
     return failure(DERECHO_NO_MEMORY, "with " + std::to_string(port.pairs.size() + 1) +
                                           " peer(s) over RDMA this node would lock up to " + std::to_string(due) +
-                                          " bytes of memory, for ring_bytes and mail_bytes as they are, but the "
-                                          "limit is " +
-                                          std::to_string(limit) + " bytes" + kRaiseMemlock);
+                                          " bytes of memory, for ring_bytes and mail_bytes as they are" +
+                                          (lent > 0 ? " and memory that is registered with it" : "") +
+                                          ", but the limit is " + std::to_string(limit) + " bytes" + kRaiseMemlock);
 }
 
 class Memory final : public VerbsMemory {
@@ -100,7 +100,13 @@ public:
     Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) override;
     Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) override;
     void poll() override { port_->poll(); }
-    void arm() override { ::ibv_req_notify_cq(port_->completions.get(), 1); }
+    std::shared_ptr<VerbsDirect> make_direct() override {
+        return port_->options.direct ? make_verbs_direct(port_) : nullptr;
+    }
+    void arm() override {
+        ::ibv_req_notify_cq(port_->completions.get(), 1);
+        for (VerbsPort::Awaited* awaited : port_->awaited) awaited->arm();
+    }
     int wake_fd() const override { return port_->channel->fd; }
     int event_fd() const override { return port_->context->async_fd; }
     Status take_events() override;
@@ -135,9 +141,7 @@ Status Device::make_pair(bool rings, std::unique_ptr<VerbsPair>& out) {
 Status Device::take_events() {
     ibv_cq* queue = nullptr;
     void* context = nullptr;
-    unsigned int wakes = 0;
-    while (port_->verbs.get_cq_event(port_->channel.get(), &queue, &context) == 0) ++wakes;
-    if (wakes > 0) port_->verbs.ack_cq_events(port_->completions.get(), wakes);
+    while (port_->verbs.get_cq_event(port_->channel.get(), &queue, &context) == 0) port_->verbs.ack_cq_events(queue, 1);
     Status status;
     ibv_async_event event{};
     while (port_->verbs.get_async_event(port_->context.get(), &event) == 0) {
@@ -191,12 +195,19 @@ Status settle_address(VerbsPort& port, const ibv_port_attr& attributes) {
     return {};
 }
 
+uint32_t at_least_one(int count, uint32_t at_most) {
+    return std::min(static_cast<uint32_t>(std::max(count, 1)), at_most);
+}
+
 // The first port that is active, or the one that is wanted.
 Status find_port(VerbsPort& port, std::string& why_not) {
     ibv_device_attr device{};
     if (port.verbs.query_device(port.context.get(), &device) != 0)
         return failure(DERECHO_INVALID, verbs_error("querying an RDMA device", errno));
     port.queue_depth = std::min(port.options.queue_depth, static_cast<uint32_t>(device.max_qp_wr));
+    port.direct.pieces_max = at_least_one(std::min(device.max_sge, device.max_sge_rd), VerbsPort::kPiecesMax);
+    port.direct.reads_asked_max = at_least_one(device.max_qp_init_rd_atom, kDirectRequestsMax);
+    port.direct.reads_served_max = at_least_one(device.max_qp_rd_atom, kDirectRequestsMax);
     for (uint8_t number = 1; number <= device.phys_port_cnt; ++number) {
         if (port.options.port != 0 && number != port.options.port) continue;
         ibv_port_attr attributes{};  // the function fills in the older, shorter part: enough
@@ -246,6 +257,29 @@ void VerbsPort::poll() {
             if (const auto pair = pairs.find(completion.qp_num); pair != pairs.end()) pair->second->take(completion);
         }
     }
+}
+
+Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes) {
+    const uint64_t limit = memlock_limit(), used = port.due_bytes + port.lent_bytes;
+    if (size_bytes <= limit - std::min(limit, used)) return {};
+    return failure(DERECHO_NO_MEMORY, "of the limit on locked memory, " + std::to_string(limit) + " bytes, all but " +
+                                          std::to_string(limit - std::min(limit, used)) + " are used or needed" +
+                                          kRaiseMemlock);
+}
+
+ibv_ah_attr verbs_route(const VerbsPort& port, const VerbsAddress& to) {
+    constexpr uint8_t kHopLimit = 64;
+    ibv_ah_attr route{};
+    route.port_num = port.number;
+    route.sl = static_cast<uint8_t>(port.options.service_level);
+    route.dlid = to.lid;
+    if (!port.address.ethernet) return route;
+    route.is_global = 1;
+    std::memcpy(route.grh.dgid.raw, to.gid.data(), to.gid.size());
+    route.grh.sgid_index = port.gid_index;
+    route.grh.hop_limit = kHopLimit;
+    route.grh.traffic_class = static_cast<uint8_t>(port.options.traffic_class);
+    return route;
 }
 
 std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }

@@ -25,6 +25,7 @@ struct VerbsOptions {
     uint32_t pkey_index = 0;     // in the port's table
     uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again; 0: never
     uint32_t retries = 6;        // before a peer that does not acknowledge is lost; Soft-RoCE takes 7 for no limit
+    bool direct = true;          // applications' memory is read and written by the device
     uint32_t queue_depth = 256;  // work requests in flight to one peer; less if the device has less
 
     // What is going to be locked, reckoned with beforehand: a limit that is too low is told when the device is opened
@@ -45,6 +46,7 @@ protected:
 };
 
 class VerbsPair;
+class VerbsDirect;
 
 class VerbsDevice {
 public:
@@ -58,6 +60,9 @@ public:
     virtual Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) = 0;
     // A queue pair that is not connected yet. It must not outlive the device. `rings`: the peer's are mirrored here.
     virtual Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) = 0;
+
+    // For one life of one peer. Null: the application's memory is not to be reached by the device.
+    virtual std::shared_ptr<VerbsDirect> make_direct() = 0;
 
     // Hand completions to their queue pairs.
     virtual void poll() = 0;

@@ -17,7 +17,6 @@ namespace {
 
 constexpr uint8_t kRnrTimer = 12;   // 0.64 ms until a wake that found no room is sent again
 constexpr uint8_t kRnrForEver = 7;  // a slow reader of wakes is not a lost one
-constexpr uint8_t kHopLimit = 64;
 constexpr uint64_t kExpectedWake = 0;  // as a request's id; writes count from 1
 constexpr Duration kFenceAtMost = milliseconds(200);
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
@@ -138,16 +137,7 @@ Status Pair::connect(const VerbsEndpoint& theirs) {
     a.dest_qp_num = theirs.pair;
     a.rq_psn = theirs.first_packet;
     a.min_rnr_timer = kRnrTimer;
-    a.ah_attr.port_num = port_->number;
-    a.ah_attr.sl = static_cast<uint8_t>(options.service_level);
-    a.ah_attr.dlid = theirs.address.lid;
-    if (port_->address.ethernet) {
-        a.ah_attr.is_global = 1;
-        std::memcpy(a.ah_attr.grh.dgid.raw, theirs.address.gid.data(), theirs.address.gid.size());
-        a.ah_attr.grh.sgid_index = port_->gid_index;
-        a.ah_attr.grh.hop_limit = kHopLimit;
-        a.ah_attr.grh.traffic_class = static_cast<uint8_t>(options.traffic_class);
-    }
+    a.ah_attr = verbs_route(*port_, theirs.address);
     int what = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
                IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
     if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "fabric/verbs_device.hpp"
+#include "fabric/verbs_direct.hpp"
 #include "fabric/verbs_library.hpp"
 #include "fabric/verbs_pair.hpp"
 
@@ -44,7 +46,8 @@ struct VerbsPort {
     Owned<ibv_cq> completions;
 
     std::atomic<uint64_t> locked_bytes = 0;
-    uint64_t due_bytes = 0;  // what is, or will be, locked for this node and the peers that it has
+    std::atomic<uint64_t> due_bytes = 0;   // what is, or will be, locked for this node and the peers that it has
+    std::atomic<uint64_t> lent_bytes = 0;  // what is locked beside it, of the application's
     Fabric::RdmaCounts counts;
     // Whose completions are whose.
     class Taker {
@@ -57,12 +60,34 @@ struct VerbsPort {
     // Hand completions to their queue pairs.
     void poll();
 
+    // What the device can do between applications' buffers.
+    static constexpr uint32_t kPiecesMax = 16;
+    struct {
+        uint32_t pieces_max = 1;
+        uint32_t reads_asked_max = 1, reads_served_max = 1;
+    } direct;
+    // Has completions of its own, which are to end a sleep.
+    class Awaited {
+    public:
+        virtual ~Awaited() = default;
+        virtual void arm() = 0;
+    };
+    std::vector<Awaited*> awaited;
+
     // Receive requests that the shared completion queue can hold of each pair: its wakes.
     static constexpr uint32_t kWakesMax = 32;
 };
 
 // `due_bytes`: what will be locked for this peer; noted in the port's while the pair exists.
 Status make_verbs_pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes, std::unique_ptr<VerbsPair>& out);
+
+std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port);
+
+// Whether so much of the application's memory may be locked, and leave enough for what is due.
+Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes);
+
+// How packets get to a peer's port.
+ibv_ah_attr verbs_route(const VerbsPort& port, const VerbsAddress& to);
 
 std::string verbs_error(const char* what, int error);
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <span>
 
+#include "fabric/direct.hpp"
+
 namespace libderecho {
 
 // In front of the arguments of an ordered call, in its frame.
@@ -39,7 +41,7 @@ struct StateHeader {
 
 // ---- registered memory, in mail of its own
 
-enum class MemoryLetter : uint8_t { read = 1, write = 2, answer = 3 };
+enum class MemoryLetter : uint8_t { read = 1, write = 2, answer = 3, access = 4 };
 
 using MemorySecret = std::array<uint64_t, 3>;
 
@@ -66,6 +68,26 @@ struct MemoryAnswer {
     uint32_t reserved = 0;
 };
 static_assert(sizeof(MemoryAnswer) == 8);
+
+// Asks for direct access to what a key opens; and says what becomes of the connection over which it is used.
+enum class MemoryWant : uint32_t { grant = 0, grant_and_connection = 1, close = 2 };
+struct MemoryAccess {
+    MemoryKey key;
+    MemoryWant want{};
+    uint32_t reserved = 0;
+    DirectEndpoint asker{};
+};
+static_assert(sizeof(MemoryAccess) == 72);
+
+// Behind the header of the answer to that.
+struct MemoryGrant {
+    uint64_t address = 0;
+    uint64_t size_bytes = 0;
+    uint32_t remote_key = 0;
+    uint32_t access = 0;  // DERECHO_MEMORY_*; 0: there is none, use mail
+    DirectEndpoint server{};
+};
+static_assert(sizeof(MemoryGrant) == 56);
 
 // One size for all the others, so that what follows is 8-byte aligned wherever a frame is.
 inline constexpr size_t kLetterHeaderBytes = 16;

@@ -71,7 +71,7 @@ uint64_t Memory::enrol(std::span<std::byte> bytes, uint32_t access) {
 }
 
 Status Memory::key_for(uint64_t memory, NodeId node, const MemorySecret& secret, MemoryKey& out) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     const auto found = buffers_.find(memory);
     if (found == buffers_.end()) return failure(DERECHO_CLOSED, "the memory was deregistered");
     Buffer& buffer = found->second;
@@ -79,17 +79,26 @@ Status Memory::key_for(uint64_t memory, NodeId node, const MemorySecret& secret,
     const Peer* peer = find_member(node);
     if (!peer) return failure(DERECHO_NOT_MEMBER, name(node) + " is not a member of the view, or was lost");
     auto key = std::ranges::find(buffer.keys, node, &Key::node);
-    if (key == buffer.keys.end()) key = buffer.keys.insert(key, {node, peer->incarnation, secret});
+    if (key == buffer.keys.end()) key = buffer.keys.insert(key, Key{node, peer->incarnation, secret, nullptr});
     out = {memory, key->secret};
+    if (!key->shown) show(lock, *peer, memory);
     return {};
 }
 
 derecho_status Memory::withdraw(uint64_t memory) {
-    const std::lock_guard lock(mutex_);
-    const auto found = buffers_.find(memory);
-    if (found == buffers_.end()) return DERECHO_CLOSED;
-    if (found->second.uses > 0) return DERECHO_AGAIN;
-    buffers_.erase(found);
+    decltype(buffers_)::node_type gone;  // taken back from the devices without the lock
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        const auto found = buffers_.find(memory);
+        if (found == buffers_.end()) return DERECHO_CLOSED;
+        if (found->second.uses > 0) return DERECHO_AGAIN;
+        if (found->second.registering == 0) {
+            gone = buffers_.extract(found);
+            break;
+        }
+        registered_.wait(lock);  // as long as the device takes
+    }
+    lock.unlock();
     return DERECHO_OK;
 }
 
@@ -111,7 +120,8 @@ std::string Memory::users_of(uint64_t memory) {
 
 Status Memory::begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offset, std::span<const Piece> pieces,
                      uint64_t& id) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (const Peer* known = find_member(node); known && known->direct && !over_) register_pieces(lock, *known, pieces);
     if (over_) return {DERECHO_CLOSED, {}};
     Peer* peer = find_member(node);
     if (!peer) return failure(DERECHO_NOT_MEMBER, name(node) + " is not a member of the view, or was lost");
@@ -130,6 +140,9 @@ Status Memory::begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offs
     operation.node = node;
     operation.key = key;
     operation.offset = offset;
+    operation.way = Operation::Way::undecided;
+    operation.reachable =
+        std::ranges::all_of(operation.runs, [](const auto& run) { return run.buffer->local != nullptr; });
     operation.asked_bytes = 0;
     operation.asked = operation.moved = {};
     operation.under_way = 0;
@@ -185,6 +198,12 @@ void Memory::append(List& list, uint32_t slot) {
         operations_[list.last].next = slot;
     }
     list.last = slot;
+}
+
+void Memory::push_front(List& list, uint32_t slot) {
+    operations_[slot].next = list.first;
+    if (list.first == kNone) list.last = slot;
+    list.first = slot;
 }
 
 void Memory::pop(List& list) { list.first = operations_[list.first].next; }
@@ -257,7 +276,9 @@ void Memory::peer_up(NodeId node, uint64_t incarnation) {
     const std::lock_guard lock(mutex_);
     disconnect(node);  // in case that an earlier life's end was not told
     mail_.peer_up(node, incarnation);
-    peer_of(node, incarnation).connected = true;
+    Peer& peer = peer_of(node, incarnation);
+    peer.connected = true;
+    peer.direct = fabric_.direct(node);
 }
 
 void Memory::peer_lost(NodeId node) {
@@ -275,6 +296,7 @@ void Memory::disconnect(NodeId node) {
     lose(*peer);
     peer->connected = false;
     peer->lost = true;
+    peer->direct = nullptr;
     forget_strangers();
 }
 
@@ -307,6 +329,10 @@ void Memory::end() {
 
 // Its operations end, in the order they were begun. Answers to them may still come.
 void Memory::lose(Peer& peer) {
+    take_done(peer);
+    peer.asker = nullptr;  // fences: from here on nothing lands here of what was asked for, nor of the peer's
+    peer.server = nullptr;
+    peer.grants.clear();
     const auto remove = [&](uint32_t slot) {
         Operation& operation = operations_[slot];
         if (operation.state != Operation::State::open) return;
@@ -314,11 +340,14 @@ void Memory::lose(Peer& peer) {
         operation.status = DERECHO_REMOVED;
         finish(slot);
     };
-    peer.asked.each([&](const Chunk& chunk) {
-        if (operations_[chunk.slot].id != chunk.operation) return;
+    const auto remove_asked = [&](const Chunk& chunk) {
+        if (chunk.letter == MemoryLetter::access || operations_[chunk.slot].id != chunk.operation) return;
         if (peer.waiting.first == chunk.slot) pop(peer.waiting);  // it had not asked for all it wants
         remove(chunk.slot);
-    });
+    };
+    peer.posted.each(remove_asked);
+    peer.posted = {};
+    peer.asked.each(remove_asked);
     while (!peer.waiting.empty()) {
         const uint32_t slot = peer.waiting.first;
         pop(peer.waiting);

@@ -7,14 +7,20 @@
 // once, and never wait for each other in a circle. A write is carried out when it is read, a read when there is room
 // for its answer: therefore no write is asked for while a read still awaits its answer.
 //
-// How an operation is carried out is decided in `advance` alone: by mail, or for the node itself by copying.
+// How an operation is carried out is decided in `advance` alone: by mail, for the node itself by copying, or, where the
+// fabric can, directly: by the devices (memory_direct.cpp). For that its pieces are registered with the device here,
+// and the peer was asked for a grant: where the memory of that key lies, and the device's key to it. Whatever goes
+// wrong on that way, the rest of the operation goes by mail, which finds out what is to be said of it. One way is used
+// at a time with a peer, so that order is kept.
 //
 // One lock is held around all use of the tables and of the memory. So whoever deregisters waits for the copying of a
-// chunk, and after that nothing of anybody's lands.
+// chunk, and for the device, and after that nothing of anybody's lands. It is not held while a device registers memory,
+// or forgets it.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,8 +28,10 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/assert.hpp"
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/status.hpp"
@@ -76,17 +84,23 @@ public:
 private:
     static constexpr uint32_t kAskedMax = 16;
     static constexpr uint32_t kNone = ~0u;
+    static_assert(kAskedMax >= kDirectRequestsMax);
 
     struct Key {
         NodeId node{};
         uint64_t incarnation = 0;
         MemorySecret secret{};
+        std::unique_ptr<DirectMemory> shown;  // to that node's device
     };
     struct Buffer {
         std::span<std::byte> bytes;
         uint32_t access = 0;
-        std::vector<Key> keys;  // one a member
-        uint32_t uses = 0;      // pieces of operations that have not ended
+        std::vector<Key> keys;                // one a member
+        uint32_t uses = 0;                    // pieces of operations that have not ended
+        std::unique_ptr<DirectMemory> local;  // for this node's device
+        uint64_t used_first = 0;              // in which operation
+        uint32_t registering = 0;             // threads that register it with the device right now
+        bool by_mail = false;                 // the device does not take it
     };
     // A place in the pieces of an operation.
     struct Cursor {
@@ -99,6 +113,7 @@ private:
             std::span<std::byte> bytes;
         };
         enum class State : uint8_t { free, open, ended };
+        enum class Way : uint8_t { undecided, mail, direct };
         uint64_t id = 0;
         State state = State::free;
         Kind kind{};
@@ -107,8 +122,12 @@ private:
         uint64_t offset = 0;
         uint64_t size_bytes = 0;
         std::vector<Run> runs;
+        Way way{};
+        bool reachable = false;       // this node's device has all pieces
+        uint64_t remote_address = 0;  // of the memory's first byte; and the key, if it goes directly
+        uint32_t remote_key = 0;
         uint64_t asked_bytes = 0;  // requests were sent for so many
-        Cursor asked, moved;       // moved: of a read, what has arrived
+        Cursor asked, moved;       // moved: of a read, what has arrived; if it goes directly, of a write as well
         uint32_t under_way = 0;    // chunks
         bool asked_all = false;
         MemoryOutcome outcome = MemoryOutcome::done;
@@ -121,16 +140,19 @@ private:
     };
     // A request of this node's that awaits its answer. The operation may have ended meanwhile.
     struct Chunk {
-        uint32_t slot;
-        uint32_t size_bytes;
-        uint64_t operation;
-        Kind kind;
+        uint32_t slot = kNone;
+        uint32_t size_bytes = 0;
+        uint64_t operation = 0;
+        MemoryLetter letter{};
+        MemoryKey key = {};  // that access is asked for with
+        MemoryWant want{};
     };
     // A request of a peer's that was read and awaits being answered.
     struct Debt {
+        MemoryLetter letter{};
         MemoryRequest request;
-        bool read = false;
         MemoryOutcome outcome = MemoryOutcome::done;  // of a write
+        MemoryGrant grant;
     };
     template <class T>
     class Queue {
@@ -143,6 +165,10 @@ private:
         template <class Visit>
         void each(Visit&& visit) const {
             for (uint64_t n = first_; n != end_; ++n) visit(entries_[n % kAskedMax]);
+        }
+        template <class Visit>
+        void each_from_the_newest(Visit&& visit) const {
+            for (uint64_t n = end_; n != first_; --n) visit(entries_[(n - 1) % kAskedMax]);
         }
 
     private:
@@ -161,6 +187,23 @@ private:
         Queue<Chunk> asked;
         uint32_t reads_asked = 0;
         Queue<Debt> owed;
+
+        // Directly. Null: the fabric does not reach its memory so.
+        std::shared_ptr<DirectAccess> direct;
+        struct Grant {
+            MemorySecret secret;
+            MemoryGrant what;
+        };
+        std::unordered_map<uint64_t, Grant> grants;  // by the key's memory
+        bool access_asked = false;                   // the answer is under way
+        std::unique_ptr<DirectAsker> asker;
+        bool joined = false;     // it has the peer's endpoint
+        bool stale = false;      // one that broke is still open at the other end, and must not be when mail goes on
+        bool fence_due = false;  // reads were posted since the last fence
+        uint32_t failures = 0;   // in a row
+        bool given_up = false;   // after too many
+        Queue<Chunk> posted;
+        std::unique_ptr<DirectServer> server;
     };
 
     // any thread, with the lock
@@ -168,8 +211,12 @@ private:
     Peer* find_connected(NodeId node);
     Peer& peer_of(NodeId node, uint64_t incarnation);
     Status plan(std::span<const Piece> pieces, Operation& operation);
+    void register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces);
+    void show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t memory);
+    void note_refusal(Buffer& buffer, const Status& why);
     uint32_t free_slot();
     void append(List& list, uint32_t slot);
+    void push_front(List& list, uint32_t slot);
     void pop(List& list);
 
     // the driver, with the lock
@@ -181,12 +228,21 @@ private:
     bool answer_read(Peer& peer, const MemoryRequest& request);
     bool send_answer(Peer& peer, MemoryOutcome outcome, std::span<const std::byte> data);
     bool advance(Peer& peer);
+    bool carry_on(Peer& peer, uint32_t slot);
     bool ask(Peer& peer, uint32_t slot);
     bool copy(uint32_t slot);
     MemoryOutcome open(const Peer& from, const MemoryRequest& request, uint32_t access, std::span<std::byte>& run);
     MemoryRequest next_request(const Operation& operation, uint64_t most) const;
     template <class Visit>
     static uint64_t walk(const Operation& operation, Cursor& cursor, uint64_t size_bytes, Visit&& visit);
+    bool choose_way(Peer& peer, Operation& operation);
+    bool ask_for_access(Peer& peer, const MemoryKey& key, MemoryWant want);
+    void take_grant(Peer& peer, const Chunk& chunk, const MemoryGrant& grant);
+    bool post(Peer& peer, uint32_t slot);
+    bool take_done(Peer& peer);
+    void break_off(Peer& peer);
+    void note_failure(Peer& peer, const std::string& why);
+    void take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& grant);
     void note_asked(Operation& operation, uint64_t size_bytes);
     void note_answered(uint32_t slot, MemoryOutcome outcome);
     void disconnect(NodeId node);
@@ -200,11 +256,13 @@ private:
     Mail mail_;
     const uint64_t chunk_bytes_max_;
     std::vector<std::span<const std::byte>> parts_;  // of a chunk, while it is being sent: its header, its runs
+    std::vector<DirectAsker::Piece> pieces_;         // of a request, while it is being posted
     std::vector<NodeId> offenders_;
     std::atomic<bool> work_{false};  // there may be something to ask, to copy or to answer
     std::atomic<uint32_t> ended_operations_{0};
 
     std::mutex mutex_;  // of what follows
+    std::condition_variable registered_;
     std::map<uint64_t, Buffer> buffers_;
     uint64_t last_buffer_ = 0;
     std::vector<Operation> operations_;
@@ -214,5 +272,22 @@ private:
     std::vector<std::unique_ptr<Peer>> peers_;  // the first is this node
     bool over_ = false;
 };
+
+// The runs that the next bytes of an operation lie in, until visit(run) answers false. Returns how many bytes they are.
+template <class Visit>
+uint64_t Memory::walk(const Operation& operation, Cursor& cursor, uint64_t size_bytes, Visit&& visit) {
+    uint64_t walked = 0;
+    for (bool more = true; more && walked < size_bytes;) {
+        DERECHO_ASSERT(cursor.run < operation.runs.size());
+        const Operation::Run& whole = operation.runs[cursor.run];
+        const std::span<std::byte> rest = whole.bytes.subspan(cursor.offset);
+        const uint64_t piece = std::min<uint64_t>(rest.size(), size_bytes - walked);
+        more = visit(Operation::Run{whole.buffer, rest.first(piece)});
+        walked += piece;
+        cursor.offset += piece;
+        if (piece == rest.size()) cursor = {cursor.run + 1, 0};
+    }
+    return walked;
+}
 
 }  // namespace libderecho

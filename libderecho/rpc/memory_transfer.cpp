@@ -33,9 +33,10 @@ bool Memory::step(uint64_t timestamp_ns) {
         moved |= mail_.has_letters();
         read_letters();
         for (const auto& peer : peers_) {
+            moved |= take_done(*peer);
             moved |= answer(*peer);
             moved |= advance(*peer);
-            work |= !peer->owed.empty() || !peer->waiting.empty();
+            work |= !peer->owed.empty() || !peer->waiting.empty() || !peer->posted.empty();
         }
         work_.store(work, std::memory_order_relaxed);
     }
@@ -74,15 +75,23 @@ void Memory::read_letter(const Mail::Letter& letter) {
 // False if it breaks the rules. What a key does not allow does not: it may be an old one.
 bool Memory::take_request(Peer& peer, const Mail::Letter& letter) {
     Debt debt;
-    if (peer.owed.full() || !read_header(letter.bytes, debt.request)) return false;
+    debt.letter = static_cast<MemoryLetter>(letter.kind);
+    if (peer.owed.full()) return false;
+    if (debt.letter == MemoryLetter::access) {
+        MemoryAccess access;
+        if (!read_header(letter.bytes, access) || letter.bytes.size() != sizeof access) return false;
+        take_access(peer, access, debt.grant);
+        peer.owed.push(debt);
+        return true;
+    }
+    if (!read_header(letter.bytes, debt.request)) return false;
     const MemoryRequest& request = debt.request;
     const auto data = letter.bytes.subspan(sizeof request);
     if (request.size_bytes > chunk_bytes_max_ || request.size_bytes > request.rest_bytes) return false;
-    debt.read = letter.kind == static_cast<uint8_t>(MemoryLetter::read);
-    if (debt.read) {
+    if (debt.letter == MemoryLetter::read) {
         if (!data.empty()) return false;
     } else {
-        if (letter.kind != static_cast<uint8_t>(MemoryLetter::write) || data.size() != request.size_bytes) return false;
+        if (debt.letter != MemoryLetter::write || data.size() != request.size_bytes) return false;
         std::span<std::byte> run;
         debt.outcome = open(peer, request, DERECHO_MEMORY_WRITE, run);
         if (debt.outcome == MemoryOutcome::done && !run.empty()) std::memcpy(run.data(), data.data(), run.size());
@@ -98,15 +107,22 @@ bool Memory::take_answer(Peer& peer, const Mail::Letter& letter) {
     if (header.outcome > MemoryOutcome::outside) return false;
     const Chunk chunk = peer.asked.front();
     auto data = letter.bytes.subspan(sizeof header);
-    const bool brings = chunk.kind == Kind::read && header.outcome == MemoryOutcome::done;
-    if (data.size() != (brings ? chunk.size_bytes : 0)) return false;
+    if (chunk.letter == MemoryLetter::access) {
+        MemoryGrant grant;
+        if (!read_header(data, grant) || data.size() != sizeof grant) return false;
+        peer.asked.pop();
+        take_grant(peer, chunk, grant);
+        return true;
+    }
+    const bool read = chunk.letter == MemoryLetter::read;
+    if (data.size() != (read && header.outcome == MemoryOutcome::done ? chunk.size_bytes : 0)) return false;
     peer.asked.pop();
-    if (chunk.kind == Kind::read) --peer.reads_asked;
+    if (read) --peer.reads_asked;
     Operation& operation = operations_[chunk.slot];
     if (operation.id != chunk.operation || operation.state != Operation::State::open) return true;
-    walk(operation, operation.moved, data.size(), [&](std::span<std::byte> run) {
-        std::memcpy(run.data(), data.data(), run.size());
-        data = data.subspan(run.size());
+    walk(operation, operation.moved, data.size(), [&](const Operation::Run& run) {
+        std::memcpy(run.bytes.data(), data.data(), run.bytes.size());
+        data = data.subspan(run.bytes.size());
         return true;
     });
     note_answered(chunk.slot, header.outcome);
@@ -134,7 +150,13 @@ bool Memory::answer(Peer& peer) {
     bool moved = false;
     for (uint32_t n = 0; n < kChunksPerStep && !peer.owed.empty(); ++n) {
         const Debt& debt = peer.owed.front();
-        const bool sent = debt.read ? answer_read(peer, debt.request) : send_answer(peer, debt.outcome, {});
+        bool sent = false;
+        if (debt.letter == MemoryLetter::read)
+            sent = answer_read(peer, debt.request);
+        else if (debt.letter == MemoryLetter::write)
+            sent = send_answer(peer, debt.outcome, {});
+        else
+            sent = send_answer(peer, MemoryOutcome::done, bytes_of(debt.grant));
         if (!sent) break;
         peer.owed.pop();
         moved = true;
@@ -161,7 +183,7 @@ bool Memory::advance(Peer& peer) {
     bool moved = false;
     for (uint32_t n = 0; n < kChunksPerStep && !peer.waiting.empty(); ++n) {
         const uint32_t slot = peer.waiting.first;
-        if (peer.node == self_ ? !copy(slot) : !ask(peer, slot)) break;
+        if (peer.node == self_ ? !copy(slot) : !carry_on(peer, slot)) break;
         moved = true;
         Operation& operation = operations_[slot];
         const bool failed = operation.outcome != MemoryOutcome::done;
@@ -173,18 +195,30 @@ bool Memory::advance(Peer& peer) {
     return moved;
 }
 
-// The next chunk of an operation, as a request. False if it cannot be sent now.
-bool Memory::ask(Peer& peer, uint32_t slot) {
+// The next chunk of an operation with a peer, or what has to come before it. False if nothing can be done now.
+bool Memory::carry_on(Peer& peer, uint32_t slot) {
+    using Way = Operation::Way;
     Operation& operation = operations_[slot];
     if (operation.outcome != MemoryOutcome::done) return true;  // there is nothing more to ask for
-    if (!peer.connected || peer.asked.full() || (operation.kind == Kind::write && peer.reads_asked > 0)) return false;
+    if (!peer.connected) return false;
+    if (operation.way == Way::undecided && !choose_way(peer, operation)) return false;
+    if (operation.way == Way::undecided) return true;
+    return operation.way == Way::direct ? post(peer, slot) : ask(peer, slot);
+}
+
+// By mail, once everything that went directly is done.
+bool Memory::ask(Peer& peer, uint32_t slot) {
+    Operation& operation = operations_[slot];
+    if (!peer.posted.empty() || peer.asked.full()) return false;
+    if (operation.kind == Kind::write && peer.reads_asked > 0) return false;
+    if (peer.stale) return ask_for_access(peer, {}, MemoryWant::close);
     MemoryRequest request = next_request(operation, chunk_bytes_max_);
     Cursor cursor = operation.asked;
     parts_.clear();
     parts_.push_back(bytes_of(request));
     if (operation.kind == Kind::write)
-        request.size_bytes = walk(operation, cursor, request.size_bytes, [&](std::span<std::byte> run) {
-            parts_.push_back(run);
+        request.size_bytes = walk(operation, cursor, request.size_bytes, [&](const Operation::Run& run) {
+            parts_.push_back(run.bytes);
             return parts_.size() <= limits::memory_runs_per_chunk;
         });
     const auto kind = operation.kind == Kind::read ? MemoryLetter::read : MemoryLetter::write;
@@ -193,7 +227,7 @@ bool Memory::ask(Peer& peer, uint32_t slot) {
     ++operation.under_way;
     note_asked(operation, request.size_bytes);
     if (operation.kind == Kind::read) ++peer.reads_asked;
-    peer.asked.push({slot, static_cast<uint32_t>(request.size_bytes), operation.id, operation.kind});
+    peer.asked.push({slot, static_cast<uint32_t>(request.size_bytes), operation.id, kind});
     return true;
 }
 
@@ -206,7 +240,8 @@ bool Memory::copy(uint32_t slot) {
     std::span<std::byte> there;
     operation.outcome = open(*peers_.front(), request, read ? DERECHO_MEMORY_READ : DERECHO_MEMORY_WRITE, there);
     if (operation.outcome != MemoryOutcome::done) return true;
-    walk(operation, operation.asked, request.size_bytes, [&](std::span<std::byte> here) {
+    walk(operation, operation.asked, request.size_bytes, [&](const Operation::Run& run) {
+        const std::span<std::byte> here = run.bytes;
         std::memmove(read ? here.data() : there.data(), read ? there.data() : here.data(), here.size());
         there = there.subspan(here.size());
         return true;
@@ -222,22 +257,6 @@ MemoryRequest Memory::next_request(const Operation& operation, uint64_t most) co
     request.rest_bytes = operation.size_bytes - operation.asked_bytes;
     request.size_bytes = std::min(request.rest_bytes, most);
     return request;
-}
-
-// The runs that the next bytes of an operation lie in, until visit(run) answers false. Returns how many bytes they are.
-template <class Visit>
-uint64_t Memory::walk(const Operation& operation, Cursor& cursor, uint64_t size_bytes, Visit&& visit) {
-    uint64_t walked = 0;
-    for (bool more = true; more && walked < size_bytes;) {
-        DERECHO_ASSERT(cursor.run < operation.runs.size());
-        const std::span<std::byte> run = operation.runs[cursor.run].bytes.subspan(cursor.offset);
-        const uint64_t piece = std::min<uint64_t>(run.size(), size_bytes - walked);
-        more = visit(run.first(piece));
-        walked += piece;
-        cursor.offset += piece;
-        if (piece == run.size()) cursor = {cursor.run + 1, 0};
-    }
-    return walked;
 }
 
 void Memory::note_asked(Operation& operation, uint64_t size_bytes) {

@@ -98,6 +98,7 @@ public:
     int wake_fd() const override { return -1; }
     int event_fd() const override { return -1; }
     Status take_events() override { return {}; }
+    std::shared_ptr<VerbsDirect> make_direct() override { return nullptr; }
     Fabric::RdmaCounts counts() const override { return {}; }
 
     Registered registered;

@@ -1,0 +1,372 @@
+// Applications' memory over RDMA: what a peer may reach is registered in a protection domain of that peer's, so that
+// the key it was told is of no use on another peer's queue pair; pieces of this node's own requests are in one that
+// nobody can reach into. An asking end allows the peer nothing, a serving end posts nothing.
+#include "fabric/verbs_direct.hpp"
+
+#include <sys/random.h>
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "fabric/verbs_parts.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr uint64_t kRequestBytesMax = 1 << 20;  // so that a large operation leaves room for others
+constexpr uint8_t kRnrTimer = 12;               // never used: nobody receives
+
+// What a DirectEndpoint holds.
+struct Endpoint {
+    uint32_t pair = 0;
+    uint32_t first_packet = 0;
+    std::array<uint8_t, 16> gid{};
+    uint16_t lid = 0;
+    uint8_t mtu = 0;
+    uint8_t reads = 0;  // that this end serves at a time
+    uint32_t reserved = 0;
+};
+static_assert(sizeof(Endpoint) == sizeof(DirectEndpoint));
+
+using Domain = std::shared_ptr<ibv_pd>;  // and the port with it
+
+class Memory final : public DirectMemory {
+public:
+    Memory(std::shared_ptr<VerbsPort> port, Domain domain, ibv_mr* region, bool remote)
+        : port_(std::move(port)), domain_(std::move(domain)), region_(region), size_bytes_(region->length) {
+        key_ = remote ? region->rkey : region->lkey;
+        port_->lent_bytes += size_bytes_;
+    }
+    ~Memory() override {
+        const int error = port_->verbs.dereg_mr(region_);
+        if (error != 0) log::warn(verbs_error("the RDMA device does not give registered memory back", error));
+        port_->lent_bytes -= size_bytes_;
+    }
+
+private:
+    std::shared_ptr<VerbsPort> port_;
+    Domain domain_;
+    ibv_mr* region_;
+    size_t size_bytes_;
+};
+
+// One end of a connection. Closed by who has it, or by the loss of the peer.
+class End {
+public:
+    End(std::shared_ptr<VerbsPort> port, Domain domain)
+        : port_(std::move(port)), domain_(std::move(domain)), pair_(nullptr, port_->verbs.destroy_qp) {}
+
+    Status make(ibv_cq* completions, uint32_t requests, unsigned access);
+    Status connect(const DirectEndpoint& theirs, bool asks);
+    DirectEndpoint endpoint() const;
+    ibv_qp* pair() const { return pair_.get(); }
+    VerbsPort& port() const { return *port_; }
+    void close() { pair_.reset(); }
+
+private:
+    Status change(ibv_qp_attr& attributes, int what, const char* verb);
+
+    std::shared_ptr<VerbsPort> port_;
+    Domain domain_;
+    Owned<ibv_qp> pair_;
+    uint32_t first_packet_ = 0;
+};
+
+Status End::make(ibv_cq* completions, uint32_t requests, unsigned access) {
+    ibv_qp_init_attr wanted{};
+    wanted.send_cq = wanted.recv_cq = completions;
+    wanted.qp_type = IBV_QPT_RC;
+    wanted.cap.max_send_wr = requests;
+    wanted.cap.max_recv_wr = 1;
+    wanted.cap.max_send_sge = port_->direct.pieces_max;
+    wanted.cap.max_recv_sge = 1;
+    pair_.reset(port_->verbs.create_qp(domain_.get(), &wanted));
+    if (!pair_) return failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", errno));
+    [[maybe_unused]] const ssize_t n = ::getrandom(&first_packet_, sizeof first_packet_, 0);
+    first_packet_ &= 0xffffff;
+    ibv_qp_attr a{};
+    a.qp_state = IBV_QPS_INIT;
+    a.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
+    a.port_num = port_->number;
+    a.qp_access_flags = access;
+    return change(a, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS, "initializing");
+}
+
+Status End::change(ibv_qp_attr& attributes, int what, const char* verb) {
+    const int error = port_->verbs.modify_qp(pair_.get(), &attributes, what);
+    if (error == 0) return {};
+    return failure(DERECHO_UNREACHABLE, verbs_error((std::string(verb) + " an RDMA queue pair").c_str(), error));
+}
+
+DirectEndpoint End::endpoint() const {
+    Endpoint endpoint;
+    endpoint.pair = pair_->qp_num;
+    endpoint.first_packet = first_packet_;
+    endpoint.gid = port_->address.gid;
+    endpoint.lid = port_->address.lid;
+    endpoint.mtu = port_->address.mtu;
+    endpoint.reads = static_cast<uint8_t>(port_->direct.reads_served_max);
+    return std::bit_cast<DirectEndpoint>(endpoint);
+}
+
+Status End::connect(const DirectEndpoint& to, bool asks) {
+    const auto theirs = std::bit_cast<Endpoint>(to);
+    if (!pair_) return failure(DERECHO_UNREACHABLE, "the peer is lost");
+    VerbsAddress address;
+    address.gid = theirs.gid;
+    address.lid = theirs.lid;
+    ibv_qp_attr a{};
+    a.qp_state = IBV_QPS_RTR;
+    a.path_mtu = std::min(port_->mtu, static_cast<ibv_mtu>(theirs.mtu));
+    a.dest_qp_num = theirs.pair & 0xffffff;
+    a.rq_psn = theirs.first_packet & 0xffffff;
+    a.max_dest_rd_atomic = static_cast<uint8_t>(asks ? 0 : port_->direct.reads_served_max);
+    a.min_rnr_timer = kRnrTimer;
+    a.ah_attr = verbs_route(*port_, address);
+    Status status = change(a,
+                           IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                               IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
+                           "connecting");
+    if (!status.ok() || !asks) return status;  // who only serves sends nothing but answers
+    a.qp_state = IBV_QPS_RTS;
+    a.sq_psn = first_packet_;
+    a.timeout = static_cast<uint8_t>(port_->options.ack_timeout);
+    a.retry_cnt = static_cast<uint8_t>(port_->options.retries);
+    a.max_rd_atomic = static_cast<uint8_t>(std::min<uint32_t>(port_->direct.reads_asked_max, theirs.reads));
+    return change(
+        a,
+        IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC,
+        "connecting");
+}
+
+class Access;
+
+class Asker final : public DirectAsker, private VerbsPort::Awaited {
+public:
+    Asker(std::shared_ptr<Access> access, Domain domain);
+    ~Asker() override;
+
+    Status make();
+    void close() {
+        end_.close();
+        breaks("the peer is lost");
+    }
+    DirectEndpoint endpoint() const override { return end_.endpoint(); }
+    Status connect(const DirectEndpoint& theirs) override { return end_.connect(theirs, true); }
+    void post(const Request& request) override;
+    uint32_t take_done() override;
+    const Status& broken() const override { return broken_; }
+    bool settled() const override { return !broken_.ok() && (back_ == posted_ || !end_.pair()); }
+
+private:
+    void arm() override {
+        if (back_ != posted_) ::ibv_req_notify_cq(completions_.get(), 0);
+    }
+    void breaks(const std::string& why) {
+        if (broken_.ok()) broken_ = failure(DERECHO_UNREACHABLE, why);
+    }
+
+    std::shared_ptr<Access> access_;
+    Owned<ibv_cq> completions_;  // outlives the pair
+    End end_;
+    uint64_t posted_ = 0, back_ = 0;  // back: carried out, or not
+    Status broken_;
+};
+
+class Server final : public DirectServer {
+public:
+    Server(std::shared_ptr<Access> access, Domain domain);
+    ~Server() override;
+
+    Status make(const DirectEndpoint& asker);
+    void close() { end_.close(); }
+    DirectEndpoint endpoint() const override { return endpoint_; }
+
+private:
+    std::shared_ptr<Access> access_;
+    End end_;
+    DirectEndpoint endpoint_{};
+};
+
+class Access final : public VerbsDirect, public std::enable_shared_from_this<Access> {
+public:
+    explicit Access(std::shared_ptr<VerbsPort> of) : port(std::move(of)) {}
+
+    Limits limits() const override { return {port->direct.pieces_max, kRequestBytesMax}; }
+    Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) override {
+        return enter(memory, own_domain(), IBV_ACCESS_LOCAL_WRITE, out);
+    }
+    Status show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) override;
+    Status ask(std::unique_ptr<DirectAsker>& out) override;
+    Status serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) override;
+    void shut() override {
+        shut_ = true;
+        for (Asker* asker : askers) asker->close();
+        for (Server* server : servers) server->close();
+    }
+
+    const std::shared_ptr<VerbsPort> port;
+    std::vector<Asker*> askers;  // that exist
+    std::vector<Server*> servers;
+
+private:
+    Status enter(std::span<std::byte> memory, const Domain& domain, int access, std::unique_ptr<DirectMemory>& out);
+    Domain own_domain() const { return {port, port->domain.get()}; }
+    Status peers_domain(Domain& out);
+
+    std::mutex mutex_;
+    Domain peers_domain_;  // made when it is first needed
+    bool shut_ = false;
+};
+
+// ------------------------------------------------------------------------------------------------- memory
+
+Status Access::enter(std::span<std::byte> memory, const Domain& domain, int access,
+                     std::unique_ptr<DirectMemory>& out) {
+    if (Status status = check_lent_memory(*port, memory.size()); !status.ok()) return status;
+    ibv_mr* const region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), access);
+    if (!region) return failure(DERECHO_NO_MEMORY, verbs_error("the RDMA device does not take it", errno));
+    const bool remote = access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
+    out = std::make_unique<Memory>(port, domain, region, remote);
+    return {};
+}
+
+Status Access::peers_domain(Domain& out) {
+    const std::lock_guard lock(mutex_);
+    if (!peers_domain_) {
+        ibv_pd* const domain = port->verbs.alloc_pd(port->context.get());
+        if (!domain) return failure(DERECHO_NO_MEMORY, verbs_error("a protection domain", errno));
+        peers_domain_ = Domain(domain, [port = port](ibv_pd* one) { port->verbs.dealloc_pd(one); });
+    }
+    out = peers_domain_;
+    return {};
+}
+
+Status Access::show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) {
+    Domain domain;
+    if (Status status = peers_domain(domain); !status.ok()) return status;
+    const int read = rights.read ? IBV_ACCESS_REMOTE_READ : 0;
+    const int write = rights.write ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
+    return enter(memory, domain, read | write, out);
+}
+
+// ------------------------------------------------------------------------------------------------- asking
+
+Status Access::ask(std::unique_ptr<DirectAsker>& out) {
+    if (shut_) return failure(DERECHO_UNREACHABLE, "the peer is lost");
+    auto asker = std::make_unique<Asker>(shared_from_this(), own_domain());
+    if (Status status = asker->make(); !status.ok()) return status;
+    out = std::move(asker);
+    return {};
+}
+
+Asker::Asker(std::shared_ptr<Access> access, Domain domain)
+    : access_(std::move(access)),
+      completions_(nullptr, access_->port->verbs.destroy_cq),
+      end_(access_->port, std::move(domain)) {
+    access_->askers.push_back(this);
+    end_.port().awaited.push_back(this);
+}
+
+Asker::~Asker() {
+    std::erase(access_->askers, this);
+    std::erase(end_.port().awaited, static_cast<VerbsPort::Awaited*>(this));
+}
+
+Status Asker::make() {
+    VerbsPort& port = end_.port();
+    completions_.reset(port.verbs.create_cq(port.context.get(), kDirectRequestsMax, nullptr, port.channel.get(), 0));
+    if (!completions_) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
+    return end_.make(completions_.get(), kDirectRequestsMax, 0);
+}
+
+void Asker::post(const Request& request) {
+    DERECHO_ASSERT(posted_ - back_ < kDirectRequestsMax);
+    DERECHO_ASSERT(request.pieces.size() <= end_.port().direct.pieces_max);
+    if (!broken_.ok()) return;
+    std::array<ibv_sge, VerbsPort::kPiecesMax> pieces;
+    uint64_t size_bytes = 0;
+    for (size_t i = 0; i < request.pieces.size(); ++i) {
+        const Piece& piece = request.pieces[i];
+        pieces[i] = {reinterpret_cast<uintptr_t>(piece.bytes.data()), static_cast<uint32_t>(piece.bytes.size()),
+                     piece.key};
+        size_bytes += piece.bytes.size();
+    }
+    ibv_send_wr work{};
+    work.wr_id = posted_;
+    work.sg_list = pieces.data();
+    work.num_sge = static_cast<int>(request.pieces.size());
+    work.opcode = request.read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
+    work.send_flags = IBV_SEND_SIGNALED;
+    if (request.fenced) work.send_flags |= IBV_SEND_FENCE;
+    work.wr.rdma.remote_addr = request.address;
+    work.wr.rdma.rkey = request.remote_key;
+    ibv_send_wr* refused = nullptr;
+    if (const int error = ::ibv_post_send(end_.pair(), &work, &refused); error != 0)
+        return breaks(std::strerror(error));
+    ++posted_;
+    Fabric::RdmaCounts& counts = end_.port().counts;
+    ++counts.work_requests;
+    ++counts.doorbells;
+    counts.direct_bytes += size_bytes;
+}
+
+uint32_t Asker::take_done() {
+    uint32_t done = 0;
+    std::array<ibv_wc, kDirectRequestsMax> completions;
+    const int n = back_ == posted_ || !end_.pair()
+                      ? 0
+                      : ::ibv_poll_cq(completions_.get(), static_cast<int>(completions.size()), completions.data());
+    for (int i = 0; i < n; ++i) {
+        const ibv_wc& completion = completions[static_cast<size_t>(i)];
+        ++end_.port().counts.completions;
+        ++back_;
+        if (completion.status != IBV_WC_SUCCESS)
+            breaks(end_.port().verbs.wc_status_str(completion.status));
+        else if (broken_.ok())
+            ++done;
+    }
+    return done;
+}
+
+// ------------------------------------------------------------------------------------------------- serving
+
+Status Access::serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) {
+    if (shut_) return failure(DERECHO_UNREACHABLE, "the peer is lost");
+    Domain domain;
+    if (Status status = peers_domain(domain); !status.ok()) return status;
+    auto server = std::make_unique<Server>(shared_from_this(), std::move(domain));
+    if (Status status = server->make(asker); !status.ok()) return status;
+    out = std::move(server);
+    return {};
+}
+
+Server::Server(std::shared_ptr<Access> access, Domain domain)
+    : access_(std::move(access)), end_(access_->port, std::move(domain)) {
+    access_->servers.push_back(this);
+}
+
+Server::~Server() { std::erase(access_->servers, this); }
+
+Status Server::make(const DirectEndpoint& asker) {
+    VerbsPort& port = end_.port();
+    if (Status status = end_.make(port.completions.get(), 1, IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
+        !status.ok())
+        return status;
+    endpoint_ = end_.endpoint();
+    return end_.connect(asker, false);
+}
+
+}  // namespace
+
+std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port) {
+    return std::make_shared<Access>(std::move(port));
+}
+
+}  // namespace libderecho
