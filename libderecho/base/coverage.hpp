@@ -29,6 +29,10 @@ enum class Branch : uint8_t {
     trim_released_messages,  // delivered only because the trim says that all survivors have them
     early_reply,             // it came before this node had taken its own call
     letter_parked,           // state of a view that this node has not taken yet
+    direct_done,             // an operation on memory was carried out by the devices
+    direct_broken,           // what was under way had to be done again
+    direct_denied,           // a grant was asked for, and not given
+    direct_given_up,         // after too many failures
     count
 };
 
@@ -49,6 +53,10 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "trim released messages",
     "a reply before its call was ordered",
     "a letter that had to wait",
+    "memory reached directly",
+    "direct access broke",
+    "direct access denied",
+    "direct access given up",
 };
 
 inline std::array<std::atomic<uint64_t>, static_cast<size_t>(Branch::count)> hits{};

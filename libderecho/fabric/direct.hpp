@@ -79,6 +79,8 @@ public:
     struct Limits {
         uint32_t pieces_max = 1;
         uint64_t request_bytes_max = 0;
+        // A smaller operation does not pay for registering a buffer, unless that is used again.
+        uint64_t worth_bytes = 0;
     };
     struct Rights {
         bool read = false, write = false;

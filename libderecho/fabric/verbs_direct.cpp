@@ -20,6 +20,7 @@ namespace libderecho {
 namespace {
 
 constexpr uint64_t kRequestBytesMax = 1 << 20;  // so that a large operation leaves room for others
+constexpr uint64_t kWorthBytes = 64 << 10;
 constexpr uint8_t kRnrTimer = 12;               // never used: nobody receives
 
 // What a DirectEndpoint holds.
@@ -198,7 +199,7 @@ class Access final : public VerbsDirect, public std::enable_shared_from_this<Acc
 public:
     explicit Access(std::shared_ptr<VerbsPort> of) : port(std::move(of)) {}
 
-    Limits limits() const override { return {port->direct.pieces_max, kRequestBytesMax}; }
+    Limits limits() const override { return {port->direct.pieces_max, kRequestBytesMax, kWorthBytes}; }
     Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) override {
         return enter(memory, own_domain(), IBV_ACCESS_LOCAL_WRITE, out);
     }

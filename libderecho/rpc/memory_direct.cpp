@@ -2,15 +2,13 @@
 // becomes of those that were under way when the connection broke.
 #include <algorithm>
 
+#include "base/coverage.hpp"
 #include "base/log.hpp"
 #include "rpc/memory.hpp"
 
 namespace libderecho {
 namespace {
 
-// A smaller operation goes by mail the first time that it uses a buffer: registering it would cost more, and many are
-// used once.
-constexpr uint64_t kRegisteredAtOnce = 64 << 10;
 constexpr uint32_t kFailuresMax = 3;
 constexpr size_t kGrantsMax = 1024;
 
@@ -25,12 +23,14 @@ std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
 // ---------------------------------------------------------------------------------------------------- registering
 
-// On an application's thread. The lock is given back meanwhile; who deregisters waits.
+// On an application's thread. The lock is given back meanwhile; who deregisters waits. A small operation goes by mail
+// the first time that it uses a buffer: many are used once.
 void Memory::register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces) {
     if (peer.given_up) return;
     const std::shared_ptr<DirectAccess> direct = peer.direct;  // the peer may be gone before this is done
+    const uint64_t worth_bytes = direct->limits().worth_bytes;
     uint64_t size_bytes = 0;
-    for (const Piece& piece : pieces) size_bytes += std::min(piece.size_bytes, kRegisteredAtOnce);
+    for (const Piece& piece : pieces) size_bytes += std::min(piece.size_bytes, worth_bytes);
     const uint64_t operation = last_operation_ + 1;
     for (const Piece& piece : pieces) {
         const auto found = buffers_.find(piece.memory);
@@ -38,7 +38,7 @@ void Memory::register_pieces(std::unique_lock<std::mutex>& lock, const Peer& pee
         Buffer& buffer = found->second;
         if (buffer.used_first == 0) buffer.used_first = operation;
         if (buffer.local || buffer.by_mail) continue;
-        if (buffer.used_first == operation && size_bytes < kRegisteredAtOnce) continue;
+        if (buffer.used_first == operation && size_bytes < worth_bytes) continue;
         std::unique_ptr<DirectMemory> memory;
         ++buffer.registering;
         lock.unlock();
@@ -153,6 +153,7 @@ void Memory::take_grant(Peer& peer, const Chunk& chunk, const MemoryGrant& grant
     peer.access_asked = false;
     if (peer.grants.size() >= kGrantsMax) peer.grants.clear();
     peer.grants[chunk.key.memory] = {chunk.key.secret, grant};
+    if (grant.access == 0) coverage::hit(coverage::Branch::direct_denied);
     if (chunk.want == MemoryWant::grant || !peer.asker) return;
     if (grant.access == 0) {
         peer.asker = nullptr;
@@ -171,14 +172,14 @@ void Memory::take_grant(Peer& peer, const Chunk& chunk, const MemoryGrant& grant
 bool Memory::post(Peer& peer, uint32_t slot) {
     Operation& operation = operations_[slot];
     if (!peer.asked.empty() || peer.posted.full() || !peer.asker->broken().ok()) return false;
-    const auto [pieces_max, bytes_max] = peer.direct->limits();
+    const DirectAccess::Limits limits = peer.direct->limits();
     const bool read = operation.kind == Kind::read;
     Cursor cursor = operation.asked;
     pieces_.clear();
     const uint64_t rest = operation.size_bytes - operation.asked_bytes;
-    const uint64_t size = walk(operation, cursor, std::min(rest, bytes_max), [&](const Operation::Run& run) {
+    const uint64_t size = walk(operation, cursor, std::min(rest, limits.request_bytes_max), [&](const Operation::Run& run) {
         pieces_.push_back({run.bytes, run.buffer->local->key()});
-        return pieces_.size() < pieces_max;
+        return pieces_.size() < limits.pieces_max;
     });
     peer.asker->post({.read = read,
                       .fenced = !read && peer.fence_due,
@@ -204,9 +205,11 @@ bool Memory::take_done(Peer& peer) {
         walk(operations_[chunk.slot], operations_[chunk.slot].moved, chunk.size_bytes,
              [](const auto&) { return true; });
         note_answered(chunk.slot, MemoryOutcome::done);
+        if (operations_[chunk.slot].state == Operation::State::ended) coverage::hit(coverage::Branch::direct_done);
         peer.failures = 0;
     }
     if (!peer.asker->settled()) return done > 0;
+    coverage::hit(coverage::Branch::direct_broken);
     break_off(peer);
     return true;
 }
@@ -241,6 +244,7 @@ void Memory::break_off(Peer& peer) {
 void Memory::note_failure(Peer& peer, const std::string& why) {
     log::debug("memory of " + name(peer.node) + " is not reached directly for now: " + why);
     if (++peer.failures < kFailuresMax || peer.given_up) return;
+    coverage::hit(coverage::Branch::direct_given_up);
     peer.given_up = true;
     log::warn("memory of " + name(peer.node) + " is reached by mail from now on: directly, " +
               std::to_string(kFailuresMax) + " times in a row: " + why);

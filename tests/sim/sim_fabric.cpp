@@ -204,6 +204,13 @@ void SimFabric::poll(Instant, std::vector<PeerEvent>& events) {
 
 void SimFabric::wake() { network_.wake(*this); }
 
+std::shared_ptr<DirectAccess> SimFabric::direct(NodeId peer) {
+    Link* link = incoming(peer);
+    if (!alive_ || !link || link->shared || !network_.devices().possible) return nullptr;
+    if (!link->access) link->access = std::make_shared<SimAccess>(network_, *this, peer);
+    return link->access;
+}
+
 Fabric::Stats SimFabric::stats() const {
     Stats stats = stats_;
     for (const auto& region : regions_)

@@ -10,6 +10,7 @@
 
 #include "fabric/fabric.hpp"
 #include "sim/pages.hpp"
+#include "sim/sim_direct.hpp"
 
 namespace libderecho::sim {
 
@@ -47,6 +48,7 @@ struct Link {
     Instant scheduled = kNever;  // when the network looks at the queue next
     std::map<RegionId, std::shared_ptr<Pages>> mirrors;
     std::set<RegionId> refused;
+    std::shared_ptr<SimAccess> access;  // the reader's, to the writer's memory
 };
 
 class SimRegion final : public Region {
@@ -84,6 +86,7 @@ public:
     void disarm() override {}
     void wait(Duration) override {}
     void wake() override;
+    std::shared_ptr<DirectAccess> direct(NodeId peer) override;
     bool crowded() const override { return false; }
     Stats stats() const override;
 
@@ -111,6 +114,7 @@ public:
     std::vector<Link*>& all_incoming() { return incoming_; }
     std::vector<Link*>& all_outgoing() { return outgoing_; }
     const std::vector<std::unique_ptr<SimRegion>>& regions() const { return regions_; }
+    const std::shared_ptr<DeviceKeys>& own_keys() const { return own_keys_; }
     uint64_t pushes_made() const { return pushes_made_; }
     std::set<std::pair<uint32_t, uint64_t>>& cut_off() { return cut_off_; }
     std::set<std::pair<NodeId, RegionId>>& refused_in_advance() { return refused_in_advance_; }
@@ -144,6 +148,7 @@ private:
     std::vector<Link*> incoming_, outgoing_;
     std::set<std::pair<uint32_t, uint64_t>> cut_off_;  // lives (id, incarnation) that were disconnected for good
     std::set<std::pair<NodeId, RegionId>> refused_in_advance_;
+    std::shared_ptr<DeviceKeys> own_keys_ = std::make_shared<DeviceKeys>();
     Stats stats_;
 };
 

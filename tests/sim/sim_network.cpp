@@ -19,7 +19,8 @@ PeerEvent lost_event(const Link& link, Status why) {
 
 }  // namespace
 
-Network::Network(uint64_t seed, Weather weather) : weather_(weather), random_(seed) {}
+Network::Network(uint64_t seed, Weather weather)
+    : weather_(weather), random_(seed), devices_(Random(seed ^ 0xd1ec7)) {}
 Network::~Network() = default;
 
 // ------------------------------------------------------------------------------------------------- time
@@ -122,6 +123,7 @@ void Network::disconnect(SimFabric& at, Link& incoming) {
 void Network::close_incoming(Link& link) {
     if (!link.open) return;
     link.open = false;
+    if (link.access) link.access->shut();
     link.queue.clear();
     for (auto& [id, pages] : link.mirrors) pages->freeze();
 }
@@ -220,6 +222,12 @@ bool Network::is_blocked(const Link& link) const {
     if (link.shared || blocked_.empty()) return false;
     return std::find(blocked_.begin(), blocked_.end(), std::make_pair(link.from->self(), link.to->self())) !=
            blocked_.end();
+}
+
+// In any direction.
+bool Network::is_blocked(NodeId a, NodeId b) const {
+    return std::ranges::any_of(
+        blocked_, [&](const auto& pair) { return pair == std::pair(a, b) || pair == std::pair(b, a); });
 }
 
 void Network::post(Link& link, Item item, Instant earliest) {

@@ -79,6 +79,11 @@ public:
     Link* outgoing(const SimFabric& from, const SimFabric& to);
     void wake(SimFabric& process);
 
+    // ---- for SimAccess
+    Devices& devices() { return devices_; }
+    void at(Instant when, std::function<void()> act);
+    bool is_blocked(NodeId a, NodeId b) const;
+
 private:
     struct Event {
         Instant at;
@@ -86,7 +91,6 @@ private:
         std::function<void()> act;
         bool operator<(const Event& other) const { return at != other.at ? at > other.at : number > other.number; }
     };
-    void at(Instant when, std::function<void()> act);
     void schedule(Link& link);
     void deliver_due(Link& link);
     void deliver_front(Link& link);
@@ -103,6 +107,7 @@ private:
     Instant now_{1'000'000'000};
     Weather weather_;
     Random random_;
+    Devices devices_;
     uint64_t events_made_ = 0;
     std::priority_queue<Event> events_;
     std::vector<std::unique_ptr<SimFabric>> processes_;
