@@ -198,6 +198,57 @@ TEST_P(RegisteredMemory, operations_are_carried_out_in_the_order_they_were_begun
     EXPECT_EQ(events[1]->event.id, second);
 }
 
+// Small ones on fresh buffers, large ones, and those whose pieces were used before: over RDMA some of them go by mail,
+// some directly, and these in one request or many.
+TEST_P(RegisteredMemory, operations_of_all_sizes_keep_their_order) {
+    constexpr size_t kLargest = (5 << 20) + 13;
+    constexpr size_t kSizes[] = {0, 1, 8, 4095, 65'535, 65'536, 65'537, (1 << 20) - 1, (1 << 20) + 1, kLargest};
+    const Buffer there(b, kLargest, kBoth, 1);
+    Buffer again(a, kLargest, 0, 2);
+    const auto key = there.key_for(1);
+    std::vector<std::unique_ptr<Buffer>> sources, sinks;
+    std::vector<uint64_t> ids;
+    for (const size_t size : kSizes)
+        for (const bool fresh : {true, false}) {
+            const auto first = static_cast<uint8_t>(10 + sources.size());
+            Buffer& source = *sources.emplace_back(std::make_unique<Buffer>(a, size + 1, 0, first));
+            Buffer& sink = *sinks.emplace_back(std::make_unique<Buffer>(a, size + 1, 0, 99));
+            ids.push_back(write(a, 2, key, 0, {{source.memory, 1, size}}));
+            ids.push_back(read(a, 2, key, 0, {{fresh ? sink.memory : again.memory, 0, size}}));
+            if (!fresh) ids.push_back(read(a, 2, key, 0, {{sink.memory, 0, size}}));
+        }
+    for (const uint64_t id : ids) succeeds(a, id);
+    for (size_t i = 0; i < sources.size(); ++i)
+        EXPECT_TRUE(std::equal(&sources[i]->bytes[1], &sources[i]->bytes[1] + kSizes[i / 2], &sinks[i]->bytes[0])) << i;
+    const auto events = a.all(DERECHO_EVENT_MEMORY);
+    ASSERT_EQ(events.size(), ids.size());
+    for (size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(events[i]->event.id, ids[i]) << "in the order they were begun";
+}
+
+// By mail a node answers each 64 KB that are read from it with as much; and whoever writes them sends no less.
+TEST_P(RegisteredMemory, over_rdma_the_devices_alone_move_the_bytes) {
+    if (GetParam() != std::string("verbs")) GTEST_SKIP() << "there is no device";
+    constexpr size_t kSize = 16 << 20;
+    const Buffer there(b, kSize, kBoth, 1), here(a, kSize, 0, 2);
+    const auto key = there.key_for(1);
+    const auto spent = [](TestNode& node) {
+        derecho_stats stats{};
+        stats.struct_bytes = sizeof stats;
+        EXPECT_DERECHO_OK(derecho_group_stats(node.group, &stats));
+        return stats.work_requests;
+    };
+    succeeds(a, read(a, 2, key, 0, {{here.memory, 0, 65'536}}));
+    const uint64_t before_a = spent(a), before_b = spent(b);
+    const auto begun = Clock::now();
+    succeeds(a, read(a, 2, key, 0, {here.all()}));
+    succeeds(a, write(a, 2, key, 0, {here.all()}));
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun).count();
+    EXPECT_GE(spent(a) - before_a, 2u * 16);
+    const uint64_t others = static_cast<uint64_t>(ms) / 10;  // signs of life
+    EXPECT_LT(spent(b) - before_b, 100u + others) << "it took part";
+    EXPECT_LT(spent(a) - before_a, 150u + others) << "it went by mail";
+}
+
 TEST_P(RegisteredMemory, a_message_after_the_event_comes_after_the_bytes) {
     const Buffer there(b, 4, kBoth);
     Buffer here(a, 4, 0, 99);

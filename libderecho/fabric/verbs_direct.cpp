@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint64_t kRequestBytesMax = 1 << 20;  // so that a large operation leaves room for others
 constexpr uint64_t kWorthBytes = 64 << 10;
-constexpr uint8_t kRnrTimer = 12;               // never used: nobody receives
+constexpr uint8_t kRnrTimer = 12;  // never used: nobody receives
 
 // What a DirectEndpoint holds.
 struct Endpoint {
@@ -65,7 +65,7 @@ public:
 
     Status make(ibv_cq* completions, uint32_t requests, unsigned access);
     Status connect(const DirectEndpoint& theirs, bool asks);
-    DirectEndpoint endpoint() const;
+    DirectEndpoint endpoint() const { return std::bit_cast<DirectEndpoint>(endpoint_); }
     ibv_qp* pair() const { return pair_.get(); }
     VerbsPort& port() const { return *port_; }
     void close() { pair_.reset(); }
@@ -76,7 +76,7 @@ private:
     std::shared_ptr<VerbsPort> port_;
     Domain domain_;
     Owned<ibv_qp> pair_;
-    uint32_t first_packet_ = 0;
+    Endpoint endpoint_;
 };
 
 Status End::make(ibv_cq* completions, uint32_t requests, unsigned access) {
@@ -89,8 +89,13 @@ Status End::make(ibv_cq* completions, uint32_t requests, unsigned access) {
     wanted.cap.max_recv_sge = 1;
     pair_.reset(port_->verbs.create_qp(domain_.get(), &wanted));
     if (!pair_) return failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", errno));
-    [[maybe_unused]] const ssize_t n = ::getrandom(&first_packet_, sizeof first_packet_, 0);
-    first_packet_ &= 0xffffff;
+    endpoint_.pair = pair_->qp_num;
+    [[maybe_unused]] const ssize_t n = ::getrandom(&endpoint_.first_packet, sizeof endpoint_.first_packet, 0);
+    endpoint_.first_packet &= 0xffffff;
+    endpoint_.gid = port_->address.gid;
+    endpoint_.lid = port_->address.lid;
+    endpoint_.mtu = port_->address.mtu;
+    endpoint_.reads = static_cast<uint8_t>(port_->direct.reads_served_max);
     ibv_qp_attr a{};
     a.qp_state = IBV_QPS_INIT;
     a.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
@@ -103,17 +108,6 @@ Status End::change(ibv_qp_attr& attributes, int what, const char* verb) {
     const int error = port_->verbs.modify_qp(pair_.get(), &attributes, what);
     if (error == 0) return {};
     return failure(DERECHO_UNREACHABLE, verbs_error((std::string(verb) + " an RDMA queue pair").c_str(), error));
-}
-
-DirectEndpoint End::endpoint() const {
-    Endpoint endpoint;
-    endpoint.pair = pair_->qp_num;
-    endpoint.first_packet = first_packet_;
-    endpoint.gid = port_->address.gid;
-    endpoint.lid = port_->address.lid;
-    endpoint.mtu = port_->address.mtu;
-    endpoint.reads = static_cast<uint8_t>(port_->direct.reads_served_max);
-    return std::bit_cast<DirectEndpoint>(endpoint);
 }
 
 Status End::connect(const DirectEndpoint& to, bool asks) {
@@ -136,7 +130,7 @@ Status End::connect(const DirectEndpoint& to, bool asks) {
                            "connecting");
     if (!status.ok() || !asks) return status;  // who only serves sends nothing but answers
     a.qp_state = IBV_QPS_RTS;
-    a.sq_psn = first_packet_;
+    a.sq_psn = endpoint_.first_packet;
     a.timeout = static_cast<uint8_t>(port_->options.ack_timeout);
     a.retry_cnt = static_cast<uint8_t>(port_->options.retries);
     a.max_rd_atomic = static_cast<uint8_t>(std::min<uint32_t>(port_->direct.reads_asked_max, theirs.reads));
@@ -187,12 +181,11 @@ public:
 
     Status make(const DirectEndpoint& asker);
     void close() { end_.close(); }
-    DirectEndpoint endpoint() const override { return endpoint_; }
+    DirectEndpoint endpoint() const override { return end_.endpoint(); }
 
 private:
     std::shared_ptr<Access> access_;
     End end_;
-    DirectEndpoint endpoint_{};
 };
 
 class Access final : public VerbsDirect, public std::enable_shared_from_this<Access> {
@@ -231,7 +224,10 @@ private:
 Status Access::enter(std::span<std::byte> memory, const Domain& domain, int access,
                      std::unique_ptr<DirectMemory>& out) {
     if (Status status = check_lent_memory(*port, memory.size()); !status.ok()) return status;
-    ibv_mr* const region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), access);
+    ibv_mr* region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), access);
+    // What may only be looked at can still be sent.
+    if (!region && errno == EFAULT && access == IBV_ACCESS_LOCAL_WRITE)
+        region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), 0);
     if (!region) return failure(DERECHO_NO_MEMORY, verbs_error("the RDMA device does not take it", errno));
     const bool remote = access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
     out = std::make_unique<Memory>(port, domain, region, remote);
@@ -360,7 +356,6 @@ Status Server::make(const DirectEndpoint& asker) {
     if (Status status = end_.make(port.completions.get(), 1, IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
         !status.ok())
         return status;
-    endpoint_ = end_.endpoint();
     return end_.connect(asker, false);
 }
 

@@ -177,10 +177,11 @@ bool Memory::post(Peer& peer, uint32_t slot) {
     Cursor cursor = operation.asked;
     pieces_.clear();
     const uint64_t rest = operation.size_bytes - operation.asked_bytes;
-    const uint64_t size = walk(operation, cursor, std::min(rest, limits.request_bytes_max), [&](const Operation::Run& run) {
-        pieces_.push_back({run.bytes, run.buffer->local->key()});
-        return pieces_.size() < limits.pieces_max;
-    });
+    const uint64_t size =
+        walk(operation, cursor, std::min(rest, limits.request_bytes_max), [&](const Operation::Run& run) {
+            pieces_.push_back({run.bytes, run.buffer->local->key()});
+            return pieces_.size() < limits.pieces_max;
+        });
     peer.asker->post({.read = read,
                       .fenced = !read && peer.fence_due,
                       .address = operation.remote_address + operation.offset + operation.asked_bytes,

@@ -19,8 +19,7 @@ PeerEvent lost_event(const Link& link, Status why) {
 
 }  // namespace
 
-Network::Network(uint64_t seed, Weather weather)
-    : weather_(weather), random_(seed), devices_(Random(seed ^ 0xd1ec7)) {}
+Network::Network(uint64_t seed, Weather weather) : weather_(weather), random_(seed), devices_(Random(seed ^ 0xd1ec7)) {}
 Network::~Network() = default;
 
 // ------------------------------------------------------------------------------------------------- time
@@ -226,8 +225,8 @@ bool Network::is_blocked(const Link& link) const {
 
 // In any direction.
 bool Network::is_blocked(NodeId a, NodeId b) const {
-    return std::ranges::any_of(
-        blocked_, [&](const auto& pair) { return pair == std::pair(a, b) || pair == std::pair(b, a); });
+    return std::ranges::any_of(blocked_,
+                               [&](const auto& pair) { return pair == std::pair(a, b) || pair == std::pair(b, a); });
 }
 
 void Network::post(Link& link, Item item, Instant earliest) {
