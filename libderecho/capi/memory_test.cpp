@@ -386,6 +386,36 @@ TEST_P(RegisteredMemory, nothing_lands_once_it_was_deregistered) {
     }
 }
 
+// One write follows the other when the buffer is taken back: those from then on are refused, and those to another buffer
+// go on.
+TEST_P(RegisteredMemory, who_writes_to_what_is_taken_back_is_refused_from_then_on) {
+    constexpr size_t kSize = 1 << 20, kWrites = 300;
+    const Buffer there(b, kSize, kBoth), other(b, kSize, kBoth), here(a, kSize, 0, 99);
+    const auto key = there.key_for(1), others = other.key_for(1);
+    std::vector<uint64_t> ids;
+    for (size_t i = 0; i < kWrites; ++i) ids.push_back(write(a, 2, i % 10 == 9 ? others : key, 0, {here.all()}));
+    ASSERT_TRUE(pump(all, [&] { return a.count(DERECHO_EVENT_MEMORY) >= kWrites / 4; }));
+    ASSERT_DERECHO_OK(derecho_memory_deregister(there.memory, 0));
+    const std::vector<uint8_t> then = there.bytes;
+    size_t done = 0;
+    for (size_t i = 0; i < kWrites; ++i) {
+        const Seen seen = wait(a, ids[i]);
+        if (i % 10 == 9) {
+            EXPECT_EQ(seen.event.status, DERECHO_OK) << i << ": " << seen.data;
+        } else if (seen.event.status == DERECHO_OK) {
+            EXPECT_EQ(done, i - i / 10) << "none is done once one was refused";
+            ++done;
+        } else {
+            EXPECT_EQ(seen.event.status, DERECHO_INVALID) << i;
+        }
+    }
+    EXPECT_GE(done, kWrites / 5);
+    EXPECT_LT(done, kWrites - kWrites / 10);
+    EXPECT_TRUE(there.bytes == then);
+    EXPECT_TRUE(other.bytes == here.bytes);
+    EXPECT_EQ(a.view().member_count, 3u);
+}
+
 TEST_P(RegisteredMemory, deregistering_waits_for_the_own_operations) {
     constexpr size_t kSize = 16 << 20;
     const Buffer there(b, kSize, kBoth), here(a, kSize, 0);
