@@ -25,7 +25,9 @@ endif()
 # PRE_TEST: a test binary that crashes fails its tests, not the build.
 gtest_discover_tests(derecho_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 
-# One end of a link in a process of its own: tests/rdma.
-add_executable(derecho_fabric_end tests/rdma/fabric_end.cpp)
-target_link_libraries(derecho_fabric_end PRIVATE derecho_core)
-add_dependencies(derecho_tests derecho_fabric_end)
+# One end of a link, or one member, in a process of its own: tests/rdma.
+foreach(end fabric_end memory_end)
+    add_executable(derecho_${end} tests/rdma/${end}.cpp)
+    target_link_libraries(derecho_${end} PRIVATE derecho_core)
+    add_dependencies(derecho_tests derecho_${end})
+endforeach()

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -11,6 +12,96 @@
 #include "fabric/fabric.hpp"
 
 namespace libderecho {
+
+// Devices whose part the test plays: it looks at what was asked for, and says what became of it.
+class FakeDirect : public DirectAccess, public std::enable_shared_from_this<FakeDirect> {
+public:
+    struct Asked {
+        bool read = false, fenced = false;
+        uint64_t address = 0, size_bytes = 0;
+        uint32_t remote_key = 0;
+        std::vector<std::span<std::byte>> pieces;
+    };
+    bool asks() const { return asker_ != nullptr; }
+    uint32_t servers() const { return servers_; }
+    uint32_t memories() const { return memories_; }
+    // What is under way, oldest first.
+    std::vector<Asked> asked() const { return asker_ ? asker_->asked : std::vector<Asked>{}; }
+    // The oldest is carried out; what is read is all `value`.
+    void carry_out(std::byte value) {
+        if (!asker_ || asker_->asked.empty() || !asker_->why.ok()) return;
+        const Asked& one = asker_->asked.front();
+        if (one.read)
+            for (const auto piece : one.pieces) std::memset(piece.data(), static_cast<int>(value), piece.size());
+        asker_->asked.erase(asker_->asked.begin());
+        ++asker_->done;
+    }
+    void fail() {
+        if (asker_) asker_->why = failure(DERECHO_UNREACHABLE, "a request failed");
+    }
+
+    Limits limits() const override { return {.pieces_max = 2, .request_bytes_max = 100, .worth_bytes = 50}; }
+    Status register_pieces(std::span<std::byte>, std::unique_ptr<DirectMemory>& out) override {
+        out = std::make_unique<Memory>(*this, 77);
+        return {};
+    }
+    Status show(std::span<std::byte>, Rights, std::unique_ptr<DirectMemory>& out) override {
+        out = std::make_unique<Memory>(*this, 88);
+        return {};
+    }
+    Status ask(std::unique_ptr<DirectAsker>& out) override {
+        out = std::make_unique<Asker>(shared_from_this());
+        return {};
+    }
+    Status serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) override {
+        if (asker[0] == std::byte{0xff}) return failure(DERECHO_UNREACHABLE, "there is no such peer");
+        out = std::make_unique<Server>(shared_from_this());
+        return {};
+    }
+
+private:
+    struct Memory final : DirectMemory {
+        Memory(FakeDirect& of, uint32_t key) : all(of.shared_from_this()) {
+            key_ = key;
+            ++all->memories_;
+        }
+        ~Memory() override { --all->memories_; }
+        std::shared_ptr<FakeDirect> all;
+    };
+    struct Asker final : DirectAsker {
+        explicit Asker(std::shared_ptr<FakeDirect> of) : all(std::move(of)) { all->asker_ = this; }
+        ~Asker() override { all->asker_ = nullptr; }
+        DirectEndpoint endpoint() const override { return {std::byte{1}}; }
+        Status connect(const DirectEndpoint& theirs) override {
+            return theirs[0] == std::byte{0xff} ? failure(DERECHO_UNREACHABLE, "there is no such peer") : Status{};
+        }
+        void post(const Request& request) override {
+            Asked one{request.read, request.fenced, request.address, 0, request.remote_key, {}};
+            for (const Piece& piece : request.pieces) {
+                one.pieces.push_back(piece.bytes);
+                one.size_bytes += piece.bytes.size();
+            }
+            asked.push_back(std::move(one));
+        }
+        uint32_t take_done() override { return std::exchange(done, 0); }
+        const Status& broken() const override { return why; }
+        bool settled() const override { return !why.ok(); }
+
+        std::shared_ptr<FakeDirect> all;
+        std::vector<Asked> asked;
+        uint32_t done = 0;
+        Status why;
+    };
+    struct Server final : DirectServer {
+        explicit Server(std::shared_ptr<FakeDirect> of) : all(std::move(of)) { ++all->servers_; }
+        ~Server() override { --all->servers_; }
+        DirectEndpoint endpoint() const override { return {std::byte{2}}; }
+        std::shared_ptr<FakeDirect> all;
+    };
+
+    Asker* asker_ = nullptr;
+    uint32_t servers_ = 0, memories_ = 0;
+};
 
 class FakeFabric : public Fabric {
 public:
@@ -34,6 +125,7 @@ public:
         return {};
     }
     std::vector<PeerEvent> events;  // what the next poll() reports
+    std::map<NodeId, std::shared_ptr<FakeDirect>> devices;
 
     NodeId self() const override { return self_; }
     void connect(std::string_view) override {}
@@ -71,6 +163,10 @@ public:
     void disarm() override {}
     void wait(Duration) override {}
     void wake() override {}
+    std::shared_ptr<DirectAccess> direct(NodeId peer) override {
+        const auto found = devices.find(peer);
+        return found == devices.end() ? nullptr : found->second;
+    }
     bool crowded() const override { return false; }
     Stats stats() const override { return {}; }
 

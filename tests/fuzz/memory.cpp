@@ -1,6 +1,7 @@
 // Registered memory with peers whose letters hold anything: nothing is touched outside of the buffers, nor without a
 // key, nor in what was not registered for it; an operation ends once; a peer that breaks the rules is reported and
-// heard no more.
+// heard no more. In half of the runs it can also be reached directly: what the device is asked for is within what the
+// peer said, and pieces of this node's.
 #include "rpc/memory.hpp"
 
 #include <map>
@@ -25,6 +26,7 @@ constexpr uint32_t kAccess[] = {DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE, DERE
 class Node {
 public:
     explicit Node(Input& input) : input_(input), fabric_(kSelf), memory_(fabric_, 5, kRingBytes) {
+        if (input_.below(2)) fabric_.devices[kPeer] = device_;
         memory_.members_changed({ViewId{1}, {{kSelf, 5, 0, "a:1"}, {kPeer, 6, 0, "a:2"}, {kStranger, 7, 0, "a:3"}}});
         memory_.peer_up(kPeer, 6);
         memory_.step(++now_);
@@ -38,7 +40,7 @@ public:
 
     void live() {
         while (input_.more()) {
-            switch (input_.below(8)) {
+            switch (input_.below(10)) {
                 case 0:
                 case 1:
                     begin();
@@ -51,6 +53,15 @@ public:
                     break;
                 case 4:
                     answer();
+                    break;
+                case 5:
+                    input_.below(8) ? answer_access() : device_->fail();
+                    break;
+                case 6:
+                    device_->carry_out(std::byte{0xdd});
+                    break;
+                case 7:
+                    input_.below(2) ? ask_access() : ask();
                     break;
                 default:
                     ask();
@@ -71,6 +82,20 @@ private:
     void check() const {
         for (const size_t i : {size_t{1}, size_t{3}})
             require(std::ranges::count(bytes_[i], std::byte{static_cast<uint8_t>(i)}) == kBytes);
+        const auto asked = device_->asked();
+        require(asked.size() <= kDirectRequestsMax);
+        for (const auto& one : asked) {
+            require(!one.pieces.empty() && one.pieces.size() <= 2 && one.size_bytes <= 100);
+            require(std::ranges::any_of(grants_, [&](const MemoryGrant& grant) {
+                const uint64_t offset = one.address - grant.address;
+                return one.remote_key == grant.remote_key && offset <= grant.size_bytes &&
+                       one.size_bytes <= grant.size_bytes - offset && (grant.access & (one.read ? 1u : 2u));
+            }));
+            for (const auto piece : one.pieces)
+                require(std::ranges::any_of(bytes_, [&](const auto& all) {
+                    return piece.data() >= all.data() && piece.data() + piece.size() <= all.data() + all.size();
+                }));
+        }
     }
 
     void begin() {
@@ -122,6 +147,24 @@ private:
         post(static_cast<uint8_t>(MemoryLetter::answer), body.bytes());
     }
 
+    void ask_access() {
+        MemoryAccess access{input_.below(4) ? keys_[input_.below(4)] : strangers_keys_[0],
+                            static_cast<MemoryWant>(input_.below(4)), 0, {}};
+        access.asker[0] = static_cast<std::byte>(input_.below(4) ? 1 : 0xff);
+        post(static_cast<uint8_t>(MemoryLetter::access), bytes_of(access));
+        require(device_->servers() <= 1);
+    }
+
+    void answer_access() {
+        MemoryGrant grant{input_.lie(4096), input_.lie(kBytes), input_.number<uint32_t>(),
+                          static_cast<uint32_t>(input_.below(5)), {}};
+        grant.server[0] = static_cast<std::byte>(input_.below(4) ? 2 : 0xff);
+        ByteWriter body;
+        body.number(MemoryAnswer{});
+        body.number(grant);
+        post(static_cast<uint8_t>(MemoryLetter::answer), body.bytes());
+    }
+
     std::span<std::byte> region() { return fabric_.theirs(kPeer, 0); }
     void put(size_t offset, uint64_t word) {
         if (!region().empty()) libderecho::put(region(), offset, word);
@@ -131,6 +174,10 @@ private:
         const std::vector<std::byte> bytes =
             input_.below(8) ? std::vector(body.begin(), body.end()) : input_.damaged(body);
         if (region().empty() || bytes.size() > kRingBytes / limits::ring_share) return;
+        if (MemoryGrant grant; bytes.size() == sizeof(MemoryAnswer) + sizeof grant) {
+            read_header(std::span(bytes).subspan(sizeof(MemoryAnswer)), grant);
+            grants_.push_back(grant);
+        }
         const FrameTag tag{static_cast<uint32_t>(bytes.size()), FrameKind::mail, kind, 0};
         const uint64_t whole = whole_frame_bytes(tag), to_end = kRingBytes - sent_ % kRingBytes;
         if (whole > to_end) {  // the rest of the ring is a frame that says nothing
@@ -146,6 +193,8 @@ private:
     }
 
     Input& input_;
+    std::shared_ptr<FakeDirect> device_ = std::make_shared<FakeDirect>();
+    std::vector<MemoryGrant> grants_;
     FakeFabric fabric_;
     Memory memory_;
     std::vector<std::byte> bytes_[4];
