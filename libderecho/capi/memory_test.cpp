@@ -386,8 +386,8 @@ TEST_P(RegisteredMemory, nothing_lands_once_it_was_deregistered) {
     }
 }
 
-// One write follows the other when the buffer is taken back: those from then on are refused, and those to another buffer
-// go on.
+// One write follows the other when the buffer is taken back: those from then on are refused, and those to another
+// buffer go on.
 TEST_P(RegisteredMemory, who_writes_to_what_is_taken_back_is_refused_from_then_on) {
     constexpr size_t kSize = 1 << 20, kWrites = 300;
     const Buffer there(b, kSize, kBoth), other(b, kSize, kBoth), here(a, kSize, 0, 99);

@@ -72,6 +72,38 @@ protected:
     std::map<uint32_t, uint64_t> sent_by;
 };
 
+// Node 2's memory can be reached directly.
+class PlayedDevices : public PlayedPeers {
+protected:
+    void SetUp() override {
+        fabric.devices[kTwo] = device;
+        PlayedPeers::SetUp();
+        read(kTwo, 100);  // the first to use the buffer, if it is small, but 100 bytes are not
+    }
+    void grant(uint32_t access = kBoth, uint64_t size_bytes = 1000) {
+        struct {
+            MemoryAnswer header;
+            MemoryGrant grant{.address = 5000, .remote_key = 9};
+        } letter;
+        letter.grant.access = access;
+        letter.grant.size_bytes = size_bytes;
+        letter.grant.server[0] = std::byte{2};
+        post(kTwo, MemoryLetter::answer, bytes_of(letter));
+        memory.step(1);
+    }
+    void carry_out_all() {
+        while (!device->asked().empty()) device->carry_out(std::byte{0xdd}), memory.step(1);
+    }
+    uint64_t write(uint64_t size, uint64_t offset = 0) {
+        const Memory::Piece piece{id, 0, size};
+        uint64_t operation = 0;
+        EXPECT_TRUE(memory.begin(Memory::Kind::write, kTwo, {}, offset, std::span(&piece, 1), operation).ok());
+        memory.step(1);
+        return operation;
+    }
+    std::shared_ptr<FakeDirect> device = std::make_shared<FakeDirect>();
+};
+
 TEST_F(PlayedPeers, an_answer_brings_what_was_asked_for) {
     const uint64_t operation = read(kTwo, 100);
     answer(kTwo, 100);
@@ -171,6 +203,176 @@ TEST_F(PlayedPeers, a_key_is_refused_to_whom_it_was_not_made_for_without_a_grudg
     post(kTwo, MemoryLetter::write, bytes_of(MemoryRequest{key_for(kTwo), 0, 100, 100}), 100);
     memory.step(1);
     EXPECT_EQ(std::ranges::count(bytes, std::byte{0xdd}), 100);
+}
+
+// ---------------------------------------------------------------------------------------------------- directly
+
+TEST_F(PlayedDevices, a_grant_is_asked_for_once_and_then_the_devices_move_the_bytes) {
+    EXPECT_TRUE(device->asked().empty()) << "before it was granted";
+    grant();
+    const auto first = device->asked();
+    ASSERT_EQ(first.size(), 1u);
+    EXPECT_TRUE(first[0].read);
+    EXPECT_EQ(first[0].address, 5000u);
+    EXPECT_EQ(first[0].remote_key, 9u);
+    EXPECT_TRUE(events().empty()) << "it has not been carried out";
+    carry_out_all();
+    EXPECT_EQ(events().at(0).status, DERECHO_OK);
+    EXPECT_EQ(std::ranges::count(bytes, std::byte{0xdd}), 100);
+    write(30, 7);
+    const auto second = device->asked();
+    ASSERT_EQ(second.size(), 1u);
+    EXPECT_FALSE(second[0].read);
+    EXPECT_EQ(second[0].address, 5007u);
+    EXPECT_EQ(second[0].size_bytes, 30u);
+}
+
+TEST_F(PlayedDevices, a_write_is_fenced_if_reads_came_before_it) {
+    grant();
+    write(100);
+    write(100);
+    read(kTwo, 100);
+    write(100);
+    const auto asked = device->asked();
+    ASSERT_EQ(asked.size(), 5u);
+    EXPECT_TRUE(asked[1].fenced);
+    EXPECT_FALSE(asked[2].fenced);
+    EXPECT_FALSE(asked[3].fenced);
+    EXPECT_TRUE(asked[4].fenced);
+}
+
+TEST_F(PlayedDevices, no_more_requests_are_under_way_than_the_device_takes) {
+    grant();
+    carry_out_all();
+    for (int i = 0; i < 5; ++i) write(1000);  // ten requests each
+    for (int i = 0; i < 20; ++i) memory.step(1);
+    EXPECT_EQ(device->asked().size(), kDirectRequestsMax);
+    carry_out_all();
+    EXPECT_EQ(events().size(), 6u);
+}
+
+TEST_F(PlayedDevices, what_is_not_granted_goes_by_mail) {
+    grant(0);
+    EXPECT_FALSE(device->asks());
+    answer(kTwo, 100);
+    memory.step(1);
+    EXPECT_EQ(events().at(0).status, DERECHO_OK);
+}
+
+TEST_F(PlayedDevices, what_the_grant_does_not_cover_goes_by_mail_which_tells_why) {
+    grant(DERECHO_MEMORY_WRITE);
+    EXPECT_TRUE(device->asked().empty());
+    post(kTwo, MemoryLetter::answer, bytes_of(MemoryAnswer{MemoryOutcome::no_access, 0}));
+    memory.step(1);
+    EXPECT_EQ(events().at(0).status, DERECHO_INVALID);
+    write(100, 901);
+    EXPECT_TRUE(device->asked().empty());
+    write(100, 900);
+    EXPECT_TRUE(device->asked().empty()) << "it waits for what goes by mail";
+    post(kTwo, MemoryLetter::answer, bytes_of(MemoryAnswer{MemoryOutcome::outside, 0}));
+    memory.step(1);
+    EXPECT_EQ(device->asked().size(), 1u);
+}
+
+TEST_F(PlayedDevices, what_was_under_way_when_it_broke_goes_by_mail) {
+    grant();
+    write(250);
+    device->carry_out(std::byte{0xdd});
+    device->carry_out(std::byte{0xdd});
+    device->fail();
+    memory.step(1);
+    EXPECT_FALSE(device->asks());
+    EXPECT_EQ(events().size(), 1u) << "the read was carried out";
+    grant(0);         // the answer to: close your end
+    answer(kTwo, 0);  // to the rest of the write
+    memory.step(1);
+    EXPECT_EQ(events().at(0).status, DERECHO_OK);
+    EXPECT_TRUE(memory.take_offenders().empty());
+}
+
+TEST_F(PlayedDevices, a_peer_that_is_lost_is_out_of_reach_before_its_operations_end) {
+    grant();
+    memory.peer_lost(kTwo);
+    EXPECT_FALSE(device->asks());
+    EXPECT_EQ(events().at(0).status, DERECHO_REMOVED);
+}
+
+TEST_F(PlayedDevices, the_device_forgets_memory_that_was_deregistered) {
+    key_for(kTwo);
+    EXPECT_EQ(device->memories(), 2u) << "for this node's pieces, and for the peer";
+    EXPECT_EQ(memory.withdraw(id), DERECHO_AGAIN);
+    grant();
+    EXPECT_EQ(device->memories(), 2u);
+    carry_out_all();
+    EXPECT_EQ(memory.withdraw(id), DERECHO_OK);
+    EXPECT_EQ(device->memories(), 0u);
+}
+
+TEST_F(PlayedDevices, a_peer_reaches_what_it_has_a_key_to_until_it_leaves) {
+    MemoryAccess access{.key = key_for(kTwo), .want = MemoryWant::grant_and_connection};
+    access.asker[0] = std::byte{1};
+    post(kTwo, MemoryLetter::access, bytes_of(access));
+    memory.step(1);
+    EXPECT_EQ(device->servers(), 1u);
+    memory.members_changed(view_of({kSelf, kThree}));
+    EXPECT_EQ(device->servers(), 0u);
+    EXPECT_EQ(device->memories(), 1u) << "the key died";
+}
+
+TEST_F(PlayedDevices, nobody_is_served_who_has_no_key_and_closing_is_done_when_it_is_read) {
+    MemoryAccess access{.key = {id, {1, 2, 3}}, .want = MemoryWant::grant_and_connection};
+    post(kTwo, MemoryLetter::access, bytes_of(access));
+    memory.step(1);
+    EXPECT_EQ(device->servers(), 0u);
+    access.key = key_for(kTwo);
+    post(kTwo, MemoryLetter::access, bytes_of(access));
+    memory.step(1);
+    EXPECT_EQ(device->servers(), 1u);
+    access.want = MemoryWant::close;
+    post(kTwo, MemoryLetter::access, bytes_of(access));
+    memory.step(1);
+    EXPECT_EQ(device->servers(), 0u);
+    EXPECT_TRUE(memory.take_offenders().empty());
+}
+
+TEST_F(PlayedDevices, who_answers_a_question_for_access_with_something_else_is_expelled) {
+    answer(kTwo, 100);
+    EXPECT_TRUE(is_expelled(kTwo));
+}
+
+TEST_F(PlayedDevices, after_three_failures_in_a_row_it_is_mail_for_good) {
+    for (int n = 0; n < 3; ++n) {
+        if (n > 0) write(100);
+        grant();
+        ASSERT_EQ(device->asked().size(), 1u) << n;
+        device->fail();
+        memory.step(1);
+        grant(0);                        // close
+        answer(kTwo, n == 0 ? 100 : 0);  // by mail
+        memory.step(1);
+        ASSERT_EQ(events().size(), 1u) << n;
+    }
+    write(100);
+    EXPECT_FALSE(device->asks());
+    answer(kTwo, 0);
+    memory.step(1);
+    EXPECT_EQ(events().size(), 1u);
+}
+
+TEST_F(PlayedDevices, small_operations_on_fresh_buffers_go_by_mail_the_first_time) {
+    grant();
+    carry_out_all();
+    std::vector<std::byte> fresh(20);
+    const uint64_t other = memory.enrol(fresh, 0);
+    const Memory::Piece piece{other, 0, 20};
+    uint64_t operation = 0;
+    for (int n = 0; n < 2; ++n) {
+        ASSERT_TRUE(memory.begin(Memory::Kind::read, kTwo, {}, 0, std::span(&piece, 1), operation).ok());
+        memory.step(1);
+        EXPECT_EQ(device->asked().size(), n == 0 ? 0u : 1u);
+        if (n == 0) answer(kTwo, 20);
+        memory.step(1);
+    }
 }
 
 }  // namespace

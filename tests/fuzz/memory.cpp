@@ -149,15 +149,20 @@ private:
 
     void ask_access() {
         MemoryAccess access{input_.below(4) ? keys_[input_.below(4)] : strangers_keys_[0],
-                            static_cast<MemoryWant>(input_.below(4)), 0, {}};
+                            static_cast<MemoryWant>(input_.below(4)),
+                            0,
+                            {}};
         access.asker[0] = static_cast<std::byte>(input_.below(4) ? 1 : 0xff);
         post(static_cast<uint8_t>(MemoryLetter::access), bytes_of(access));
         require(device_->servers() <= 1);
     }
 
     void answer_access() {
-        MemoryGrant grant{input_.lie(4096), input_.lie(kBytes), input_.number<uint32_t>(),
-                          static_cast<uint32_t>(input_.below(5)), {}};
+        MemoryGrant grant{input_.lie(4096),
+                          input_.lie(kBytes),
+                          input_.number<uint32_t>(),
+                          static_cast<uint32_t>(input_.below(5)),
+                          {}};
         grant.server[0] = static_cast<std::byte>(input_.below(4) ? 2 : 0xff);
         ByteWriter body;
         body.number(MemoryAnswer{});

@@ -3,8 +3,8 @@
 //
 //   derecho_memory_end listen=HOST:PORT [contact=HOST:PORT] [OPTION=VALUE...]
 //
-// Who has a contact measures, and prints JSON, a line for each kind and size: the middle time of one operation after the
-// other, ns; bytes a second with some under way all the time; the middle time of one on a fresh buffer that is
+// Who has a contact measures, and prints JSON, a line for each kind and size: the middle time of one operation after
+// the other, ns; bytes a second with some under way all the time; the middle time of one on a fresh buffer that is
 // registered for it and deregistered after it, ns. Both ends poll without a pause.
 #include <algorithm>
 #include <chrono>
