@@ -82,6 +82,11 @@ class Hosts:
                 self._idle[member.under].append(member)
         self.members = []
 
+    def lose(self, member: Any) -> None:
+        """Forget one that was killed."""
+        member.end()
+        self.members.remove(member)
+
     def end(self) -> None:
         for idle in self._idle.values():
             for member in idle:

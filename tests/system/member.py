@@ -134,8 +134,8 @@ class Member:
         return became
 
     def run(self, program: str, **names: Any) -> Any:
-        """Run a Python file in this process; return what it calls `result`."""
-        return runpy.run_path(program, names).get("result")
+        """Run a Python file in this process, with this object as `member`; return what it calls `result`."""
+        return runpy.run_path(program, names | {"member": self}).get("result")
 
     def footprint(self) -> dict[str, int]:
         """Return what may leak: descriptors, threads, mappings, resident kilobytes."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hosts
+import numpy
 import pytest
 from hosts import AS_HOST, AS_USER, Hosts
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CORE_TESTS = ROOT / "build" / "wheel" / "derecho_tests"
 BREAK_PAIRS = Path(__file__).with_name("break_pairs.py")
 REMOVE_DEVICE = Path(__file__).with_name("remove_device.py")
+USE_MEMORY = Path(__file__).with_name("use_memory.py")
 ENTRIES = 60  # that each member adds
 
 
@@ -267,13 +269,66 @@ def test_auto_uses_tcp_with_a_peer_for_which_no_more_memory_may_be_locked(group:
     assert wires(two)[3] == wires(three)[2] == "verbs"
 
 
+# ------------------------------------------------------------------------------------------------- registered memory
+
+
+def use_memory(member: Any, what: str, **names: Any) -> Any:
+    return member.ask("run", program=str(USE_MEMORY), what=what, **names)
+
+
+def expect_written(asking: Any, serving: Any, size: int, seed: int) -> None:
+    """The one writes to the other, which then has it."""
+    key = use_memory(serving, "register", size=size, node=asking.node)
+    assert use_memory(asking, "write", node=serving.node, key=key, size=size, seed=seed) == size
+    expected = numpy.random.default_rng(seed).integers(0, 256, size, "u1")
+    assert use_memory(serving, "sum") == int(expected.sum())
+
+
+def test_memory_that_may_not_be_locked_goes_by_mail_and_the_log_says_why(group: Hosts) -> None:
+    size = 8 << 20
+    one, two = group.member(1, "rxe0", *limited(10 << 20)), group.member(2, "rxe1")
+    group.together(one, two)
+    expect_written(one, two, 64 << 10, 1)
+    assert warnings(one) == []
+    expect_written(two, one, size, 2)
+    expect_written(one, two, size, 3)
+    told = warnings(one)
+    assert len(told) == 2, "one of each buffer"
+    for line in told:
+        assert f"registered memory of {size} bytes goes by mail, not directly: of the limit on locked memory, " in line
+        assert "ulimit -l unlimited" in line
+    all_add([one, two], "still-", 10)
+    assert warnings(two) == []
+
+
+def test_a_member_is_killed_while_another_writes_to_its_memory(group: Hosts) -> None:
+    one, two, three = trio(group)
+    keys = {member.node: use_memory(member, "register", size=1 << 20, node=1) for member in (two, three)}
+    use_memory(one, "begin_writes", node=3, key=keys[3], size=1 << 20, times=500)
+    three.kill(signal.SIGKILL)
+    ends = use_memory(one, "end_writes")
+    assert set(ends) == {"NoneType", "MemberRemoved"}
+    assert ends == sorted(ends, reverse=True), "none is done once one is not"
+    assert use_memory(one, "write", node=2, key=keys[2], size=1 << 20, seed=1) == 1 << 20
+    group.lose(three)
+
+
+def test_a_member_that_sleeps_is_woken_when_what_it_asked_for_is_done(group: Hosts) -> None:
+    slow = {"heartbeat_ms": 8000, "suspect_ms": 40000}
+    one, two = group.member(1, "rxe0", config=slow), group.member(2, "rxe1", config=slow)
+    group.together(one, two)
+    key = use_memory(two, "register", size=64, node=1)
+    with hosts.netem("eth0", "delay", "50ms"), hosts.netem("eth1", "delay", "50ms"):
+        assert 0.1 <= use_memory(one, "read_slowly", node=2, key=key) < 3
+
+
+# ---------------------------------------------------------------------------------------------------------- fallback
+
+
 def wires(member: Any) -> dict[int, str]:
     """Over which wire a member says that it is linked with whom."""
     found = re.findall(r"linked with node (\d+) at \S+ over (\w+)", member.printed())
     return {int(node): wire for node, wire in found}
-
-
-# ---------------------------------------------------------------------------------------------------------- fallback
 
 
 @pytest.fixture
