@@ -236,30 +236,6 @@ TEST_P(VerbsDirectTest, a_peer_that_dies_breaks_off_what_is_under_way_before_its
     EXPECT_FALSE(at(kA).direct(kB));
 }
 
-TEST_P(VerbsDirectTest, who_sleeps_is_woken_by_what_it_asked_for) {
-    world_->start_connected(2);
-    world_->settle(milliseconds(100));
-    Reach reach(*world_, kA, kB);
-    Bytes there(1 << 20), here(1 << 20);
-    const auto remote = reach.show(there), local = reach.mine(here);
-    Instant slowest{};
-    for (int round = 0; round < 5; ++round) {
-        for (int i = 0; i < 4; ++i) reach.post(true, here, *local, there.data(), remote->key());
-        const Instant begun = monotonic_now();
-        while (reach.came != reach.posted) {
-            at(kA).arm();
-            at(kB).arm();  // both know that the other one sleeps, so that it may be a long sleep
-            at(kB).disarm();
-            const uint32_t done = reach.asker->take_done();
-            reach.came += done;
-            done > 0 ? at(kA).disarm() : at(kA).wait(milliseconds(5000));
-            world_->pump();
-        }
-        slowest = std::max(slowest, Instant{(monotonic_now() - begun).ns});
-    }
-    EXPECT_LT(slowest, Instant{milliseconds(4000).ns});
-}
-
 // Memory that may only be looked at, such as that of a file.
 TEST_P(VerbsDirectTest, what_may_not_be_written_to_can_be_sent) {
     world_->start_connected(2);

@@ -1,11 +1,11 @@
 // One of two members, alone in its process, that measures registered memory through the C ABI: beside the device's own
 // tools, and directly beside by mail.
 //
-//   derecho_memory_end listen=HOST:PORT [contact=HOST:PORT] [OPTION=VALUE...]
+//   derecho_memory_end listen=HOST:PORT [contact=HOST:PORT] [bytes=N] [rounds=N] [wait_ms=0] [OPTION=VALUE...]
 //
 // Who has a contact measures, and prints JSON, a line for each kind and size: the middle time of one operation after
 // the other, ns; bytes a second with some under way all the time; the middle time of one on a fresh buffer that is
-// registered for it and deregistered after it, ns. Both ends poll without a pause.
+// registered for it and deregistered after it, ns. Both ends poll without a pause, unless they are to wait.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -40,7 +40,14 @@ double middle(std::vector<double>& values) {
 
 class End {
 public:
-    explicit End(const std::map<std::string, std::string>& settings) : measures_(settings.contains("contact")) {
+    explicit End(std::map<std::string, std::string> settings) : measures_(settings.contains("contact")) {
+        const auto take = [&](const char* name) {
+            const auto found = settings.extract(name);
+            return found ? std::stoull(found.mapped()) : 0;
+        };
+        bytes_only_ = take("bytes");
+        rounds_ = take("rounds");
+        wait_ns_ = static_cast<int64_t>(take("wait_ms")) * 1'000'000;
         derecho_config* config = nullptr;
         check(derecho_config_create(&config), "config");
         const auto set = [&](const std::string& key, const std::string& value) {
@@ -75,7 +82,7 @@ public:
         while (!has_key_) poll();
         for (const bool read : {true, false})
             for (const size_t size : {size_t{8}, size_t{4} << 10, size_t{16} << 10, size_t{64} << 10, kLargest})
-                report(read, size);
+                if (bytes_only_ == 0 || bytes_only_ == size) report(read, size);
     }
 
 private:
@@ -83,7 +90,7 @@ private:
         derecho_event events[32];
         size_t count = 0;
         uint64_t lease = 0;
-        check(derecho_poll(group_, events, 32, 0, &count, &lease), "polling");
+        check(derecho_poll(group_, events, 32, wait_ns_, &count, &lease), "polling");
         for (const derecho_event& event : std::vector(events, events + count)) {
             if (event.kind == DERECHO_EVENT_VIEW) members_ = view_members();
             if (event.kind == DERECHO_EVENT_STATE_REQUEST)
@@ -114,7 +121,7 @@ private:
         while (ended_ < begun_) poll();
     }
     void report(bool read, size_t size) {
-        const size_t rounds = size >= kLargest ? 30 : 200;
+        const size_t rounds = rounds_ ? rounds_ : size >= kLargest ? 30 : 200;
         for (size_t i = 0; i < 3; ++i) begin(read, memory_, size), finish();
         std::vector<double> times, fresh;
         for (size_t i = 0; i < rounds; ++i) {
@@ -146,6 +153,8 @@ private:
     }
 
     const bool measures_;
+    uint64_t bytes_only_ = 0, rounds_ = 0;
+    int64_t wait_ns_ = 0;
     derecho_group* group_ = nullptr;
     derecho_shard* shard_ = nullptr;
     derecho_memory* memory_ = nullptr;
