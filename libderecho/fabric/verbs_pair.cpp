@@ -15,8 +15,8 @@
 namespace libderecho {
 namespace {
 
-constexpr uint8_t kRnrTimer = 12;   // 0.64 ms until a wake that found no room is sent again
-constexpr uint8_t kRnrForEver = 7;  // a slow reader of wakes is not a lost one
+constexpr uint8_t kRnrTimer = 12;      // 0.64 ms until a wake that found no room is sent again
+constexpr uint8_t kRnrForEver = 7;     // a slow reader of wakes is not a lost one
 constexpr uint64_t kExpectedWake = 0;  // as a request's id; writes count from 1
 constexpr Duration kFenceAtMost = milliseconds(200);
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
