@@ -26,6 +26,9 @@ struct Peer {
     Status broken;  // why it is lost, until that is reported
     bool watched_for_room = false;
 
+    ~Peer() {
+        if (direct) direct->shut();
+    }
     NodeId node() const { return hello.node; }
     Wire wire() const { return shm ? Wire::shm : verbs ? Wire::verbs : Wire::tcp; }
     // Something waits for room in link_fd().

@@ -101,7 +101,8 @@ public:
     Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) override;
     void poll() override { port_->poll(); }
     std::shared_ptr<VerbsDirect> make_direct() override {
-        return port_->options.direct ? make_verbs_direct(port_) : nullptr;
+        if (!port_->options.direct) return nullptr;
+        return make_verbs_direct(port_, [this](std::shared_ptr<void> remains) { bury(std::move(remains)); });
     }
     void arm() override {
         ::ibv_req_notify_cq(port_->completions.get(), 1);

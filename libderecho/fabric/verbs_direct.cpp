@@ -3,16 +3,19 @@
 // nobody can reach into. An asking end allows the peer nothing, a serving end posts nothing.
 #include "fabric/verbs_direct.hpp"
 
+#include <sched.h>
 #include <sys/random.h>
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/clock.hpp"
 #include "base/log.hpp"
 #include "fabric/verbs_parts.hpp"
 
@@ -21,6 +24,8 @@ namespace {
 
 constexpr uint64_t kRequestBytesMax = 1 << 20;  // so that a large operation leaves room for others
 constexpr uint64_t kWorthBytes = 64 << 10;
+constexpr uint64_t kLast = UINT64_MAX;  // as a request's id
+constexpr Duration kFenceAtMost = milliseconds(200);
 constexpr uint8_t kRnrTimer = 12;  // never used: nobody receives
 
 // What a DirectEndpoint holds.
@@ -57,31 +62,49 @@ private:
     size_t size_bytes_;
 };
 
+using Bury = std::function<void(std::shared_ptr<void>)>;
+
 // One end of a connection. Closed by who has it, or by the loss of the peer.
 class End {
 public:
     End(std::shared_ptr<VerbsPort> port, Domain domain)
-        : port_(std::move(port)), domain_(std::move(domain)), pair_(nullptr, port_->verbs.destroy_qp) {}
+        : port_(std::move(port)),
+          domain_(std::move(domain)),
+          completions_(nullptr, port_->verbs.destroy_cq),
+          pair_(nullptr, port_->verbs.destroy_qp) {}
 
-    Status make(ibv_cq* completions, uint32_t requests, unsigned access);
+    Status make(ibv_comp_channel* channel, uint32_t requests, unsigned access);
     Status connect(const DirectEndpoint& theirs, bool asks);
     DirectEndpoint endpoint() const { return std::bit_cast<DirectEndpoint>(endpoint_); }
     ibv_qp* pair() const { return pair_.get(); }
+    ibv_cq* completions() const { return completions_.get(); }
     VerbsPort& port() const { return *port_; }
-    void close() { pair_.reset(); }
+    // Nothing moves over it any more, of what was asked for (so many requests) or of what the peer sends.
+    void close(uint64_t under_way, const Bury& bury);
+    // Whether it is the completion that says that it takes nothing any more.
+    bool is_last(const ibv_wc& completion) {
+        deaf_ = deaf_ || completion.wr_id == kLast;
+        return completion.wr_id == kLast;
+    }
 
 private:
     Status change(ibv_qp_attr& attributes, int what, const char* verb);
+    bool fence(uint64_t under_way);
 
     std::shared_ptr<VerbsPort> port_;
     Domain domain_;
+    Owned<ibv_cq> completions_;
     Owned<ibv_qp> pair_;
+    bool deaf_ = false;
     Endpoint endpoint_;
 };
 
-Status End::make(ibv_cq* completions, uint32_t requests, unsigned access) {
+Status End::make(ibv_comp_channel* channel, uint32_t requests, unsigned access) {
+    const int entries = static_cast<int>(requests) + 1;
+    completions_.reset(port_->verbs.create_cq(port_->context.get(), entries, nullptr, channel, 0));
+    if (!completions_) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
     ibv_qp_init_attr wanted{};
-    wanted.send_cq = wanted.recv_cq = completions;
+    wanted.send_cq = wanted.recv_cq = completions_.get();
     wanted.qp_type = IBV_QPT_RC;
     wanted.cap.max_send_wr = requests;
     wanted.cap.max_recv_wr = 1;
@@ -101,7 +124,36 @@ Status End::make(ibv_cq* completions, uint32_t requests, unsigned access) {
     a.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
     a.port_num = port_->number;
     a.qp_access_flags = access;
-    return change(a, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS, "initializing");
+    const int what = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
+    if (Status status = change(a, what, "initializing"); !status.ok()) return status;
+    ibv_recv_wr last{}, *refused = nullptr;  // given back when it closes, and no sooner
+    last.wr_id = kLast;
+    const int error = ::ibv_post_recv(pair_.get(), &last, &refused);
+    return error == 0 ? Status{} : failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", error));
+}
+
+// As VerbsPair::fence does. Destroying it may take seconds.
+void End::close(uint64_t under_way, const Bury& bury) {
+    if (!pair_) return;
+    if (!bury || !fence(under_way)) return pair_.reset();
+    auto remains = std::make_shared<End>(port_, domain_);
+    remains->completions_ = std::move(completions_);
+    remains->pair_ = std::move(pair_);
+    bury(std::move(remains));
+}
+
+bool End::fence(uint64_t under_way) {
+    ibv_qp_attr a{};
+    a.qp_state = IBV_QPS_ERR;
+    if (port_->verbs.modify_qp(pair_.get(), &a, IBV_QP_STATE) != 0) return false;
+    for (const Instant end = monotonic_now() + kFenceAtMost; monotonic_now() < end; ::sched_yield()) {
+        ibv_wc completion{};
+        while (::ibv_poll_cq(completions_.get(), 1, &completion) > 0) {
+            if (!is_last(completion) && under_way > 0) --under_way;
+        }
+        if (deaf_ && under_way == 0) return true;
+    }
+    return false;
 }
 
 Status End::change(ibv_qp_attr& attributes, int what, const char* verb) {
@@ -147,11 +199,8 @@ public:
     Asker(std::shared_ptr<Access> access, Domain domain);
     ~Asker() override;
 
-    Status make();
-    void close() {
-        end_.close();
-        breaks("the peer is lost");
-    }
+    Status make() { return end_.make(end_.port().channel.get(), kDirectRequestsMax, 0); }
+    void close();
     DirectEndpoint endpoint() const override { return end_.endpoint(); }
     Status connect(const DirectEndpoint& theirs) override { return end_.connect(theirs, true); }
     void post(const Request& request) override;
@@ -161,14 +210,13 @@ public:
 
 private:
     void arm() override {
-        if (back_ != posted_) ::ibv_req_notify_cq(completions_.get(), 0);
+        if (back_ != posted_ && end_.pair()) ::ibv_req_notify_cq(end_.completions(), 0);
     }
     void breaks(const std::string& why) {
         if (broken_.ok()) broken_ = failure(DERECHO_UNREACHABLE, why);
     }
 
     std::shared_ptr<Access> access_;
-    Owned<ibv_cq> completions_;  // outlives the pair
     End end_;
     uint64_t posted_ = 0, back_ = 0;  // back: carried out, or not
     Status broken_;
@@ -180,7 +228,7 @@ public:
     ~Server() override;
 
     Status make(const DirectEndpoint& asker);
-    void close() { end_.close(); }
+    void close();
     DirectEndpoint endpoint() const override { return end_.endpoint(); }
 
 private:
@@ -190,7 +238,7 @@ private:
 
 class Access final : public VerbsDirect, public std::enable_shared_from_this<Access> {
 public:
-    explicit Access(std::shared_ptr<VerbsPort> of) : port(std::move(of)) {}
+    Access(std::shared_ptr<VerbsPort> of, Bury with) : port(std::move(of)), bury(std::move(with)) {}
 
     Limits limits() const override { return {port->direct.pieces_max, kRequestBytesMax, kWorthBytes}; }
     Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) override {
@@ -203,9 +251,11 @@ public:
         shut_ = true;
         for (Asker* asker : askers) asker->close();
         for (Server* server : servers) server->close();
+        bury = nullptr;
     }
 
     const std::shared_ptr<VerbsPort> port;
+    Bury bury;                   // until it is shut
     std::vector<Asker*> askers;  // that exist
     std::vector<Server*> servers;
 
@@ -264,23 +314,20 @@ Status Access::ask(std::unique_ptr<DirectAsker>& out) {
 }
 
 Asker::Asker(std::shared_ptr<Access> access, Domain domain)
-    : access_(std::move(access)),
-      completions_(nullptr, access_->port->verbs.destroy_cq),
-      end_(access_->port, std::move(domain)) {
+    : access_(std::move(access)), end_(access_->port, std::move(domain)) {
     access_->askers.push_back(this);
     end_.port().awaited.push_back(this);
 }
 
-Asker::~Asker() {
-    std::erase(access_->askers, this);
-    std::erase(end_.port().awaited, static_cast<VerbsPort::Awaited*>(this));
+void Asker::close() {
+    end_.close(posted_ - back_, access_->bury);
+    breaks("the peer is lost");
 }
 
-Status Asker::make() {
-    VerbsPort& port = end_.port();
-    completions_.reset(port.verbs.create_cq(port.context.get(), kDirectRequestsMax, nullptr, port.channel.get(), 0));
-    if (!completions_) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
-    return end_.make(completions_.get(), kDirectRequestsMax, 0);
+Asker::~Asker() {
+    close();
+    std::erase(access_->askers, this);
+    std::erase(end_.port().awaited, static_cast<VerbsPort::Awaited*>(this));
 }
 
 void Asker::post(const Request& request) {
@@ -319,9 +366,10 @@ uint32_t Asker::take_done() {
     std::array<ibv_wc, kDirectRequestsMax> completions;
     const int n = back_ == posted_ || !end_.pair()
                       ? 0
-                      : ::ibv_poll_cq(completions_.get(), static_cast<int>(completions.size()), completions.data());
+                      : ::ibv_poll_cq(end_.completions(), static_cast<int>(completions.size()), completions.data());
     for (int i = 0; i < n; ++i) {
         const ibv_wc& completion = completions[static_cast<size_t>(i)];
+        if (end_.is_last(completion)) continue;
         ++end_.port().counts.completions;
         ++back_;
         if (completion.status != IBV_WC_SUCCESS)
@@ -349,20 +397,24 @@ Server::Server(std::shared_ptr<Access> access, Domain domain)
     access_->servers.push_back(this);
 }
 
-Server::~Server() { std::erase(access_->servers, this); }
+void Server::close() { end_.close(0, access_->bury); }
+
+Server::~Server() {
+    close();
+    std::erase(access_->servers, this);
+}
 
 Status Server::make(const DirectEndpoint& asker) {
-    VerbsPort& port = end_.port();
-    if (Status status = end_.make(port.completions.get(), 1, IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
-        !status.ok())
-        return status;
+    const unsigned access = IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
+    if (Status status = end_.make(nullptr, 1, access); !status.ok()) return status;
     return end_.connect(asker, false);
 }
 
 }  // namespace
 
-std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port) {
-    return std::make_shared<Access>(std::move(port));
+std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port,
+                                               std::function<void(std::shared_ptr<void>)> bury) {
+    return std::make_shared<Access>(std::move(port), std::move(bury));
 }
 
 }  // namespace libderecho

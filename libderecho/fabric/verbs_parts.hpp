@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -81,7 +82,9 @@ struct VerbsPort {
 // `due_bytes`: what will be locked for this peer; noted in the port's while the pair exists.
 Status make_verbs_pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes, std::unique_ptr<VerbsPair>& out);
 
-std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port);
+// `bury` destroys what may take long; it is not used once the access is shut.
+std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port,
+                                               std::function<void(std::shared_ptr<void>)> bury);
 
 // Whether so much of the application's memory may be locked, and leave enough for what is due.
 Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes);
