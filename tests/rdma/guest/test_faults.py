@@ -142,7 +142,10 @@ def share_of_a_processor(member: Any) -> float:
 def test_the_survivors_go_on_while_the_network_holds_a_dead_members_last_packet(group: Hosts) -> None:
     # Until it is let go, after three seconds here, a queue pair cannot be destroyed.
     one, two, three = trio(group)
+    key = use_memory(three, "register", size=64 << 10, node=1)
+    use_memory(one, "write", node=3, key=key, size=64 << 10, seed=1)
     with hosts.silent_neighbour():
+        use_memory(one, "begin_writes", node=3, key=key, size=64 << 10, times=20)
         for member in (one, two):
             member.send("add_many", prefix=f"x-{member.node}-", count=ENTRIES)
         three.kill()
