@@ -44,6 +44,7 @@ public:
         : registered_(registered), allowed_(allowed) {}
 
     VerbsEndpoint endpoint() const override { return {}; }
+    void fence() override {}
     Status connect(const VerbsEndpoint&) override { return {}; }
     uint32_t inline_bytes_max() const override { return kInlineBytes; }
     uint32_t write_bytes_max() const override { return 5000; }
@@ -93,7 +94,8 @@ public:
         out = std::move(made);
         return {};
     }
-    bool poll() override { return false; }
+    void poll() override {}
+    void bury(std::shared_ptr<void>) override {}  // at once
     void arm() override {}
     int wake_fd() const override { return -1; }
     int event_fd() const override { return -1; }
