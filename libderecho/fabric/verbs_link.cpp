@@ -298,15 +298,15 @@ Status VerbsLink::step() {
 }
 
 void VerbsLink::settle_retired() {
-    const auto settled = std::ranges::stable_partition(remotes_, [this](const auto& remote) {
+    const auto first = std::stable_partition(remotes_.begin(), remotes_.end(), [this](const auto& remote) {
         return !remote->retired || remote->last_write > parts_.pair->landed();
     });
-    for (auto& remote : settled) {
-        say(VerbsMessageKind::retired, remote->id.value);
+    for (auto settled = first; settled != remotes_.end(); ++settled) {
+        say(VerbsMessageKind::retired, (*settled)->id.value);
         --retiring_;
-        device_.bury(std::move(remote));
+        device_.bury(std::move(*settled));
     }
-    remotes_.erase(settled.begin(), settled.end());
+    remotes_.erase(first, remotes_.end());
 }
 
 // A completion is asked for only of the last.
