@@ -215,35 +215,42 @@ class Member:
             self._check_deadline(time.monotonic_ns())
 
     def _measure(self) -> dict[str, Any]:
-        task, tally = self._task, self._tally
-        rank = self._group.view.nodes.index(task["node"])
-        sender = rank < task["senders"]
+        task, tally, traffic = self._task, self._tally, self._traffic
+        self._rank = self._group.view.nodes.index(task["node"])
+        sender = self._rank < task["senders"]
         turn = self._send_one_and_wait if task["kind"] == "latency" else self._send_and_take
         self._begin_ns = time.monotonic_ns() + int(task["warm_s"] * 1e9)
         self._end_ns = self._begin_ns + int(task["window_s"] * 1e9)
-        begin = end = None
-        stop_sent = done_sent = False
+        self._readings: list[dict[str, float]] = []
+        self._stop_sent = self._done_sent = False
+        self._due_ns = self._begin_ns
         while tally.done < task["members"]:
             if sender and not tally.stopped:
                 turn()
             else:
-                self._traffic.take(_WAIT_S)
-            now = time.monotonic_ns()
-            if begin is None and now >= self._begin_ns:
-                begin = self._reading()
-            if end is None and now >= self._end_ns:
-                end = self._reading()
-                self._memory = _memory()
-            if rank == 0 and not stop_sent and now >= self._end_ns + int(_SLACK_S * 1e9):
-                stop_sent = True
-                self._traffic.control(_STOP)
-            if tally.stopped and not done_sent:
-                done_sent = True
-                self._traffic.control(_DONE)
-            self._check_deadline(now)
-        if begin is None or end is None:
+                traffic.take(_WAIT_S)
+            if tally.stopped or time.monotonic_ns() >= self._due_ns:
+                self._do_what_is_due(time.monotonic_ns())
+        if len(self._readings) < 2:
             raise RuntimeError("the others stopped before this member had measured")
-        return self._result(rank, sender, begin, end)
+        return self._result(sender, *self._readings)
+
+    def _do_what_is_due(self, now: int) -> None:
+        stop_ns = self._end_ns + int(_SLACK_S * 1e9)
+        if len(self._readings) == 0 and now >= self._begin_ns:
+            self._readings.append(self._reading())
+        elif len(self._readings) == 1 and now >= self._end_ns:
+            self._readings.append(self._reading())
+            self._memory = _memory()
+        if self._rank == 0 and not self._stop_sent and now >= stop_ns:
+            self._stop_sent = True
+            self._traffic.control(_STOP)
+        if self._tally.stopped and not self._done_sent:
+            self._done_sent = True
+            self._traffic.control(_DONE)
+        self._check_deadline(now)
+        later = [at for at in (self._begin_ns, self._end_ns, stop_ns) if at > now]
+        self._due_ns = min(later, default=self._deadline_ns)
 
     def _send_and_take(self) -> None:
         room = self._traffic.send_some()
@@ -272,13 +279,13 @@ class Member:
         stats = self._group.stats()
         return {"at": time.monotonic(), "delivered": self._tally.delivered, "cpu_s": time.process_time(), **stats}
 
-    def _result(self, rank: int, sender: bool, begin: dict[str, float], end: dict[str, float]) -> dict[str, Any]:
+    def _result(self, sender: bool, begin: dict[str, float], end: dict[str, float]) -> dict[str, Any]:
         seconds = end["at"] - begin["at"]
         delivered = end["delivered"] - begin["delivered"]
         cpu_s = end["cpu_s"] - begin["cpu_s"]
         counted = ("steps", "pushes", "wakes", "sleeps", "null_messages", "allocations")
         result = {
-            "rank": rank,
+            "rank": self._rank,
             "sender": sender,
             "window_s": seconds,
             "delivered": delivered,
