@@ -56,7 +56,7 @@ enum {
     DERECHO_WEDGED = 8,          /* the view is changing: poll, then retry */
     DERECHO_EJECTED = 9,         /* the others removed this node; join again */
     DERECHO_NO_MAJORITY = 10,    /* half or more of the view is lost: this node stopped */
-    DERECHO_UNREACHABLE = 11,    /* no contact answered */
+    DERECHO_UNREACHABLE = 11,    /* no contact answered; no device reaches the memory */
     DERECHO_INCOMPATIBLE = 12,   /* the group runs something else; the detail names the difference */
     DERECHO_DUPLICATE = 13,      /* a live member has this node id */
     DERECHO_ADDRESS_IN_USE = 14, /* the listen address is taken */
@@ -370,7 +370,8 @@ enum {
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST. */
     DERECHO_EVENT_CLOSED = 9,
     /** An operation on registered memory ended. node: whose memory; id: operation; status: DERECHO_OK (all bytes
-        were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text). */
+        were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text),
+        DERECHO_UNREACHABLE (as text, too: no RDMA device carries out what only one can). */
     DERECHO_EVENT_MEMORY = 10
 };
 
@@ -473,6 +474,22 @@ typedef struct derecho_piece {
  */
 DERECHO_API derecho_status derecho_memory_register(derecho_group *group, void *data, size_t size_bytes, uint32_t access,
                                                    derecho_memory **memory_out);
+
+/**
+ * Register memory of another device, a GPU's above all, which its driver gives away as a Linux dma-buf: CUDA's by
+ * cuMemGetHandleForAddressRange(), ROCm's by hsa_amd_portable_export_dmabuf(). RDMA devices read and write it in place.
+ * What the driver lets be mapped goes by shared memory and TCP, too; other memory is moved by RDMA devices only, and
+ * operations that would have to go another way end as DERECHO_UNREACHABLE.
+ * @param fd           of the dma-buf; duplicated: it may be closed afterwards.
+ * @param offset, size_bytes   the part of it. Peers' offsets count from there.
+ * @param access, memory_out   as derecho_memory_register().
+ * @return DERECHO_OK, DERECHO_INVALID (fd is not a dma-buf, or shorter than that), DERECHO_NO_MEMORY, DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_memory_register_dmabuf(derecho_group *group, int fd, uint64_t offset,
+                                                          uint64_t size_bytes, uint32_t access,
+                                                          derecho_memory **memory_out);
 
 /**
  * The key that opens this memory to one member, in its present life and while it is in the view. Asked for again, it is

@@ -193,6 +193,12 @@ public:
         return engine_->raw.register_memory(bytes, access);
     }
 
+    /** Likewise memory of another device, a GPU's above all, by its dma-buf, which is duplicated; docs/memory.md tells
+     *  what reaches it. */
+    RegisteredMemory register_dmabuf(int fd, uint64_t offset, uint64_t size_bytes, uint32_t access) {
+        return engine_->raw.register_dmabuf(fd, offset, size_bytes, access);
+    }
+
     /** Begin to copy a run of a member's memory into pieces of this node's, one after the other. Operations on one
      *  member's memory are carried out in the order they were begun; the application there takes no part. */
     Transfer read(uint32_t node, const MemoryKey& key, uint64_t offset, std::span<const derecho_piece> into) {

@@ -296,9 +296,10 @@ using MemoryKey = derecho_memory_key;
 class RegisteredMemory {
 public:
     RegisteredMemory(RegisteredMemory&& other) noexcept
-        : handle_(std::exchange(other.handle_, nullptr)), bytes_(other.bytes_) {}
+        : handle_(std::exchange(other.handle_, nullptr)), size_bytes_(other.size_bytes_), bytes_(other.bytes_) {}
     RegisteredMemory& operator=(RegisteredMemory&& other) noexcept {
         std::swap(handle_, other.handle_);
+        std::swap(size_bytes_, other.size_bytes_);
         std::swap(bytes_, other.bytes_);
         return *this;
     }
@@ -315,10 +316,10 @@ public:
     }
 
     /** A part of it, for reads and writes; without arguments all. */
-    derecho_piece piece() const noexcept { return piece(0, bytes_.size()); }
+    derecho_piece piece() const noexcept { return piece(0, size_bytes_); }
     derecho_piece piece(uint64_t offset, uint64_t size_bytes) const noexcept { return {handle_, offset, size_bytes}; }
 
-    /** Its bytes, the application's own. */
+    /** Its bytes, the application's own; none of a device's. */
     std::span<std::byte> bytes() const noexcept { return bytes_; }
 
     /** Take it back: afterwards nothing lands in it any more. @throws Timeout naming what is pending; it is still
@@ -330,8 +331,10 @@ public:
 
 private:
     friend class RawGroup;
-    RegisteredMemory(derecho_memory* handle, std::span<std::byte> bytes) : handle_(handle), bytes_(bytes) {}
+    RegisteredMemory(derecho_memory* handle, uint64_t size_bytes, std::span<std::byte> bytes)
+        : handle_(handle), size_bytes_(size_bytes), bytes_(bytes) {}
     derecho_memory* handle_;
+    uint64_t size_bytes_;
     std::span<std::byte> bytes_;
 };
 
@@ -380,7 +383,15 @@ public:
     RegisteredMemory register_memory(std::span<std::byte> bytes, uint32_t access) {
         derecho_memory* made = nullptr;
         check(derecho_memory_register(handle(), bytes.data(), bytes.size(), access, &made));
-        return RegisteredMemory(made, bytes);
+        return RegisteredMemory(made, bytes.size(), bytes);
+    }
+
+    /** Register memory of another device, a GPU's above all, by its dma-buf, which is duplicated. @param access as of
+     *  register_memory(). @throws InvalidArgument, Closed. */
+    RegisteredMemory register_dmabuf(int fd, uint64_t offset, uint64_t size_bytes, uint32_t access) {
+        derecho_memory* made = nullptr;
+        check(derecho_memory_register_dmabuf(handle(), fd, offset, size_bytes, access, &made));
+        return RegisteredMemory(made, size_bytes, {});
     }
 
     /** Begin to copy a run of a member's memory into pieces of this node's. Returns the operation's id, which its

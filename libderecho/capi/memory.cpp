@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "capi/groups.hpp"
+#include "fabric/dmabuf.hpp"
 
 using namespace libderecho;
 using namespace libderecho::capi;
@@ -80,13 +81,9 @@ void libderecho::capi::close_memory_of(const void* group) {
     memories().remove_all([&](const OpenMemory& open) { return open.group == group; });
 }
 
-derecho_status derecho_memory_register(derecho_group* group, void* data, size_t size_bytes, uint32_t access,
-                                       derecho_memory** memory_out) {
-    DERECHO_REQUIRE(data);
-    DERECHO_REQUIRE(memory_out);
-    if (size_bytes == 0) return fail(DERECHO_INVALID, "size_bytes is 0");
-    if (size_bytes > UINTPTR_MAX - reinterpret_cast<uintptr_t>(data))
-        return fail(DERECHO_INVALID, "size_bytes reaches beyond the end of memory");
+// `enrol(memory, access)` answers with the id of the buffer.
+template <class Enrol>
+derecho_status register_with(derecho_group* group, uint32_t access, derecho_memory** memory_out, Enrol&& enrol) {
     if (access & ~(DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE))
         return fail(DERECHO_INVALID, "access has bits other than DERECHO_MEMORY_READ and DERECHO_MEMORY_WRITE");
     const Inside inside(group, HandleKind::group);
@@ -94,10 +91,36 @@ derecho_status derecho_memory_register(derecho_group* group, void* data, size_t 
     return guarded([&]() -> derecho_status {
         void* const handle = memories().add(std::make_unique<OpenMemory>(OpenMemory{group, 0}));
         return memories().with(handle, [&](OpenMemory& open) {
-            open.id = inside.node().rpc().memory().enrol({static_cast<std::byte*>(data), size_bytes}, access);
+            open.id = enrol(inside.node().rpc().memory());
             *memory_out = static_cast<derecho_memory*>(handle);
             return DERECHO_OK;
         });
+    });
+}
+
+derecho_status derecho_memory_register(derecho_group* group, void* data, size_t size_bytes, uint32_t access,
+                                       derecho_memory** memory_out) {
+    DERECHO_REQUIRE(data);
+    DERECHO_REQUIRE(memory_out);
+    if (size_bytes == 0) return fail(DERECHO_INVALID, "size_bytes is 0");
+    if (size_bytes > UINTPTR_MAX - reinterpret_cast<uintptr_t>(data))
+        return fail(DERECHO_INVALID, "size_bytes reaches beyond the end of memory");
+    return register_with(group, access, memory_out, [&](Memory& memory) {
+        return memory.enrol({static_cast<std::byte*>(data), size_bytes}, access);
+    });
+}
+
+derecho_status derecho_memory_register_dmabuf(derecho_group* group, int fd, uint64_t offset, uint64_t size_bytes,
+                                              uint32_t access, derecho_memory** memory_out) {
+    DERECHO_REQUIRE(memory_out);
+    if (size_bytes == 0) return fail(DERECHO_INVALID, "size_bytes is 0");
+    if (size_bytes > INT64_MAX || offset > INT64_MAX - size_bytes)
+        return fail(DERECHO_INVALID, "offset and size_bytes reach beyond the end of any dma-buf");
+    return guarded([&]() -> derecho_status {
+        std::unique_ptr<DeviceMemory> device;
+        if (Status status = open_dmabuf(fd, offset, size_bytes, device); !status.ok()) return fail(std::move(status));
+        return register_with(group, access, memory_out,
+                             [&](Memory& memory) { return memory.enrol(std::move(device), access); });
     });
 }
 

@@ -22,6 +22,36 @@ namespace libderecho {
 // Requests under way over one connection.
 inline constexpr uint32_t kDirectRequestsMax = 16;
 
+// Memory of another device, a GPU's above all. The processor reaches it only if that device's driver lets it be mapped.
+class DeviceMemory {
+public:
+    virtual ~DeviceMemory() = default;
+
+    // Addresses that nothing else in this process has, by which devices are told of it, too. If it is not mapped,
+    // nothing may touch what is there.
+    std::span<std::byte> bytes() const { return bytes_; }
+    bool mapped() const { return mapped_; }
+    // What the driver gave it away as.
+    int fd() const { return fd_; }
+    uint64_t offset() const { return offset_; }
+
+    // Around the processor's reading or writing. Driver thread.
+    virtual void begin_touching(bool write) const = 0;
+    virtual void end_touching(bool write) const = 0;
+
+protected:
+    std::span<std::byte> bytes_;
+    bool mapped_ = false;
+    int fd_ = -1;
+    uint64_t offset_ = 0;
+};
+
+// What an application registered: memory of its own, or another device's.
+struct DirectBuffer {
+    std::span<std::byte> bytes;
+    const DeviceMemory* device = nullptr;
+};
+
 // Memory that the device reaches. Once this is destroyed, it does not any more. Any thread.
 class DirectMemory {
 public:
@@ -90,9 +120,9 @@ public:
     virtual Limits limits() const = 0;
 
     // Any thread; may take a while. For pieces of requests to any peer.
-    virtual Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) = 0;
+    virtual Status register_pieces(const DirectBuffer& buffer, std::unique_ptr<DirectMemory>& out) = 0;
     // Any thread; may take a while. For this peer to reach, over DirectServers of this access.
-    virtual Status show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) = 0;
+    virtual Status show(const DirectBuffer& buffer, Rights rights, std::unique_ptr<DirectMemory>& out) = 0;
 
     virtual Status ask(std::unique_ptr<DirectAsker>& out) = 0;
     virtual Status serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) = 0;

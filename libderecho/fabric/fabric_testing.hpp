@@ -41,11 +41,11 @@ public:
     }
 
     Limits limits() const override { return {.pieces_max = 2, .request_bytes_max = 100, .worth_bytes = 50}; }
-    Status register_pieces(std::span<std::byte>, std::unique_ptr<DirectMemory>& out) override {
+    Status register_pieces(const DirectBuffer&, std::unique_ptr<DirectMemory>& out) override {
         out = std::make_unique<Memory>(*this, 77);
         return {};
     }
-    Status show(std::span<std::byte>, Rights, std::unique_ptr<DirectMemory>& out) override {
+    Status show(const DirectBuffer&, Rights, std::unique_ptr<DirectMemory>& out) override {
         out = std::make_unique<Memory>(*this, 88);
         return {};
     }

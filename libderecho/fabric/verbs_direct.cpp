@@ -44,22 +44,22 @@ using Domain = std::shared_ptr<ibv_pd>;  // and the port with it
 
 class Memory final : public DirectMemory {
 public:
-    Memory(std::shared_ptr<VerbsPort> port, Domain domain, ibv_mr* region, bool remote)
-        : port_(std::move(port)), domain_(std::move(domain)), region_(region), size_bytes_(region->length) {
+    Memory(std::shared_ptr<VerbsPort> port, Domain domain, ibv_mr* region, bool remote, uint64_t locked_bytes)
+        : port_(std::move(port)), domain_(std::move(domain)), region_(region), locked_bytes_(locked_bytes) {
         key_ = remote ? region->rkey : region->lkey;
-        port_->lent_bytes += size_bytes_;
+        port_->lent_bytes += locked_bytes_;
     }
     ~Memory() override {
         const int error = port_->verbs.dereg_mr(region_);
         if (error != 0) log::warn(verbs_error("the RDMA device does not give registered memory back", error));
-        port_->lent_bytes -= size_bytes_;
+        port_->lent_bytes -= locked_bytes_;
     }
 
 private:
     std::shared_ptr<VerbsPort> port_;
     Domain domain_;
     ibv_mr* region_;
-    size_t size_bytes_;
+    uint64_t locked_bytes_;
 };
 
 using Bury = std::function<void(std::shared_ptr<void>)>;
@@ -241,10 +241,10 @@ public:
     Access(std::shared_ptr<VerbsPort> of, Bury with) : port(std::move(of)), bury(std::move(with)) {}
 
     Limits limits() const override { return {port->direct.pieces_max, kRequestBytesMax, kWorthBytes}; }
-    Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) override {
-        return enter(memory, own_domain(), IBV_ACCESS_LOCAL_WRITE, out);
+    Status register_pieces(const DirectBuffer& buffer, std::unique_ptr<DirectMemory>& out) override {
+        return enter(buffer, own_domain(), IBV_ACCESS_LOCAL_WRITE, out);
     }
-    Status show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) override;
+    Status show(const DirectBuffer& buffer, Rights rights, std::unique_ptr<DirectMemory>& out) override;
     Status ask(std::unique_ptr<DirectAsker>& out) override;
     Status serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) override;
     void shut() override {
@@ -260,7 +260,8 @@ public:
     std::vector<Server*> servers;
 
 private:
-    Status enter(std::span<std::byte> memory, const Domain& domain, int access, std::unique_ptr<DirectMemory>& out);
+    Status enter(const DirectBuffer& buffer, const Domain& domain, int access, std::unique_ptr<DirectMemory>& out);
+    ibv_mr* region_of(const DirectBuffer& buffer, ibv_pd* domain, int access) const;
     Domain own_domain() const { return {port, port->domain.get()}; }
     Status peers_domain(Domain& out);
 
@@ -271,16 +272,25 @@ private:
 
 // ------------------------------------------------------------------------------------------------- memory
 
-Status Access::enter(std::span<std::byte> memory, const Domain& domain, int access,
-                     std::unique_ptr<DirectMemory>& out) {
-    if (Status status = check_lent_memory(*port, memory.size()); !status.ok()) return status;
-    ibv_mr* region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), access);
+// Null with errno.
+ibv_mr* Access::region_of(const DirectBuffer& buffer, ibv_pd* domain, int access) const {
+    const std::span<std::byte> bytes = buffer.bytes;
+    if (!buffer.device) return port->verbs.reg_mr(domain, bytes.data(), bytes.size(), access);
+    errno = EOPNOTSUPP;
+    if (!port->verbs.reg_dmabuf_mr) return nullptr;
+    return port->verbs.reg_dmabuf_mr(domain, buffer.device->offset(), bytes.size(),
+                                     reinterpret_cast<uintptr_t>(bytes.data()), buffer.device->fd(), access);
+}
+
+Status Access::enter(const DirectBuffer& buffer, const Domain& domain, int access, std::unique_ptr<DirectMemory>& out) {
+    const uint64_t locked_bytes = buffer.device ? 0 : buffer.bytes.size();
+    if (Status status = check_lent_memory(*port, locked_bytes); !status.ok()) return status;
+    ibv_mr* region = region_of(buffer, domain.get(), access);
     // What may only be looked at can still be sent.
-    if (!region && errno == EFAULT && access == IBV_ACCESS_LOCAL_WRITE)
-        region = port->verbs.reg_mr(domain.get(), memory.data(), memory.size(), 0);
+    if (!region && errno == EFAULT && access == IBV_ACCESS_LOCAL_WRITE) region = region_of(buffer, domain.get(), 0);
     if (!region) return failure(DERECHO_NO_MEMORY, verbs_error("the RDMA device does not take it", errno));
     const bool remote = access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
-    out = std::make_unique<Memory>(port, domain, region, remote);
+    out = std::make_unique<Memory>(port, domain, region, remote, locked_bytes);
     return {};
 }
 
@@ -295,12 +305,12 @@ Status Access::peers_domain(Domain& out) {
     return {};
 }
 
-Status Access::show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) {
+Status Access::show(const DirectBuffer& buffer, Rights rights, std::unique_ptr<DirectMemory>& out) {
     Domain domain;
     if (Status status = peers_domain(domain); !status.ok()) return status;
     const int read = rights.read ? IBV_ACCESS_REMOTE_READ : 0;
     const int write = rights.write ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
-    return enter(memory, domain, read | write, out);
+    return enter(buffer, domain, read | write, out);
 }
 
 // ------------------------------------------------------------------------------------------------- asking

@@ -52,6 +52,7 @@ Loaded load() {
     find(l.modify_qp, "ibv_modify_qp");
     find(l.destroy_qp, "ibv_destroy_qp");
     find(l.wc_status_str, "ibv_wc_status_str");
+    l.reg_dmabuf_mr = reinterpret_cast<decltype(l.reg_dmabuf_mr)>(::dlsym(handle, "ibv_reg_dmabuf_mr"));
     return loaded;
 }
 

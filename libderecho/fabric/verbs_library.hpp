@@ -20,6 +20,7 @@ struct VerbsLibrary {
     decltype(&::ibv_alloc_pd) alloc_pd;
     decltype(&::ibv_dealloc_pd) dealloc_pd;
     ibv_mr* (*reg_mr)(ibv_pd*, void*, size_t, int);
+    ibv_mr* (*reg_dmabuf_mr)(ibv_pd*, uint64_t, size_t, uint64_t, int, int);  // null: older than it
     decltype(&::ibv_dereg_mr) dereg_mr;
     decltype(&::ibv_create_comp_channel) create_comp_channel;
     decltype(&::ibv_destroy_comp_channel) destroy_comp_channel;

@@ -45,6 +45,10 @@ enum class MemoryLetter : uint8_t { read = 1, write = 2, answer = 3, access = 4 
 
 using MemorySecret = std::array<uint64_t, 3>;
 
+// In the number of memory that no processor can touch, a GPU's, say. Whoever has a key to it knows: by mail nothing of
+// it can be had.
+inline constexpr uint64_t kByDevicesOnly = 1ull << 63;
+
 struct MemoryKey {
     uint64_t memory = 0;  // of the node whose it is
     MemorySecret secret{};
@@ -60,7 +64,7 @@ struct MemoryRequest {
 };
 static_assert(sizeof(MemoryRequest) == 56);
 
-enum class MemoryOutcome : uint32_t { done = 0, no_key = 1, no_access = 2, outside = 3 };
+enum class MemoryOutcome : uint32_t { done = 0, no_key = 1, no_access = 2, outside = 3, no_way = 4 };
 
 // In front of the data of a read.
 struct MemoryAnswer {

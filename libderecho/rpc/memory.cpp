@@ -29,6 +29,10 @@ constexpr Text kNoKey{
     "deregistered"};
 constexpr Text kNoAccess{"the memory was not registered for that: peers may only read it, or only write it"};
 constexpr Text kOutside{"the run reaches beyond the end of the memory"};
+constexpr Text kNoWay{
+    "only an RDMA device reaches this memory, which is another device's that the processor cannot map, and the two "
+    "nodes "
+    "have no such way to each other, or their device refused the memory: the log says why"};
 
 std::string_view explain(MemoryOutcome outcome) {
     switch (outcome) {
@@ -40,8 +44,19 @@ std::string_view explain(MemoryOutcome outcome) {
             return kNoAccess.text;
         case MemoryOutcome::outside:
             return kOutside.text;
+        case MemoryOutcome::no_way:
+            return kNoWay.text;
     }
     return kNothing.text;
+}
+
+derecho_status status_of(MemoryOutcome outcome) {
+    return outcome == MemoryOutcome::no_way ? DERECHO_UNREACHABLE : DERECHO_INVALID;
+}
+
+bool by_devices_only(const MemoryKey& key, std::span<const Memory::Piece> pieces) {
+    const auto only = [](const Memory::Piece& piece) { return piece.size_bytes > 0 && piece.memory & kByDevicesOnly; };
+    return key.memory & kByDevicesOnly || std::ranges::any_of(pieces, only);
 }
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
@@ -62,12 +77,21 @@ Memory::~Memory() = default;
 
 // ---------------------------------------------------------------------------------------------------- buffers and keys
 
-uint64_t Memory::enrol(std::span<std::byte> bytes, uint32_t access) {
+uint64_t Memory::enrol(std::span<std::byte> bytes, uint32_t access) { return add(bytes, access, nullptr); }
+
+uint64_t Memory::enrol(std::unique_ptr<DeviceMemory> device, uint32_t access) {
+    const std::span<std::byte> bytes = device->bytes();
+    return add(bytes, access, std::move(device));
+}
+
+uint64_t Memory::add(std::span<std::byte> bytes, uint32_t access, std::unique_ptr<DeviceMemory> device) {
     const std::lock_guard lock(mutex_);
-    Buffer& buffer = buffers_[++last_buffer_];
+    const uint64_t id = ++last_buffer_ | (device && !device->mapped() ? kByDevicesOnly : 0);
+    Buffer& buffer = buffers_[id];
     buffer.bytes = bytes;
     buffer.access = access;
-    return last_buffer_;
+    buffer.device = std::move(device);
+    return id;
 }
 
 Status Memory::key_for(uint64_t memory, NodeId node, const MemorySecret& secret, MemoryKey& out) {
@@ -121,7 +145,9 @@ std::string Memory::users_of(uint64_t memory) {
 Status Memory::begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offset, std::span<const Piece> pieces,
                      uint64_t& id) {
     std::unique_lock lock(mutex_);
-    if (const Peer* known = find_member(node); known && known->direct && !over_) register_pieces(lock, *known, pieces);
+    const bool only = by_devices_only(key, pieces);
+    if (const Peer* known = find_member(node); known && known->direct && !over_)
+        register_pieces(lock, *known, pieces, only);
     if (over_) return {DERECHO_CLOSED, {}};
     Peer* peer = find_member(node);
     if (!peer) return failure(DERECHO_NOT_MEMBER, name(node) + " is not a member of the view, or was lost");
@@ -141,6 +167,9 @@ Status Memory::begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offs
     operation.key = key;
     operation.offset = offset;
     operation.way = Operation::Way::undecided;
+    operation.by_devices_only = only;
+    operation.has_devices =
+        std::ranges::any_of(operation.runs, [](const auto& run) { return run.buffer->device != nullptr; });
     operation.reachable =
         std::ranges::all_of(operation.runs, [](const auto& run) { return run.buffer->local != nullptr; });
     operation.asked_bytes = 0;
@@ -257,8 +286,9 @@ size_t Memory::take(std::span<derecho_event> events) {
         event.node = raw(operation.node);
         event.id = operation.id;
         event.flags = operation.node == self_ ? DERECHO_FLAG_OWN : 0;
-        event.status = operation.outcome == MemoryOutcome::done ? operation.status : DERECHO_INVALID;
-        if (event.status == DERECHO_INVALID) {
+        event.status = operation.status;
+        if (operation.outcome != MemoryOutcome::done) {
+            event.status = status_of(operation.outcome);
             const std::string_view text = explain(operation.outcome);
             event.data = text.data();
             event.size_bytes = text.size();

@@ -13,6 +13,9 @@
 // wrong on that way, the rest of the operation goes by mail, which finds out what is to be said of it. One way is used
 // at a time with a peer, so that order is kept.
 //
+// Memory of a device that the processor cannot touch has one way only. An operation with such memory at either end is
+// asked for by mail without data when there is no other way, just to learn what is to be said of it.
+//
 // One lock is held around all use of the tables and of the memory. So whoever deregisters waits for the copying of a
 // chunk, and for the device, and after that nothing of anybody's lands. It is not held while a device registers memory,
 // or forgets it.
@@ -35,6 +38,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/status.hpp"
+#include "fabric/direct.hpp"
 #include "rpc/letters.hpp"
 #include "smc/mail.hpp"
 #include "view/view.hpp"
@@ -58,6 +62,7 @@ public:
     // ---- any thread
     // The id of the buffer.
     uint64_t enrol(std::span<std::byte> bytes, uint32_t access);
+    uint64_t enrol(std::unique_ptr<DeviceMemory> device, uint32_t access);
     // `secret`: random numbers, used if that node has no key to it yet.
     Status key_for(uint64_t memory, NodeId node, const MemorySecret& secret, MemoryKey& key);
     Status begin(Kind kind, NodeId node, const MemoryKey& key, uint64_t offset, std::span<const Piece> pieces,
@@ -93,6 +98,7 @@ private:
         std::unique_ptr<DirectMemory> shown;  // to that node's device
     };
     struct Buffer {
+        std::unique_ptr<DeviceMemory> device;  // null: the process's own memory
         std::span<std::byte> bytes;
         uint32_t access = 0;
         std::vector<Key> keys;                // one a member
@@ -123,8 +129,10 @@ private:
         uint64_t size_bytes = 0;
         std::vector<Run> runs;
         Way way{};
-        bool reachable = false;       // this node's device has all pieces
-        uint64_t remote_address = 0;  // of the memory's first byte; and the key, if it goes directly
+        bool by_devices_only = false;  // some of the memory, here or there, nobody else can touch
+        bool has_devices = false;      // some of the memory here is a device's
+        bool reachable = false;        // this node's device has all pieces
+        uint64_t remote_address = 0;   // of the memory's first byte; and the key, if it goes directly
         uint32_t remote_key = 0;
         uint64_t asked_bytes = 0;  // requests were sent for so many
         Cursor asked, moved;       // moved: of a read, what has arrived; if it goes directly, of a write as well
@@ -134,6 +142,20 @@ private:
         derecho_status status = DERECHO_OK;
         uint32_t next = kNone;  // in the list that it is in
     };
+    // While the processor reads or writes memory, some of which may be a device's.
+    class Touching {
+    public:
+        Touching(std::span<const Operation::Run> runs, bool write);
+        Touching(const Operation::Run& run, bool write) : Touching({&run, run.bytes.empty() ? 0u : 1u}, write) {}
+        ~Touching();
+        Touching(const Touching&) = delete;
+        Touching& operator=(const Touching&) = delete;
+
+    private:
+        std::span<const Operation::Run> runs_;
+        bool write_;
+    };
+    static Touching touching(const Operation& operation, uint64_t size_bytes, bool write);
     struct List {
         uint32_t first = kNone, last = kNone;
         bool empty() const { return first == kNone; }
@@ -210,8 +232,10 @@ private:
     Peer* find_member(NodeId node);
     Peer* find_connected(NodeId node);
     Peer& peer_of(NodeId node, uint64_t incarnation);
+    uint64_t add(std::span<std::byte> bytes, uint32_t access, std::unique_ptr<DeviceMemory> device);
     Status plan(std::span<const Piece> pieces, Operation& operation);
-    void register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces);
+    void register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces,
+                         bool by_devices_only);
     void show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t memory);
     void note_refusal(Buffer& buffer, const Status& why);
     uint32_t free_slot();
@@ -231,7 +255,7 @@ private:
     bool carry_on(Peer& peer, uint32_t slot);
     bool ask(Peer& peer, uint32_t slot);
     bool copy(uint32_t slot);
-    MemoryOutcome open(const Peer& from, const MemoryRequest& request, uint32_t access, std::span<std::byte>& run);
+    MemoryOutcome open(const Peer& from, const MemoryRequest& request, uint32_t access, Operation::Run& run);
     MemoryRequest next_request(const Operation& operation, uint64_t most) const;
     template <class Visit>
     static uint64_t walk(const Operation& operation, Cursor& cursor, uint64_t size_bytes, Visit&& visit);

@@ -25,12 +25,14 @@ std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
 // On an application's thread. The lock is given back meanwhile; who deregisters waits. A small operation goes by mail
 // the first time that it uses a buffer: many are used once.
-void Memory::register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces) {
+void Memory::register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces,
+                             bool by_devices_only) {
     if (peer.given_up) return;
     const std::shared_ptr<DirectAccess> direct = peer.direct;  // the peer may be gone before this is done
     const uint64_t worth_bytes = direct->limits().worth_bytes;
     uint64_t size_bytes = 0;
     for (const Piece& piece : pieces) size_bytes += std::min(piece.size_bytes, worth_bytes);
+    const bool worth = size_bytes >= worth_bytes || by_devices_only;
     const uint64_t operation = last_operation_ + 1;
     for (const Piece& piece : pieces) {
         const auto found = buffers_.find(piece.memory);
@@ -38,11 +40,11 @@ void Memory::register_pieces(std::unique_lock<std::mutex>& lock, const Peer& pee
         Buffer& buffer = found->second;
         if (buffer.used_first == 0) buffer.used_first = operation;
         if (buffer.local || buffer.by_mail) continue;
-        if (buffer.used_first == operation && size_bytes < worth_bytes) continue;
+        if (buffer.used_first == operation && !worth) continue;
         std::unique_ptr<DirectMemory> memory;
         ++buffer.registering;
         lock.unlock();
-        const Status status = direct->register_pieces(buffer.bytes, memory);
+        const Status status = direct->register_pieces({buffer.bytes, buffer.device.get()}, memory);
         lock.lock();
         --buffer.registering;
         registered_.notify_all();
@@ -63,7 +65,7 @@ void Memory::show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t
     std::unique_ptr<DirectMemory> memory;
     ++buffer.registering;
     lock.unlock();
-    const Status status = direct->show(buffer.bytes, rights, memory);
+    const Status status = direct->show({buffer.bytes, buffer.device.get()}, rights, memory);
     lock.lock();
     --buffer.registering;
     registered_.notify_all();
@@ -73,9 +75,11 @@ void Memory::show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t
 }
 
 void Memory::note_refusal(Buffer& buffer, const Status& why) {
-    if (!std::exchange(buffer.by_mail, true))
-        log::warn("registered memory of " + std::to_string(buffer.bytes.size()) +
-                  " bytes goes by mail, not directly: " + why.detail);
+    if (std::exchange(buffer.by_mail, true)) return;
+    const bool mapped = !buffer.device || buffer.device->mapped();
+    log::warn("registered memory of " + std::to_string(buffer.bytes.size()) +
+              (mapped ? " bytes goes by mail, not directly: " : " bytes, another device's, cannot be reached: ") +
+              why.detail);
 }
 
 // ---------------------------------------------------------------------------------------------------- the one asked
@@ -84,7 +88,7 @@ void Memory::note_refusal(Buffer& buffer, const Status& why) {
 void Memory::take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& grant) {
     if (access.want != MemoryWant::grant) peer.server = nullptr;
     if (access.want == MemoryWant::close || !peer.direct) return;
-    std::span<std::byte> none;
+    Operation::Run none{};
     const MemoryRequest nothing{access.key, 0, 0, 0};
     if (open(peer, nothing, DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE, none) != MemoryOutcome::done) return;
     const Buffer& buffer = buffers_.at(access.key.memory);
@@ -238,7 +242,9 @@ void Memory::break_off(Peer& peer) {
         decide_again(operation);
     });
     peer.posted = {};
-    if (!peer.waiting.empty()) operations_[peer.waiting.first].way = Operation::Way::mail;
+    // What has no other way is tried again, until that is given up.
+    if (!peer.waiting.empty() && !operations_[peer.waiting.first].by_devices_only)
+        operations_[peer.waiting.first].way = Operation::Way::mail;
     note_failure(peer, why);
 }
 

@@ -24,6 +24,21 @@ bool same(const MemorySecret& a, const MemorySecret& b) {
 
 }  // namespace
 
+Memory::Touching::Touching(std::span<const Operation::Run> runs, bool write) : runs_(runs), write_(write) {
+    for (const Operation::Run& run : runs_)
+        if (run.buffer->device) run.buffer->device->begin_touching(write_);
+}
+
+Memory::Touching::~Touching() {
+    for (const Operation::Run& run : runs_)
+        if (run.buffer->device) run.buffer->device->end_touching(write_);
+}
+
+Memory::Touching Memory::touching(const Operation& operation, uint64_t size_bytes, bool write) {
+    const bool any = operation.has_devices && size_bytes > 0;
+    return {any ? std::span<const Operation::Run>(operation.runs) : std::span<const Operation::Run>(), write};
+}
+
 bool Memory::step(uint64_t timestamp_ns) {
     bool moved = mail_.step(timestamp_ns);
     if (!moved && !work_.load(std::memory_order_relaxed) && !mail_.has_letters()) return false;
@@ -92,9 +107,12 @@ bool Memory::take_request(Peer& peer, const Mail::Letter& letter) {
         if (!data.empty()) return false;
     } else {
         if (debt.letter != MemoryLetter::write || data.size() != request.size_bytes) return false;
-        std::span<std::byte> run;
+        Operation::Run run{};
         debt.outcome = open(peer, request, DERECHO_MEMORY_WRITE, run);
-        if (debt.outcome == MemoryOutcome::done && !run.empty()) std::memcpy(run.data(), data.data(), run.size());
+        if (debt.outcome == MemoryOutcome::done && !data.empty()) {
+            const Touching it(run, true);
+            std::memcpy(run.bytes.data(), data.data(), data.size());
+        }
     }
     peer.owed.push(debt);
     return true;
@@ -104,7 +122,7 @@ bool Memory::take_request(Peer& peer, const Mail::Letter& letter) {
 bool Memory::take_answer(Peer& peer, const Mail::Letter& letter) {
     MemoryAnswer header;
     if (peer.asked.empty() || !read_header(letter.bytes, header)) return false;
-    if (header.outcome > MemoryOutcome::outside) return false;
+    if (header.outcome > MemoryOutcome::no_way) return false;
     const Chunk chunk = peer.asked.front();
     auto data = letter.bytes.subspan(sizeof header);
     if (chunk.letter == MemoryLetter::access) {
@@ -120,29 +138,33 @@ bool Memory::take_answer(Peer& peer, const Mail::Letter& letter) {
     if (read) --peer.reads_asked;
     Operation& operation = operations_[chunk.slot];
     if (operation.id != chunk.operation || operation.state != Operation::State::open) return true;
+    const Touching pieces = touching(operation, data.size(), true);
     walk(operation, operation.moved, data.size(), [&](const Operation::Run& run) {
         std::memcpy(run.bytes.data(), data.data(), run.bytes.size());
         data = data.subspan(run.bytes.size());
         return true;
     });
-    note_answered(chunk.slot, header.outcome);
+    const bool nothing_moved = operation.by_devices_only && operation.size_bytes > 0;
+    const bool good = header.outcome == MemoryOutcome::done;
+    note_answered(chunk.slot, good && nothing_moved ? MemoryOutcome::no_way : header.outcome);
     return true;
 }
 
 // ---------------------------------------------------------------------------------------------------- the one asked
 
 // What a key opens to a peer.
-MemoryOutcome Memory::open(const Peer& from, const MemoryRequest& request, uint32_t access, std::span<std::byte>& run) {
+MemoryOutcome Memory::open(const Peer& from, const MemoryRequest& request, uint32_t access, Operation::Run& run) {
     const auto found = buffers_.find(request.key.memory);
     if (found == buffers_.end()) return MemoryOutcome::no_key;
-    const Buffer& buffer = found->second;
+    Buffer& buffer = found->second;
     const auto key = std::ranges::find(buffer.keys, from.node, &Key::node);
     if (key == buffer.keys.end() || key->incarnation != from.incarnation || !same(key->secret, request.key.secret))
         return MemoryOutcome::no_key;
     if (!(buffer.access & access)) return MemoryOutcome::no_access;
     const uint64_t size = buffer.bytes.size();
     if (request.offset > size || request.rest_bytes > size - request.offset) return MemoryOutcome::outside;
-    run = buffer.bytes.subspan(request.offset, request.size_bytes);
+    if (request.key.memory & kByDevicesOnly && request.size_bytes > 0) return MemoryOutcome::no_way;
+    run = {&buffer, buffer.bytes.subspan(request.offset, request.size_bytes)};
     return MemoryOutcome::done;
 }
 
@@ -165,9 +187,10 @@ bool Memory::answer(Peer& peer) {
 }
 
 bool Memory::answer_read(Peer& peer, const MemoryRequest& request) {
-    std::span<std::byte> run;
+    Operation::Run run{};
     const MemoryOutcome outcome = open(peer, request, DERECHO_MEMORY_READ, run);
-    return send_answer(peer, outcome, run);
+    const Touching it(run, false);
+    return send_answer(peer, outcome, run.bytes);
 }
 
 bool Memory::send_answer(Peer& peer, MemoryOutcome outcome, std::span<const std::byte> data) {
@@ -212,7 +235,7 @@ bool Memory::ask(Peer& peer, uint32_t slot) {
     if (!peer.posted.empty() || peer.asked.full()) return false;
     if (operation.kind == Kind::write && peer.reads_asked > 0) return false;
     if (peer.stale) return ask_for_access(peer, {}, MemoryWant::close);
-    MemoryRequest request = next_request(operation, chunk_bytes_max_);
+    MemoryRequest request = next_request(operation, operation.by_devices_only ? 0 : chunk_bytes_max_);
     Cursor cursor = operation.asked;
     parts_.clear();
     parts_.push_back(bytes_of(request));
@@ -222,10 +245,13 @@ bool Memory::ask(Peer& peer, uint32_t slot) {
             return parts_.size() <= limits::memory_runs_per_chunk;
         });
     const auto kind = operation.kind == Kind::read ? MemoryLetter::read : MemoryLetter::write;
-    if (!mail_.send(peer.node, static_cast<uint8_t>(kind), parts_)) return false;
+    {
+        const Touching pieces = touching(operation, operation.kind == Kind::write ? request.size_bytes : 0, false);
+        if (!mail_.send(peer.node, static_cast<uint8_t>(kind), parts_)) return false;
+    }
     operation.asked = cursor;
     ++operation.under_way;
-    note_asked(operation, request.size_bytes);
+    note_asked(operation, operation.by_devices_only ? request.rest_bytes : request.size_bytes);
     if (operation.kind == Kind::read) ++peer.reads_asked;
     peer.asked.push({slot, static_cast<uint32_t>(request.size_bytes), operation.id, kind});
     return true;
@@ -235,11 +261,16 @@ bool Memory::ask(Peer& peer, uint32_t slot) {
 bool Memory::copy(uint32_t slot) {
     Operation& operation = operations_[slot];
     if (operation.outcome != MemoryOutcome::done) return true;
-    const MemoryRequest request = next_request(operation, kCopiedPerStep / kChunksPerStep);
+    const uint64_t most = operation.by_devices_only ? 0 : kCopiedPerStep / kChunksPerStep;
+    const MemoryRequest request = next_request(operation, most);
     const bool read = operation.kind == Kind::read;
-    std::span<std::byte> there;
-    operation.outcome = open(*peers_.front(), request, read ? DERECHO_MEMORY_READ : DERECHO_MEMORY_WRITE, there);
+    Operation::Run other{};
+    operation.outcome = open(*peers_.front(), request, read ? DERECHO_MEMORY_READ : DERECHO_MEMORY_WRITE, other);
+    if (operation.outcome == MemoryOutcome::done && operation.by_devices_only && operation.size_bytes > 0)
+        operation.outcome = MemoryOutcome::no_way;
     if (operation.outcome != MemoryOutcome::done) return true;
+    const Touching pieces = touching(operation, request.size_bytes, read), its(other, !read);
+    std::span<std::byte> there = other.bytes;
     walk(operation, operation.asked, request.size_bytes, [&](const Operation::Run& run) {
         const std::span<std::byte> here = run.bytes;
         std::memmove(read ? here.data() : there.data(), read ? there.data() : here.data(), here.size());

@@ -1466,6 +1466,15 @@ for _lib in _libs.values():
 
 
 for _lib in _libs.values():
+    if not _lib.has("derecho_memory_register_dmabuf", "cdecl"):
+        continue
+    derecho_memory_register_dmabuf = _lib.get("derecho_memory_register_dmabuf", "cdecl")
+    derecho_memory_register_dmabuf.argtypes = [POINTER(derecho_group), c_int, uint64_t, uint64_t, uint32_t, POINTER(POINTER(derecho_memory))]
+    derecho_memory_register_dmabuf.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
     if not _lib.has("derecho_memory_key_for", "cdecl"):
         continue
     derecho_memory_key_for = _lib.get("derecho_memory_key_for", "cdecl")

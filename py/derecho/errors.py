@@ -107,7 +107,7 @@ class NoMajority(DerechoError):
 
 
 class Unreachable(DerechoError, ConnectionError):
-    """No contact answered."""
+    """No contact answered; or only an RDMA device reaches some memory, and none does."""
 
     status = 11
 

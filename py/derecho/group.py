@@ -271,7 +271,8 @@ class Group:
         ----------
         buffer : buffer
             C-contiguous, at least one byte: a NumPy array of any shape and type, bytearray, memoryview, mmap, ... It is
-            held, and its bytes are used in place, until it is deregistered or the group was closed.
+            held, and its bytes are used in place, until it is deregistered or the group was closed. An array in a CUDA
+            device's memory (CuPy, PyTorch, ...) is registered as `register_dmabuf` says.
         read, write : bool
             What peers may do; neither: it is for this node's own operations only.
 
@@ -289,6 +290,30 @@ class Group:
         >>> group.write(1, key, 0, my_weights).result()
         """
         return self._engine.memories.register(buffer, read, write)
+
+    def register_dmabuf(
+        self, fd: int, nbytes: int, offset: int = 0, *, read: bool = False, write: bool = False
+    ) -> RegisteredMemory:
+        """Register memory of another device, a GPU's above all, by the Linux dma-buf that its driver gives away.
+
+        RDMA devices read and write it in place. By shared memory and TCP it goes only if its driver lets it be mapped;
+        otherwise operations that would have to go that way raise `Unreachable`.
+
+        Parameters
+        ----------
+        fd : int
+            Of the dma-buf; duplicated: it may be closed afterwards.
+        nbytes, offset : int
+            The part of it that is registered, bytes.
+        read, write : bool
+            As of `register`.
+
+        Raises
+        ------
+        InvalidArgument
+            When `fd` is not a dma-buf, or shorter than that.
+        """
+        return self._engine.memories.register_dmabuf(fd, offset, nbytes, read, write)
 
     def read(
         self, node: int, key: SupportsBuffer, offset: int, into: Part | Sequence[Part], timeout: float | None = None

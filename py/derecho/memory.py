@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._native import KEY_BYTES, Message, NativeMemory, begin_operation
+from .cuda import dmabuf, is_cuda
 from .errors import Closed, DerechoError, InvalidArgument, MemberRemoved, from_status
 from .futures import Future
 
@@ -52,7 +53,8 @@ class Transfer(Future[int]):
     Notes
     -----
     ``result()`` raises `MemberRemoved` when the member left the view first, and `InvalidArgument` when the key opens
-    nothing, does not allow it, or the run reaches beyond the memory's end.
+    nothing, does not allow it, or the run reaches beyond the memory's end; `Unreachable` when only RDMA devices reach
+    the memory at one end, and none does.
     """
 
     __slots__ = ("_borrowed", "nbytes", "node")
@@ -182,15 +184,30 @@ class Memories:
         return int((self._engine.timeout if timeout is None else timeout) * 1000)
 
     def register(self, buffer: SupportsBuffer, read: bool, write: bool) -> RegisteredMemory:
-        """Register all of a buffer."""
+        """Register all of a buffer, or of an array in a CUDA device's memory."""
+        if is_cuda(buffer):
+            with dmabuf(buffer) as (fd, offset, nbytes):
+                return self.register_dmabuf(fd, offset, nbytes, read, write, holds=buffer)
         view = _bytes_of(buffer)
         try:
             if write and view.readonly:
                 raise InvalidArgument("the buffer is read-only: peers cannot be let to write it")
-            native = NativeMemory(self._engine.native, view, (_READ if read else 0) | (_WRITE if write else 0))
+            native = NativeMemory(self._engine.native, view, _access(read, write))
         except BaseException:
             view.release()
             raise
+        return self._registered_as(native)
+
+    def register_dmabuf(
+        self, fd: int, offset: int, nbytes: int, read: bool, write: bool, holds: object = None
+    ) -> RegisteredMemory:
+        """Register a part of a device's memory, holding on to what it is of."""
+        if offset < 0 or nbytes < 0:
+            raise InvalidArgument(f"offset {offset} or size {nbytes} is negative")
+        native = NativeMemory(self._engine.native, (fd, offset, nbytes), _access(read, write), holds)
+        return self._registered_as(native)
+
+    def _registered_as(self, native: NativeMemory) -> RegisteredMemory:
         memory = RegisteredMemory(self._engine, native)
         self._registered[memory] = None
         return memory
@@ -280,7 +297,11 @@ def _each(parts: Any) -> Iterable[Any]:
 
 
 def _size(part: Any) -> int:
-    return 1 if isinstance(part, (tuple, RegisteredMemory)) else _bytes_of(part).nbytes
+    return 1 if isinstance(part, (tuple, RegisteredMemory)) or is_cuda(part) else _bytes_of(part).nbytes
+
+
+def _access(read: bool, write: bool) -> int:
+    return (_READ if read else 0) | (_WRITE if write else 0)
 
 
 def _bytes_of(buffer: SupportsBuffer) -> memoryview:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tools")]
+sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tools"), str(HERE.parent / "devices")]
 
 from languages import Program  # noqa: E402
 from programs import BuildError, build  # noqa: E402

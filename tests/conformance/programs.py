@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from languages import ROOT, Program, installed
 from words import from_word, to_word
@@ -48,11 +49,10 @@ def build(program: Program, out: Path) -> list[str]:
     return fill(program.argv)
 
 
-def run(command: list[str], script: Path) -> tuple[list[str], str]:
+def run(command: list[str], script: Path, **more: Any) -> tuple[list[str], str]:
     """Run an executor; return the lines of its standard output, and its standard error."""
-    child = subprocess.Popen(
-        [*command, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
+    more = {"env": environment()} | more
+    child = subprocess.Popen([*command, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
     try:
         output, error = child.communicate(timeout=_SCRIPT_S)
     except subprocess.TimeoutExpired:

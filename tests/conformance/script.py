@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import stand_in
 from abi_hash import abi_hash
 from abi_model import HEADER, read_abi
 from payloads import escaped, shown, to_bytes
@@ -150,6 +151,7 @@ class Compiled:
     steps: tuple[Step, ...]
     stderr: tuple[str, ...]
     fills: dict[str, str] = field(repr=False)
+    devices: tuple[int, ...] = ()
 
     def neutral(self, line: str) -> str:
         """Put placeholders for what differs between two runs."""
@@ -171,6 +173,8 @@ class Script:
         Files that it needs in ``{temp}``: name to content.
     stderr : tuple of str
         Parts that must be in what executors write to standard error.
+    device_bytes : int
+        Of the devices' memory whose descriptors are ``{device}`` and, if it cannot be mapped, ``{unmapped}``; 0: none.
     """
 
     name: str
@@ -178,6 +182,7 @@ class Script:
     steps: tuple[Step, ...]
     files: dict[str, str]
     stderr: tuple[str, ...]
+    device_bytes: int
 
     def indices(self, executor: str) -> list[int]:
         """Which of the steps an executor has."""
@@ -191,6 +196,10 @@ class Script:
         """Write the lines and the files for an executor into an empty folder."""
         text = json.dumps([self.files, [s.inputs for s in self.steps]])
         fills = _fills(self.name, folder, set(re.findall(r"\{port\d+\}", text)))
+        devices: tuple[int, ...] = ()
+        if self.device_bytes:
+            devices = tuple(stand_in.memory(self.device_bytes, mapped, inherited=True) for mapped in (True, False))
+            fills["device"], fills["unmapped"] = map(str, devices)
 
         def fill(value: str) -> str:
             return re.sub(r"\{(\w+)\}", lambda m: fills[m[1]], value)
@@ -200,7 +209,7 @@ class Script:
         steps = tuple(s.filled(fill) for s in self.steps_of(executor))
         path = folder / f"{self.name}.script"
         path.write_text("".join(f"{s.line()}\n" for s in steps), encoding="utf-8")
-        return Compiled(path, steps, tuple(fill(part) for part in self.stderr), fills)
+        return Compiled(path, steps, tuple(fill(part) for part in self.stderr), fills, devices)
 
 
 def load(path: Path) -> Script:
@@ -212,11 +221,12 @@ def load(path: Path) -> Script:
         Naming file and step: an unknown function or input, a missing input, a name that was not set before.
     """
     whole = json.loads(path.read_text(encoding="utf-8"))
-    unknown = set(whole) - {"title", "steps", "files", "stderr"}
+    unknown = set(whole) - {"title", "steps", "files", "stderr", "device_bytes"}
     if unknown:
         raise ScriptError(f"{path.name}: unknown {', '.join(sorted(unknown))}")
     steps = tuple(s for i, raw in enumerate(whole["steps"]) for s in _read_steps(f"{path.name}, step {i + 1}", raw))
-    script = Script(path.stem, whole["title"], steps, whole.get("files", {}), tuple(whole.get("stderr", ())))
+    files, stderr = whole.get("files", {}), tuple(whole.get("stderr", ()))
+    script = Script(path.stem, whole["title"], steps, files, stderr, whole.get("device_bytes", 0))
     for executor in {"any", *(name for s in steps for name in s.only or ())}:
         _check_names(script.steps_of(executor))
     return script

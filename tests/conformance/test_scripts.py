@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stand_in
 from languages import EXECUTORS, Program
-from programs import run
-from script import Answer, Script, ScriptError, functions, load
+from programs import environment, run
+from script import Answer, Compiled, Script, ScriptError, functions, load
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = sorted((HERE / "scripts").glob("*.json"))
@@ -28,6 +30,7 @@ class Runner:
         self._command = command
         self._folders = folders
         self._seen: dict[tuple[str, str], Transcript] = {}
+        self._stand_ins: dict[str, str] = {}
 
     def transcript(self, script: Script, executor: str) -> Transcript:
         """Run a script, hold what comes against what it expects; return the lines without what differs between runs."""
@@ -38,13 +41,25 @@ class Runner:
 
     def _run(self, script: Script, executor: str) -> Transcript:
         compiled = script.compile(executor, self._folders.mktemp("script"))
-        lines, stderr = run(self._command(EXECUTORS[executor]), compiled.path)
+        command = self._command(EXECUTORS[executor])
+        if compiled.devices:
+            lines, stderr = self._run_with_devices(command, compiled)
+        else:
+            lines, stderr = run(command, compiled.path)
         assert len(lines) == len(compiled.steps), lines
         complaints = [s.complaint(Answer.read(line)) for s, line in zip(compiled.steps, lines, strict=True)]
         assert not any(complaints), "\n".join(filter(None, complaints))
         for part in compiled.stderr:
             assert part in stderr
         return dict(zip(script.indices(executor), map(compiled.neutral, lines), strict=True))
+
+    def _run_with_devices(self, command: list[str], compiled: Compiled) -> tuple[list[str], str]:
+        self._stand_ins = self._stand_ins or stand_in.build(self._folders.mktemp("devices"))
+        try:
+            return run(command, compiled.path, env=environment() | self._stand_ins, pass_fds=compiled.devices)
+        finally:
+            for fd in compiled.devices:
+                os.close(fd)
 
 
 @pytest.fixture(scope="session")

@@ -36,12 +36,12 @@ public:
     }
     std::unique_ptr<DirectMemory> show(Bytes& bytes, DirectAccess::Rights rights = {true, true}) {
         std::unique_ptr<DirectMemory> memory;
-        EXPECT_TRUE(served->show(bytes, rights, memory).ok());
+        EXPECT_TRUE(served->show({bytes}, rights, memory).ok());
         return memory;
     }
     std::unique_ptr<DirectMemory> mine(Bytes& bytes) {
         std::unique_ptr<DirectMemory> memory;
-        EXPECT_TRUE(access->register_pieces(bytes, memory).ok());
+        EXPECT_TRUE(access->register_pieces({bytes}, memory).ok());
         return memory;
     }
     void post(bool read, std::span<std::byte> here, const DirectMemory& key, const std::byte* there, uint32_t remote,
@@ -245,7 +245,7 @@ TEST_P(VerbsDirectTest, what_may_not_be_written_to_can_be_sent) {
     std::memset(page.data(), 5, 4096);
     ASSERT_EQ(::mprotect(page.data(), 4096, PROT_READ), 0);
     std::unique_ptr<DirectMemory> local;
-    const Status status = reach.access->register_pieces(page.bytes(), local);
+    const Status status = reach.access->register_pieces({page.bytes()}, local);
     ASSERT_TRUE(status.ok()) << status.detail;
     Bytes there(4096);
     const auto remote = reach.show(there);

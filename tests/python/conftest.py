@@ -50,6 +50,12 @@ WIRES = ["shm", "tcp", *(["verbs"] if any(Path("/sys/class/infiniband").glob("*"
 
 
 @pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest) -> str:
+    """Each wire's name."""
+    return str(request.param)
+
+
+@pytest.fixture(params=WIRES)
 def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
     """Nodes over each wire."""
     found = Nodes(request.param)

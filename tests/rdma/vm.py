@@ -40,6 +40,7 @@ CONSOLE_LINES_SHOWN = 60
 MODULES = [
     *("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "veth", "sch_netem"),
     *("crc32_generic", "rdma_rxe", "ib_uverbs", "rdma_ucm"),
+    "vgem",  # a graphics device without hardware, whose memory is given away as dma-bufs
 ]
 APPLETS = ["sh", "mount", "insmod", "mkdir", "chroot", "cat", "touch", "sync", "poweroff"]
 

@@ -10,6 +10,19 @@ constexpr uint64_t kSlots = 32;         // nodes have smaller numbers
 constexpr size_t kEndedMax = 16;
 constexpr uint32_t kBoth = DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE;
 
+// A device's memory that is the processor's.
+class StandIn final : public DeviceMemory {
+public:
+    StandIn(std::span<std::byte> bytes, bool mapped) {
+        bytes_ = bytes;
+        mapped_ = mapped;
+    }
+    void begin_touching(bool) const override {
+        if (!mapped_) throw Violation("memory that is not mapped is not touched");
+    }
+    void end_touching(bool) const override {}
+};
+
 }  // namespace
 
 MemoryUser::MemoryUser(Life self, Rpc& rpc, MemoryUsers& users, Coverage& coverage, uint64_t pause_ns, Random random)
@@ -21,7 +34,13 @@ MemoryUser::MemoryUser(Life self, Rpc& rpc, MemoryUsers& users, Coverage& covera
 MemoryUser::Buffer MemoryUser::enrol(size_t size, uint32_t access) {
     Buffer buffer;
     buffer.bytes.resize(size);
-    buffer.id = rpc_.memory().enrol(buffer.bytes, access);
+    if (!random_.chance(0.2)) {
+        buffer.id = rpc_.memory().enrol(buffer.bytes, access);
+        return buffer;
+    }
+    const bool mapped = random_.chance(0.5);
+    buffer.id = rpc_.memory().enrol(std::make_unique<StandIn>(buffer.bytes, mapped), access);
+    buffer.by_devices_only = !mapped;
     return buffer;
 }
 
@@ -93,9 +112,11 @@ void MemoryUser::on_event(const derecho_event& event) {
     switch (event.status) {
         case DERECHO_OK:
             if (one.forged) violated("a key opens nothing to anybody but the member it was made for");
-            if (one.read && !Ledger::filled(one.seed, one.scratch.bytes.data(), kSlotBytes))
+            if (one.read && one.seed != 0 && !Ledger::filled(one.seed, one.scratch.bytes.data(), kSlotBytes))
                 violated("a read brings what was written before it was begun, and nothing that was written later");
             coverage_.hit(one.read ? "memory read" : "memory written");
+            if (one.scratch.by_devices_only || one.key.memory & kByDevicesOnly)
+                coverage_.hit("memory that only devices reach used");
             break;
         case DERECHO_REMOVED:
             coverage_.hit("an operation on the memory of a member that went");
@@ -108,11 +129,27 @@ void MemoryUser::on_event(const derecho_event& event) {
                                target->second->key_of(self_.node, 1, key) && key.secret == one.key.secret)
                 violated("a good key opens what it was made for");
             break;
+        case DERECHO_UNREACHABLE:
+            on_unreachable(one);
+            break;
         default:
             violated("an operation on memory ends well, refused, or with the member");
     }
     if (rpc_.memory().withdraw(one.scratch.id) != DERECHO_OK) violated("what is in no use can be deregistered");
     set_aside(one.scratch);
+}
+
+// Of a write nobody knows how much was done.
+void MemoryUser::on_unreachable(const Operation& one) {
+    if (!one.scratch.by_devices_only && !(one.key.memory & kByDevicesOnly))
+        violated("only memory that nothing but devices reach is out of reach");
+    if (one.forged) violated("of a key that opens nothing it is said so");
+    coverage_.hit("memory that only devices reach out of reach");
+    if (one.read) return;
+    const std::pair slot{one.target, one.target_buffer};
+    if (const auto found = wrote_.find(slot); found != wrote_.end() && found->second == one.seed) wrote_.erase(found);
+    for (auto& [id, later] : operations_)
+        if (later.read && later.seed == one.seed) later.seed = 0;
 }
 
 void MemoryUser::on_closed() {

@@ -39,6 +39,7 @@ public:
 private:
     struct Buffer {
         uint64_t id = 0;
+        bool by_devices_only = false;
         std::vector<std::byte> bytes;
     };
     struct Operation {
@@ -47,7 +48,7 @@ private:
         MemoryKey key;
         bool read;
         bool forged;    // the key was made for somebody else
-        uint64_t seed;  // of what was written, or must have been read
+        uint64_t seed;  // of what was written, or must have been read; 0: nobody knows what is there
         Buffer scratch;
     };
     // One that has ended: its bytes must stay as they are.
@@ -59,6 +60,7 @@ private:
     bool begin(MemoryUser& target);
     bool key_of(uint64_t node, uint64_t random, MemoryKey& key);
     void renew_buffer();
+    void on_unreachable(const Operation& one);
     void set_aside(Buffer& buffer);
     void check_ended() const;
     Buffer enrol(size_t size, uint32_t access);

@@ -242,12 +242,12 @@ Status SimAccess::enter(DeviceKeys::Memory memory, const std::shared_ptr<DeviceK
     return {};
 }
 
-Status SimAccess::register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) {
-    return enter({memory, {}}, self_.own_keys(), out);
+Status SimAccess::register_pieces(const DirectBuffer& buffer, std::unique_ptr<DirectMemory>& out) {
+    return enter({buffer.bytes, {}}, self_.own_keys(), out);
 }
 
-Status SimAccess::show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) {
-    return enter({memory, rights}, peers_, out);
+Status SimAccess::show(const DirectBuffer& buffer, Rights rights, std::unique_ptr<DirectMemory>& out) {
+    return enter({buffer.bytes, rights}, peers_, out);
 }
 
 Status SimAccess::ask(std::unique_ptr<DirectAsker>& out) {

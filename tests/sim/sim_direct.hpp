@@ -46,8 +46,8 @@ public:
     SimAccess(Network& network, SimFabric& self, NodeId peer) : network_(network), self_(self), peer_(peer) {}
 
     Limits limits() const override { return {.pieces_max = 3, .request_bytes_max = 1'500, .worth_bytes = 0}; }
-    Status register_pieces(std::span<std::byte> memory, std::unique_ptr<DirectMemory>& out) override;
-    Status show(std::span<std::byte> memory, Rights rights, std::unique_ptr<DirectMemory>& out) override;
+    Status register_pieces(const DirectBuffer& buffer, std::unique_ptr<DirectMemory>& out) override;
+    Status show(const DirectBuffer& buffer, Rights rights, std::unique_ptr<DirectMemory>& out) override;
     Status ask(std::unique_ptr<DirectAsker>& out) override;
     Status serve(const DirectEndpoint& asker, std::unique_ptr<DirectServer>& out) override;
     // The peer is lost, or this process.

@@ -101,6 +101,8 @@ constexpr const char* kSituations[] = {
     "leader crashed",
     "memory deregistered while members know it",
     "memory read",
+    "memory that only devices reach out of reach",
+    "memory that only devices reach used",
     "memory written",
     "own memory used",
     "leader crashed in a view change",

@@ -72,7 +72,7 @@ namespace Derecho
         internal NoMajority(string message) : base(Status.NoMajority, message) { }
     }
 
-    /// <summary>No contact answered.</summary>
+    /// <summary>No contact answered; or only an RDMA device reaches some memory, and none does.</summary>
     public sealed class Unreachable : DerechoError
     {
         internal Unreachable(string message) : base(Status.Unreachable, message) { }

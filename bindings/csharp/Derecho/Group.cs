@@ -55,6 +55,16 @@ namespace Derecho
         /// <exception cref="DerechoError">InvalidArgument: it is empty; Closed.</exception>
         public RegisteredMemory Register(Bytes bytes, MemoryAccess access) => Engine.Raw.Register(bytes, access);
 
+        /// <summary>Register memory of another device, a GPU's above all, by its dma-buf; docs/memory.md tells what
+        /// reaches it.</summary>
+        /// <param name="fd">Of the dma-buf; duplicated: it may be closed afterwards.</param>
+        /// <param name="offset">Of the part of it that is registered; its first byte is the memory's.</param>
+        /// <param name="size">Bytes.</param>
+        /// <param name="access">What peers may do.</param>
+        /// <exception cref="DerechoError">InvalidArgument: it is not a dma-buf, or shorter than that; Closed.</exception>
+        public RegisteredMemory RegisterDmabuf(int fd, long offset, long size, MemoryAccess access) =>
+            Engine.Raw.RegisterDmabuf(fd, offset, size, access);
+
         /// <summary>Begin to copy a run of a member's memory into parts of this node's, one after the other. Operations
         /// on one member's memory are carried out in the order they were begun; the application there takes no
         /// part.</summary>

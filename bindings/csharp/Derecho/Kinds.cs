@@ -27,7 +27,7 @@ namespace Derecho
         Ejected = Native.DERECHO_EJECTED,
         /// <summary>Half or more of the view is lost.</summary>
         NoMajority = Native.DERECHO_NO_MAJORITY,
-        /// <summary>No contact answered.</summary>
+        /// <summary>No contact answered; or only an RDMA device reaches some memory, and none does.</summary>
         Unreachable = Native.DERECHO_UNREACHABLE,
         /// <summary>The group runs something else.</summary>
         Incompatible = Native.DERECHO_INCOMPATIBLE,

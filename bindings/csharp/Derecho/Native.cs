@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0x46d0db5ea98a46b4;
+        internal const ulong AbiHash = 0x5631a4603e4f45a1;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -256,6 +256,10 @@ namespace Derecho
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_memory_register(IntPtr group, void* data, ulong size_bytes,
             uint access, IntPtr* memory_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_memory_register_dmabuf(IntPtr group, int fd, ulong offset,
+            ulong size_bytes, uint access, IntPtr* memory_out);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_memory_key_for(IntPtr memory, uint node,

@@ -38,8 +38,20 @@ namespace Derecho
             GC.KeepAlive(group);
         }
 
+        // A device's.
+        internal RegisteredMemory(RawGroup group, int fd, long offset, long size, MemoryAccess access)
+        {
+            _group = group;
+            Size = size;
+            IntPtr memory;
+            Failures.Check(Native.derecho_memory_register_dmabuf(
+                group.Handle, fd, (ulong)offset, (ulong)size, (uint)access, &memory));
+            _handle = memory;
+            GC.KeepAlive(group);
+        }
+
         /// <summary>Bytes.</summary>
-        public int Size { get; }
+        public long Size { get; }
 
         /// <summary>The key that opens it to one member; the same when asked for again.</summary>
         /// <exception cref="DerechoError">NotMember; InvalidArgument: it was registered for no peer's access;
@@ -156,6 +168,15 @@ namespace Derecho
         public RegisteredMemory Register(Bytes bytes, MemoryAccess access) =>
             Held(new RegisteredMemory(
                 this, bytes.Length, access, RegisteredMemory.Pin(bytes, out IntPtr address), address));
+
+        /// <summary>Register memory of another device, a GPU's above all, by its dma-buf.</summary>
+        /// <param name="fd">Of the dma-buf; duplicated: it may be closed afterwards.</param>
+        /// <param name="offset">Of the part of it that is registered; its first byte is the memory's.</param>
+        /// <param name="size">Bytes.</param>
+        /// <param name="access">What peers may do.</param>
+        /// <exception cref="DerechoError">InvalidArgument: it is not a dma-buf, or shorter than that; Closed.</exception>
+        public RegisteredMemory RegisterDmabuf(int fd, long offset, long size, MemoryAccess access) =>
+            Held(new RegisteredMemory(this, fd, offset, size, access));
 
         internal RegisteredMemory Held(RegisteredMemory memory)
         {

@@ -14,27 +14,35 @@ KEY_BYTES: int = ffi.sizeof("derecho_memory_key")
 
 
 class NativeMemory:
-    """A registered buffer; it neither moves nor goes until `release`.
+    """Registered memory: a buffer, which neither moves nor goes until `release`, or a device's.
 
     Parameters
     ----------
     group : NativeGroup
         Whose it becomes.
-    view : memoryview
-        C-contiguous bytes, at least one.
+    memory : memoryview or (int, int, int)
+        C-contiguous bytes, at least one; or of a dma-buf the descriptor, the offset and the size.
     access : int
         ``DERECHO_MEMORY_*``: what peers may do.
+    holds : object, optional
+        Not to be freed meanwhile, either.
     """
 
-    def __init__(self, group: NativeGroup, view: memoryview, access: int) -> None:
-        self._view = view
-        self._pin: Any = ffi.from_buffer("char[]", view)
-        self.address = int(ffi.cast("uintptr_t", self._pin))
-        self.nbytes = view.nbytes
-        self.writable = not view.readonly
+    def __init__(
+        self, group: NativeGroup, memory: memoryview | tuple[int, int, int], access: int, holds: object = None
+    ) -> None:
+        self._holds = holds
+        self._held: list[Any] = []  # in the order to be let go
         handle = ffi.new("derecho_memory **")
         try:
-            check(lib.derecho_memory_register(group._handle, self._pin, self.nbytes, access, handle))
+            if isinstance(memory, tuple):
+                self.nbytes, self.writable = memory[2], True
+                check(lib.derecho_memory_register_dmabuf(group._handle, *memory, access, handle))
+            else:
+                self.nbytes, self.writable = memory.nbytes, not memory.readonly
+                pin = ffi.from_buffer("char[]", memory)
+                self._held = [lambda: ffi.release(pin), memory.release]
+                check(lib.derecho_memory_register(group._handle, pin, self.nbytes, access, handle))
         except BaseException:
             self.release()
             raise
@@ -52,8 +60,9 @@ class NativeMemory:
 
     def release(self) -> None:
         """Let the buffer go; after `deregister`, or when its group was closed."""
-        ffi.release(self._pin)
-        self._view.release()
+        for let_go in self._held:
+            let_go()
+        self._held, self._holds = [], None
 
 
 def begin(

@@ -387,6 +387,14 @@ static derecho_status do_memory_register(void) {
     return status;
 }
 
+static derecho_status do_memory_register_dmabuf(void) {
+    derecho_memory *memory = NULL;
+    const derecho_status status = derecho_memory_register_dmabuf(handle("group"), (int)number("fd"), number("offset"),
+                                                                 number("size_bytes"), access_flags(), &memory);
+    if (status == DERECHO_OK) keep(text("memory_out"))->handle = memory;
+    return status;
+}
+
 static derecho_status do_memory_key_for(void) {
     derecho_memory_key key;
     const derecho_status status = derecho_memory_key_for(handle("memory"), (uint32_t)number("node"), &key);
@@ -473,6 +481,7 @@ static const struct {
     STEP(buffer_read),
     STEP(log_to),
     STEP(memory_register),
+    STEP(memory_register_dmabuf),
     STEP(memory_key_for),
     STEP(memory_read),
     STEP(memory_write),

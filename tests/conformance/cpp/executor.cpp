@@ -397,6 +397,12 @@ private:
              memories_.insert_or_assign(text("memory_out"), group().raw.register_memory(buffer(text("buffer")).data(),
                                                                                         flags("access", kAccess)));
          }},
+        {"memory_register_dmabuf",
+         [this] {
+             memories_.insert_or_assign(text("memory_out"),
+                                        group().raw.register_dmabuf(number<int>("fd"), number("offset"),
+                                                                    number("size_bytes"), flags("access", kAccess)));
+         }},
         {"memory_key_for", [this] { keys_[text("key_out")] = memory().key_for(number<uint32_t>("node")); }},
         {"memory_read",
          [this] {

@@ -120,6 +120,9 @@ namespace Conformance
                     Named<Buffer>("buffer").Slice((long)Number("offset"), (int)Number("size_bytes")).ToArray())),
                 ["buffer_release"] = () => Named<Buffer>("buffer").Dispose(),
                 ["memory_register"] = MemoryRegister,
+                ["memory_register_dmabuf"] = () =>
+                    _table[_step["memory_out"]] = Named<RawGroup>("group").RegisterDmabuf(
+                        (int)Number("fd"), (long)Number("offset"), (long)Number("size_bytes"), Access()),
                 ["memory_key_for"] = () =>
                     _table[_step["key_out"]] = Named<RegisteredMemory>("memory").KeyFor((uint)Number("node")),
                 ["memory_read"] = () => KeepSent("operation_out", Named<RawGroup>("group").Read(
@@ -268,9 +271,13 @@ namespace Conformance
         private void MemoryRegister()
         {
             var buffer = Named<Buffer>("buffer");
+            _table[_step["memory_out"]] = Named<RawGroup>("group").Register(buffer.Slice(0, (int)buffer.Size), Access());
+        }
+
+        private MemoryAccess Access()
+        {
             string names = _step["access"].Replace('|', ',');
-            var access = names == "" ? MemoryAccess.None : (MemoryAccess)Enum.Parse(typeof(MemoryAccess), names, true);
-            _table[_step["memory_out"]] = Named<RawGroup>("group").Register(buffer.Slice(0, (int)buffer.Size), access);
+            return names == "" ? MemoryAccess.None : (MemoryAccess)Enum.Parse(typeof(MemoryAccess), names, true);
         }
 
         private MemoryPart[] Parts() => _step["pieces"].Split(',').Where(p => p != "").Select(p =>

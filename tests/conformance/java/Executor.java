@@ -141,6 +141,17 @@ public final class Executor {
                         text("memory_out"),
                         group().register(buffer(), access.contains("READ"), access.contains("WRITE")));
             }
+            case "memory_register_dmabuf" -> {
+                final List<String> access = Words.split(text("access"), "\\|");
+                memories.put(
+                        text("memory_out"),
+                        group().registerDmabuf(
+                                (int) number("fd"),
+                                number("offset"),
+                                number("size_bytes"),
+                                access.contains("READ"),
+                                access.contains("WRITE")));
+            }
             case "memory_key_for" -> keys.put(text("key_out"), memory().keyFor((int) number("node")));
             case "memory_read" ->
                 keepSent("operation_out", group().read((int) number("node"), key(), number("offset"), parts()));

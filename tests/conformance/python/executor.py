@@ -289,6 +289,11 @@ class Executor:
         memory = self.ring.memory_register(self.named("group"), self.named("buffer"), access)
         self.table[self.inputs["memory_out"]] = memory
 
+    def do_memory_register_dmabuf(self) -> None:
+        access = sum(_ACCESS[name] for name in self.inputs["access"].split("|") if name)
+        place = self.number("fd"), self.number("offset"), self.number("size_bytes")
+        self.table[self.inputs["memory_out"]] = self.ring.memory_register_dmabuf(self.named("group"), *place, access)
+
     def do_memory_key_for(self) -> None:
         self.table[self.inputs["key_out"]] = self.ring.memory_key_for(self.named("memory"), self.number("node"))
 

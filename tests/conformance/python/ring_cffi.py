@@ -194,6 +194,9 @@ class CffiRing:
     def memory_register(self, group: _Group, buffer: Memory, access: int) -> NativeMemory:
         return NativeMemory(group.native, self.buffer_view(buffer), access)
 
+    def memory_register_dmabuf(self, group: _Group, fd: int, offset: int, nbytes: int, access: int) -> NativeMemory:
+        return NativeMemory(group.native, (fd, offset, nbytes), access)
+
     def memory_key_for(self, memory: NativeMemory, node: int) -> bytes:
         return memory.key_for(node)
 

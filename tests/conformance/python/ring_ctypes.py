@@ -230,6 +230,12 @@ class CtypesRing:
             lambda out: api.derecho_memory_register(self._group(group), address, size, access, out),
         )
 
+    def memory_register_dmabuf(self, group: int, *place_and_access: int) -> int:
+        return self._created(
+            api.derecho_memory,
+            lambda out: api.derecho_memory_register_dmabuf(self._group(group), *place_and_access, out),
+        )
+
     def memory_key_for(self, memory: int, node: int) -> Any:
         key = api.derecho_memory_key()
         _check(api.derecho_memory_key_for(self._memory(memory), node, byref(key)))

@@ -38,6 +38,20 @@ def test_a_member_is_killed_while_another_joins(wire: str) -> None:
     run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
 
 
+def test_memory_of_devices_is_read_and_written() -> None:
+    run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/python/test_device_memory.py",
+        "-k",
+        "verbs",
+    )
+
+
 @pytest.mark.parametrize("wire", WIRES)
 def test_the_demo_replicates_a_tree_between_languages(wire: str) -> None:
     languages = ["--members", "py,cpp,c", "--fresh", "cpp", "--kill", "bob"]

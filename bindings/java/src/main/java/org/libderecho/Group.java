@@ -208,6 +208,19 @@ public final class Group implements AutoCloseable {
     }
 
     /**
+     * Register memory of another device, a GPU's above all, by its dma-buf; docs/memory.md tells what reaches it.
+     *
+     * @param fd of the dma-buf; duplicated: it may be closed afterwards
+     * @param offset of the part of it that is registered; its first byte is the memory's
+     * @param read whether peers may read it
+     * @param write whether they may write it
+     * @throws InvalidArgument when it is not a dma-buf, or shorter than that
+     */
+    public RegisteredMemory registerDmabuf(int fd, long offset, long sizeBytes, boolean read, boolean write) {
+        return engine.group.registerDmabuf(fd, offset, sizeBytes, read, write);
+    }
+
+    /**
      * Begin to copy a run of a member's memory into parts of this node's, one after the other. Operations on one
      * member's memory are carried out in the order they were begun; the application there takes no part.
      *

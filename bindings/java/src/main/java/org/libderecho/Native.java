@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0x46d0db5ea98a46b4L;
+    static final long ABI_HASH = 0x5631a4603e4f45a1L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -589,6 +589,24 @@ final class Native {
             long group, MemorySegment data, long sizeBytes, int access, MemorySegment memoryOut) {
         try {
             return (int) MEMORY_REGISTER_FUNCTION.invokeExact(group, data, sizeBytes, access, memoryOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle MEMORY_REGISTER_DMABUF_FUNCTION =
+            link(
+                    "derecho_memory_register_dmabuf", JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT,
+                    ADDRESS);
+
+    /**
+     * Register memory of another device, a GPU's above all, which its driver gives away as a Linux dma-buf: CUDA's by
+     * cuMemGetHandleForAddressRange(), ROCm's by hsa_amd_portable_export_dmabuf().
+     */
+    static int derecho_memory_register_dmabuf(
+            long group, int fd, long offset, long sizeBytes, int access, MemorySegment memoryOut) {
+        try {
+            return (int) MEMORY_REGISTER_DMABUF_FUNCTION.invokeExact(group, fd, offset, sizeBytes, access, memoryOut);
         } catch (Throwable error) {
             throw refused(error);
         }

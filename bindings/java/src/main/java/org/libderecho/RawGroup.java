@@ -146,13 +146,39 @@ public final class RawGroup extends Handle {
     public RegisteredMemory register(MemorySegment segment, boolean read, boolean write) {
         if (!segment.isNative()) throw new InvalidArgument("the segment is on the heap, where the collector moves it");
         if (segment.isReadOnly()) throw new InvalidArgument("the segment is read-only");
-        final int access = (read ? Native.MEMORY_READ : 0) | (write ? Native.MEMORY_WRITE : 0);
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_LONG);
-            Status.check(Native.derecho_memory_register(handle, segment, segment.byteSize(), access, out));
-            registered.put(out.get(JAVA_LONG, 0), segment);
-            return new RegisteredMemory(this, out.get(JAVA_LONG, 0), segment);
+            final long size = segment.byteSize();
+            Status.check(Native.derecho_memory_register(handle, segment, size, access(read, write), out));
+            return registered(out.get(JAVA_LONG, 0), segment, size);
         }
+    }
+
+    /**
+     * Register memory of another device, a GPU's above all, by its dma-buf.
+     *
+     * @param fd of the dma-buf; duplicated: it may be closed afterwards
+     * @param offset of the part of it that is registered; its first byte is the memory's
+     * @param read whether peers may read it
+     * @param write whether they may write it
+     * @throws InvalidArgument when it is not a dma-buf, or shorter than that
+     */
+    public RegisteredMemory registerDmabuf(int fd, long offset, long sizeBytes, boolean read, boolean write) {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = arena.allocate(JAVA_LONG);
+            Status.check(
+                    Native.derecho_memory_register_dmabuf(handle, fd, offset, sizeBytes, access(read, write), out));
+            return registered(out.get(JAVA_LONG, 0), null, sizeBytes);
+        }
+    }
+
+    private static int access(boolean read, boolean write) {
+        return (read ? Native.MEMORY_READ : 0) | (write ? Native.MEMORY_WRITE : 0);
+    }
+
+    private RegisteredMemory registered(long memory, MemorySegment segment, long sizeBytes) {
+        if (segment != null) registered.put(memory, segment);
+        return new RegisteredMemory(this, memory, segment, sizeBytes);
     }
 
     void forget(RegisteredMemory memory) {

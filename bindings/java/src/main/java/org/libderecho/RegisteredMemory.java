@@ -8,7 +8,7 @@ import java.time.Duration;
 
 /**
  * Memory of the application's own that members who were given a key may read and write one-sidedly. Made by
- * {@link RawGroup#register} and {@link Group#register}. What peers write shows in it at any time.
+ * {@link RawGroup#register} and {@link Group#register}, or a device's. What peers write shows in it at any time.
  *
  * <p>Its segment is kept from the collector until it is deregistered or the group was closed, even if this object is
  * forgotten. An arena that is closed by hand must stay open until then. Threads: any.
@@ -22,11 +22,13 @@ public final class RegisteredMemory implements AutoCloseable {
     final long handle;
     private final RawGroup group;
     private final MemorySegment segment;
+    private final long sizeBytes;
 
-    RegisteredMemory(RawGroup group, long handle, MemorySegment segment) {
+    RegisteredMemory(RawGroup group, long handle, MemorySegment segment, long sizeBytes) {
         this.group = group;
         this.handle = handle;
         this.segment = segment;
+        this.sizeBytes = sizeBytes;
     }
 
     /**
@@ -43,14 +45,14 @@ public final class RegisteredMemory implements AutoCloseable {
         }
     }
 
-    /** The memory, the application's own. */
+    /** The memory, the application's own; null if it is a device's. */
     public MemorySegment segment() {
         return segment;
     }
 
     /** All of it. */
     public Part part() {
-        return part(0, segment.byteSize());
+        return part(0, sizeBytes);
     }
 
     /** Some of it. */
