@@ -268,21 +268,6 @@ Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes) {
                                           kRaiseMemlock);
 }
 
-ibv_ah_attr verbs_route(const VerbsPort& port, const VerbsAddress& to) {
-    constexpr uint8_t kHopLimit = 64;
-    ibv_ah_attr route{};
-    route.port_num = port.number;
-    route.sl = static_cast<uint8_t>(port.options.service_level);
-    route.dlid = to.lid;
-    if (!port.address.ethernet) return route;
-    route.is_global = 1;
-    std::memcpy(route.grh.dgid.raw, to.gid.data(), to.gid.size());
-    route.grh.sgid_index = port.gid_index;
-    route.grh.hop_limit = kHopLimit;
-    route.grh.traffic_class = static_cast<uint8_t>(port.options.traffic_class);
-    return route;
-}
-
 std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
 
 Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out) {

@@ -4,7 +4,6 @@
 #include "fabric/verbs_direct.hpp"
 
 #include <sched.h>
-#include <sys/random.h>
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -26,7 +25,6 @@ constexpr uint64_t kRequestBytesMax = 1 << 20;  // so that a large operation lea
 constexpr uint64_t kWorthBytes = 64 << 10;
 constexpr uint64_t kLast = UINT64_MAX;  // as a request's id
 constexpr Duration kFenceAtMost = milliseconds(200);
-constexpr uint8_t kRnrTimer = 12;  // never used: nobody receives
 
 // What a DirectEndpoint holds.
 struct Endpoint {
@@ -88,7 +86,6 @@ public:
     }
 
 private:
-    Status change(ibv_qp_attr& attributes, int what, const char* verb);
     bool fence(uint64_t under_way);
 
     std::shared_ptr<VerbsPort> port_;
@@ -113,19 +110,12 @@ Status End::make(ibv_comp_channel* channel, uint32_t requests, unsigned access) 
     pair_.reset(port_->verbs.create_qp(domain_.get(), &wanted));
     if (!pair_) return failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", errno));
     endpoint_.pair = pair_->qp_num;
-    [[maybe_unused]] const ssize_t n = ::getrandom(&endpoint_.first_packet, sizeof endpoint_.first_packet, 0);
-    endpoint_.first_packet &= 0xffffff;
+    endpoint_.first_packet = first_packet_number();
     endpoint_.gid = port_->address.gid;
     endpoint_.lid = port_->address.lid;
     endpoint_.mtu = port_->address.mtu;
     endpoint_.reads = static_cast<uint8_t>(port_->direct.reads_served_max);
-    ibv_qp_attr a{};
-    a.qp_state = IBV_QPS_INIT;
-    a.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
-    a.port_num = port_->number;
-    a.qp_access_flags = access;
-    const int what = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
-    if (Status status = change(a, what, "initializing"); !status.ok()) return status;
+    if (Status status = initialize_pair(*port_, pair_.get(), access); !status.ok()) return status;
     ibv_recv_wr last{}, *refused = nullptr;  // given back when it closes, and no sooner
     last.wr_id = kLast;
     const int error = ::ibv_post_recv(pair_.get(), &last, &refused);
@@ -143,9 +133,7 @@ void End::close(uint64_t under_way, const Bury& bury) {
 }
 
 bool End::fence(uint64_t under_way) {
-    ibv_qp_attr a{};
-    a.qp_state = IBV_QPS_ERR;
-    if (port_->verbs.modify_qp(pair_.get(), &a, IBV_QP_STATE) != 0) return false;
+    if (!stop_pair(*port_, pair_.get()).ok()) return false;
     for (const Instant end = monotonic_now() + kFenceAtMost; monotonic_now() < end; ::sched_yield()) {
         ibv_wc completion{};
         while (::ibv_poll_cq(completions_.get(), 1, &completion) > 0) {
@@ -156,40 +144,21 @@ bool End::fence(uint64_t under_way) {
     return false;
 }
 
-Status End::change(ibv_qp_attr& attributes, int what, const char* verb) {
-    const int error = port_->verbs.modify_qp(pair_.get(), &attributes, what);
-    if (error == 0) return {};
-    return failure(DERECHO_UNREACHABLE, verbs_error((std::string(verb) + " an RDMA queue pair").c_str(), error));
-}
-
 Status End::connect(const DirectEndpoint& to, bool asks) {
-    const auto theirs = std::bit_cast<Endpoint>(to);
     if (!pair_) return failure(DERECHO_UNREACHABLE, "the peer is lost");
-    VerbsAddress address;
-    address.gid = theirs.gid;
-    address.lid = theirs.lid;
-    ibv_qp_attr a{};
-    a.qp_state = IBV_QPS_RTR;
-    a.path_mtu = std::min(port_->mtu, static_cast<ibv_mtu>(theirs.mtu));
-    a.dest_qp_num = theirs.pair & 0xffffff;
-    a.rq_psn = theirs.first_packet & 0xffffff;
-    a.max_dest_rd_atomic = static_cast<uint8_t>(asks ? 0 : port_->direct.reads_served_max);
-    a.min_rnr_timer = kRnrTimer;
-    a.ah_attr = verbs_route(*port_, address);
-    Status status = change(a,
-                           IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-                               IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
-                           "connecting");
-    if (!status.ok() || !asks) return status;  // who only serves sends nothing but answers
-    a.qp_state = IBV_QPS_RTS;
-    a.sq_psn = endpoint_.first_packet;
-    a.timeout = static_cast<uint8_t>(port_->options.ack_timeout);
-    a.retry_cnt = static_cast<uint8_t>(port_->options.retries);
-    a.max_rd_atomic = static_cast<uint8_t>(std::min<uint32_t>(port_->direct.reads_asked_max, theirs.reads));
-    return change(
-        a,
-        IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC,
-        "connecting");
+    const auto given = std::bit_cast<Endpoint>(to);
+    VerbsEndpoint theirs;
+    theirs.pair = given.pair;
+    theirs.first_packet = given.first_packet;
+    theirs.address.gid = given.gid;
+    theirs.address.lid = given.lid;
+    theirs.address.mtu = given.mtu;
+    PairTerms terms{.first_packet = endpoint_.first_packet, .sends = asks};
+    if (asks)
+        terms.reads_asked = static_cast<uint8_t>(std::min<uint32_t>(port_->direct.reads_asked_max, given.reads));
+    else
+        terms.reads_served = static_cast<uint8_t>(port_->direct.reads_served_max);
+    return connect_pair(*port_, pair_.get(), theirs, terms);
 }
 
 class Access;

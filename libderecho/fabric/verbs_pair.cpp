@@ -1,7 +1,6 @@
 #include "fabric/verbs_pair.hpp"
 
 #include <sched.h>
-#include <sys/random.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -15,8 +14,6 @@
 namespace libderecho {
 namespace {
 
-constexpr uint8_t kRnrTimer = 12;      // 0.64 ms until a wake that found no room is sent again
-constexpr uint8_t kRnrForEver = 7;     // a slow reader of wakes is not a lost one
 constexpr uint64_t kExpectedWake = 0;  // as a request's id; writes count from 1
 constexpr Duration kFenceAtMost = milliseconds(200);
 constexpr std::array<uint32_t, 5> kInlineWanted{256, 128, 64, 32, 0};
@@ -47,7 +44,9 @@ public:
     Status make();
     void fence() override;
     VerbsEndpoint endpoint() const override;
-    Status connect(const VerbsEndpoint& theirs) override;
+    Status connect(const VerbsEndpoint& theirs) override {
+        return connect_pair(*port_, pair_.get(), theirs, {.first_packet = first_packet_});
+    }
     uint32_t inline_bytes_max() const override { return inline_bytes_max_; }
     uint32_t write_bytes_max() const override { return port_->write_bytes_max; }
     uint32_t room() const override { return port_->queue_depth - static_cast<uint32_t>(added_ - landed_); }
@@ -76,7 +75,7 @@ private:
     Owned<ibv_qp> pair_;
     bool fenced_ = false, deaf_ = false;  // deaf: it takes nothing of the peer's any more
     uint32_t inline_bytes_max_ = 0;
-    uint32_t first_packet_ = 0;
+    const uint32_t first_packet_ = first_packet_number();
 
     std::vector<ibv_send_wr> chain_;
     std::vector<ibv_sge> pieces_;
@@ -106,17 +105,7 @@ Status Pair::make() {
     chain_.resize(port_->queue_depth);
     pieces_.resize(port_->queue_depth);
     values_.resize(port_->queue_depth);
-    [[maybe_unused]] const ssize_t n = ::getrandom(&first_packet_, sizeof first_packet_, 0);
-    first_packet_ &= 0xffffff;
-
-    ibv_qp_attr attributes{};
-    attributes.qp_state = IBV_QPS_INIT;
-    attributes.pkey_index = static_cast<uint16_t>(port_->options.pkey_index);
-    attributes.port_num = port_->number;
-    attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE;
-    const int what = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
-    if (const int error = port_->verbs.modify_qp(pair_.get(), &attributes, what); error != 0)
-        return failure(DERECHO_INVALID, verbs_error("initializing an RDMA queue pair", error));
+    if (Status status = initialize_pair(*port_, pair_.get(), IBV_ACCESS_REMOTE_WRITE); !status.ok()) return status;
     for (uint32_t i = 0; i < VerbsPort::kWakesMax; ++i) expect_wake();
     return {};
 }
@@ -129,31 +118,6 @@ VerbsEndpoint Pair::endpoint() const {
     return endpoint;
 }
 
-Status Pair::connect(const VerbsEndpoint& theirs) {
-    const VerbsOptions& options = port_->options;
-    ibv_qp_attr a{};
-    a.qp_state = IBV_QPS_RTR;
-    a.path_mtu = std::min(port_->mtu, static_cast<ibv_mtu>(theirs.address.mtu));
-    a.dest_qp_num = theirs.pair;
-    a.rq_psn = theirs.first_packet;
-    a.min_rnr_timer = kRnrTimer;
-    a.ah_attr = verbs_route(*port_, theirs.address);
-    int what = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-               IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
-    if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)
-        return failure(DERECHO_UNREACHABLE, verbs_error("connecting an RDMA queue pair", error));
-    a.qp_state = IBV_QPS_RTS;
-    a.sq_psn = first_packet_;
-    a.timeout = static_cast<uint8_t>(options.ack_timeout);
-    a.retry_cnt = static_cast<uint8_t>(options.retries);
-    a.rnr_retry = kRnrForEver;
-    what =
-        IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
-    if (const int error = port_->verbs.modify_qp(pair_.get(), &a, what); error != 0)
-        return failure(DERECHO_UNREACHABLE, verbs_error("connecting an RDMA queue pair", error));
-    return {};
-}
-
 // A queue pair in the error state drops what arrives. The packet that it has in hand is done with once it gives back
 // its receive requests. Destroying it would fence as well, but waits until the network has let go of its last packet:
 // with Soft-RoCE three seconds, if the peer's host does not answer any more.
@@ -162,9 +126,7 @@ void Pair::fence() {
     port_->due_bytes -= due_bytes_;
     if (!pair_) return;
     const uint32_t number = pair_->qp_num;
-    ibv_qp_attr attributes{};
-    attributes.qp_state = IBV_QPS_ERR;
-    const bool stops = port_->verbs.modify_qp(pair_.get(), &attributes, IBV_QP_STATE) == 0;
+    const bool stops = stop_pair(*port_, pair_.get()).ok();
     port_->poll();
     for (const Instant end = monotonic_now() + kFenceAtMost; stops && !deaf_ && monotonic_now() < end; port_->poll())
         ::sched_yield();

@@ -89,8 +89,23 @@ std::shared_ptr<VerbsDirect> make_verbs_direct(std::shared_ptr<VerbsPort> port,
 // Whether so much of the application's memory may be locked, and leave enough for what is due.
 Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes);
 
-// How packets get to a peer's port.
-ibv_ah_attr verbs_route(const VerbsPort& port, const VerbsAddress& to);
+// ---- the states that a queue pair goes through (verbs_states.cpp)
+
+// Bits that packets, and queue pairs, are counted with.
+inline constexpr uint32_t kPacketNumbers = 0xffffff;
+// Drawn, so that what is left of an earlier connection is not taken for this one's.
+uint32_t first_packet_number();
+// `access`: what the peer may do over it to memory that is shown to it.
+Status initialize_pair(const VerbsPort& port, ibv_qp* pair, unsigned access);
+struct PairTerms {
+    uint32_t first_packet = 0;
+    bool sends = true;  // who only serves sends nothing but answers
+    uint8_t reads_asked = 0, reads_served = 0;
+};
+// `theirs` may be a lie; memory in it is not looked at.
+Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& theirs, const PairTerms& terms);
+// It drops what arrives, and gives back its requests.
+Status stop_pair(const VerbsPort& port, ibv_qp* pair);
 
 std::string verbs_error(const char* what, int error);
 
