@@ -237,6 +237,8 @@ private:
     void register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces,
                          bool by_devices_only);
     void show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t memory);
+    void register_late(const Peer& peer, Operation& operation);
+    void show_late(const Peer& peer, Buffer& buffer, Key& key);
     void note_refusal(Buffer& buffer, const Status& why);
     uint32_t free_slot();
     void append(List& list, uint32_t slot);

@@ -17,6 +17,10 @@ bool covers(const MemoryGrant& grant, Memory::Kind kind, uint64_t offset, uint64
     return (grant.access & needed) && offset <= grant.size_bytes && size_bytes <= grant.size_bytes - offset;
 }
 
+DirectAccess::Rights rights_of(uint32_t access) {
+    return {.read = (access & DERECHO_MEMORY_READ) != 0, .write = (access & DERECHO_MEMORY_WRITE) != 0};
+}
+
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
 }  // namespace
@@ -60,8 +64,7 @@ void Memory::show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t
     if (!direct || buffer.by_mail) return;
     const NodeId node = peer.node;
     const uint64_t incarnation = peer.incarnation;
-    const DirectAccess::Rights rights{.read = (buffer.access & DERECHO_MEMORY_READ) != 0,
-                                      .write = (buffer.access & DERECHO_MEMORY_WRITE) != 0};
+    const DirectAccess::Rights rights = rights_of(buffer.access);
     std::unique_ptr<DirectMemory> memory;
     ++buffer.registering;
     lock.unlock();
@@ -72,6 +75,25 @@ void Memory::show(std::unique_lock<std::mutex>& lock, const Peer& peer, uint64_t
     if (!status.ok()) note_refusal(buffer, status);
     for (Key& key : buffer.keys)
         if (key.node == node && key.incarnation == incarnation && !key.shown) key.shown = std::move(memory);
+}
+
+// What was not done on an application's thread, because the peer was not connected then. Of memory that has no other
+// way; its device keeps it in place anyway, so that this is quick.
+void Memory::register_late(const Peer& peer, Operation& operation) {
+    for (const Operation::Run& run : operation.runs) {
+        Buffer& buffer = *run.buffer;
+        if (buffer.local || buffer.by_mail) continue;
+        const Status status = peer.direct->register_pieces({buffer.bytes, buffer.device.get()}, buffer.local);
+        if (!status.ok()) note_refusal(buffer, status);
+    }
+    operation.reachable =
+        std::ranges::all_of(operation.runs, [](const auto& run) { return run.buffer->local != nullptr; });
+}
+
+void Memory::show_late(const Peer& peer, Buffer& buffer, Key& key) {
+    if (buffer.by_mail) return;
+    const Status status = peer.direct->show({buffer.bytes, buffer.device.get()}, rights_of(buffer.access), key.shown);
+    if (!status.ok()) note_refusal(buffer, status);
 }
 
 void Memory::note_refusal(Buffer& buffer, const Status& why) {
@@ -91,8 +113,9 @@ void Memory::take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& gr
     Operation::Run none{};
     const MemoryRequest nothing{access.key, 0, 0, 0};
     if (open(peer, nothing, DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE, none) != MemoryOutcome::done) return;
-    const Buffer& buffer = buffers_.at(access.key.memory);
+    Buffer& buffer = buffers_.at(access.key.memory);
     const auto key = std::ranges::find(buffer.keys, peer.node, &Key::node);
+    if (!key->shown && access.key.memory & kByDevicesOnly) show_late(peer, buffer, *key);
     if (!key->shown) return;
     if (access.want == MemoryWant::grant_and_connection) {
         const Status status = peer.direct->serve(access.asker, peer.server);
@@ -110,6 +133,7 @@ void Memory::take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& gr
 // False: it has to wait. True and undecided: something was sent.
 bool Memory::choose_way(Peer& peer, Operation& operation) {
     using Way = Operation::Way;
+    if (operation.by_devices_only && !operation.reachable && peer.direct) register_late(peer, operation);
     if (!peer.direct || peer.given_up || !operation.reachable || operation.size_bytes == 0) {
         operation.way = Way::mail;
         return true;

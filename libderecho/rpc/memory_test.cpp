@@ -104,6 +104,33 @@ protected:
     std::shared_ptr<FakeDirect> device = std::make_shared<FakeDirect>();
 };
 
+// Memory of a device that the processor cannot touch.
+class Unmapped final : public DeviceMemory {
+public:
+    explicit Unmapped(std::span<std::byte> bytes) { bytes_ = bytes; }
+    void begin_touching(bool) const override { ADD_FAILURE() << "it is not to be touched"; }
+    void end_touching(bool) const override {}
+};
+
+class PlayedUnmapped : public PlayedDevices {
+protected:
+    void SetUp() override {
+        PlayedDevices::SetUp();
+        grant();
+        carry_out_all();
+        events();
+        unmapped = memory.enrol(std::make_unique<Unmapped>(there), kBoth);
+    }
+    void read_into_it() {
+        const Memory::Piece piece{unmapped, 0, 20};
+        uint64_t operation = 0;
+        EXPECT_TRUE(memory.begin(Memory::Kind::read, kTwo, {}, 0, std::span(&piece, 1), operation).ok());
+        memory.step(1);
+    }
+    std::vector<std::byte> there = std::vector<std::byte>(100);
+    uint64_t unmapped = 0;
+};
+
 TEST_F(PlayedPeers, an_answer_brings_what_was_asked_for) {
     const uint64_t operation = read(kTwo, 100);
     answer(kTwo, 100);
@@ -357,6 +384,69 @@ TEST_F(PlayedDevices, after_three_failures_in_a_row_it_is_mail_for_good) {
     answer(kTwo, 0);
     memory.step(1);
     EXPECT_EQ(events().size(), 1u);
+}
+
+TEST_F(PlayedUnmapped, however_little_it_is_devices_move_it) {
+    read_into_it();
+    EXPECT_EQ(device->asked().size(), 1u);
+    carry_out_all();
+    EXPECT_EQ(events().at(0).status, DERECHO_OK);
+    const Memory::Piece host{id, 0, 20};
+    uint64_t operation = 0;
+    ASSERT_TRUE(
+        memory.begin(Memory::Kind::write, kTwo, {kByDevicesOnly | 7, {}}, 0, std::span(&host, 1), operation).ok());
+    memory.step(1);
+    grant();
+    EXPECT_EQ(device->asked().size(), 1u) << "the key says that it is such memory";
+}
+
+TEST_F(PlayedUnmapped, it_is_tried_three_times_before_it_is_out_of_reach) {
+    read_into_it();
+    for (int n = 0; n < 3; ++n) {
+        ASSERT_EQ(device->asked().size(), 1u) << n;
+        device->fail();
+        memory.step(1);
+        ASSERT_TRUE(events().empty()) << n;
+        if (n < 2) grant();  // and a connection
+    }
+    grant(0);         // close
+    answer(kTwo, 0);  // by mail there was nothing wrong with it
+    memory.step(1);
+    const auto ended = events();
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_EQ(ended[0].status, DERECHO_UNREACHABLE);
+}
+
+TEST_F(PlayedUnmapped, by_mail_nothing_of_it_is_served) {
+    MemoryKey key;
+    ASSERT_TRUE(memory.key_for(unmapped, kTwo, {1, 2, 3}, key).ok());
+    post(kTwo, MemoryLetter::write, bytes_of(MemoryRequest{key, 0, 10, 10}), 10);
+    post(kTwo, MemoryLetter::read, bytes_of(MemoryRequest{key, 0, 10, 10}));
+    memory.step(1);
+    EXPECT_TRUE(memory.take_offenders().empty()) << "it may have known no better";
+    EXPECT_EQ(std::ranges::count(there, std::byte{0}), 100);
+}
+
+TEST_F(PlayedUnmapped, a_member_that_connects_later_reaches_it) {
+    memory.peer_lost(kTwo);
+    View later = view_of({kSelf, kTwo});
+    later.members[1].incarnation = 300;
+    memory.members_changed(later);
+    const uint32_t before = device->memories();
+    MemoryKey key;
+    ASSERT_TRUE(memory.key_for(unmapped, kTwo, {1, 2, 3}, key).ok());
+    EXPECT_EQ(device->memories(), before) << "nobody knows yet how it will be connected";
+    read_into_it();
+    memory.peer_up(kTwo, 300);
+    memory.step(1);
+    EXPECT_EQ(device->memories(), before + 1) << "its own pieces";
+    sent_by.clear();
+    MemoryAccess access{.key = key, .want = MemoryWant::grant_and_connection};
+    access.asker[0] = std::byte{1};
+    post(kTwo, MemoryLetter::access, bytes_of(access));
+    memory.step(1);
+    EXPECT_EQ(device->memories(), before + 2) << "and for that member";
+    EXPECT_EQ(device->servers(), 1u);
 }
 
 TEST_F(PlayedDevices, small_operations_on_fresh_buffers_go_by_mail_the_first_time) {
