@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RawShard"]
 
-_CLAIM_MESSAGE = 0x80000000  # DERECHO_CLAIM_MESSAGE
 _LONG_S = 3600.0
 
 
@@ -128,7 +127,7 @@ class RawShard:
 
     def try_claim(self, nbytes: int) -> Claiming:
         """As `claim`, but `RingFull` or `ViewChanging` at once instead of waiting for room."""
-        return fast.claiming(fast.claim(self._shard, 0, _CLAIM_MESSAGE, nbytes), self._commit)
+        return fast.claiming(self._shard, nbytes, self._commit)
 
     def _commit(self, claim: Claim) -> int:
         return self._engine.retrying(lambda: claim.commit(claim.size))

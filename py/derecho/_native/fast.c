@@ -123,14 +123,18 @@ static PyObject *fast_claim(PyObject *module, PyObject *const *args, Py_ssize_t 
     return PyErr_Occurred() ? NULL : (PyObject *)Claim_make(shard, method, flags, size);
 }
 
-// claiming(claim, retry) -> a context manager; retry(claim) commits what could not be committed at once
+// claiming(shard, size, retry) -> a context manager over room for a plain message; retry(claim) commits what could not
+// be committed at once
 static PyObject *fast_claiming(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    if (count != 2 || !Py_IS_TYPE(args[0], &Claim_Type)) {
-        PyErr_SetString(PyExc_TypeError, "claiming(claim, retry)");
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "claiming(shard, size, retry)");
         return NULL;
     }
-    return (PyObject *)Claiming_make((Claim *)args[0], args[1]);
+    derecho_shard *shard = handle(PyLong_AsUnsignedLongLong(args[0]));
+    size_t size = PyLong_AsSize_t(args[1]);
+    Claim *c = PyErr_Occurred() ? NULL : Claim_make(shard, 0, DERECHO_CLAIM_MESSAGE, size);
+    return c == NULL ? NULL : (PyObject *)Claiming_make(c, args[2]);
 }
 
 static PyObject *call_in_claim(derecho_shard *shard, uint32_t method, uint32_t flags, const Parts *parts,
@@ -286,6 +290,8 @@ static struct PyModuleDef fast_module = {
 PyMODINIT_FUNC PyInit__fast(void);
 PyMODINIT_FUNC PyInit__fast(void) {
     PyTypeObject *types[] = {&Lease_Type, &Message_Type, &Claim_Type, &Claiming_Type, &Right_Type};
+    if ((release_name = PyUnicode_InternFromString("release")) == NULL)
+        return NULL;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyType_Ready(types[i]) != 0)
             return NULL;

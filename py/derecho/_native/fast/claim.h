@@ -151,6 +151,8 @@ typedef struct {
     PyObject *view, *retry;
 } Claiming;
 
+static PyObject *release_name; // "release", interned
+
 static PyObject *Claiming_enter(PyObject *self, PyObject *unused) {
     (void)unused;
     return Py_NewRef(((Claiming *)self)->view);
@@ -159,7 +161,7 @@ static PyObject *Claiming_enter(PyObject *self, PyObject *unused) {
 static PyObject *Claiming_exit(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     Claiming *it = (Claiming *)self;
     Claim *c = it->claim;
-    PyObject *done = PyObject_CallMethod(it->view, "release", NULL);
+    PyObject *done = PyObject_CallMethodNoArgs(it->view, release_name);
     if (done == NULL)
         return NULL;
     Py_DECREF(done);
@@ -207,11 +209,14 @@ static PyTypeObject Claiming_Type = {
     .tp_methods = Claiming_methods,
 };
 
+// Takes over the claim.
 static Claiming *Claiming_make(Claim *claim, PyObject *retry) {
     Claiming *it = PyObject_New(Claiming, &Claiming_Type);
-    if (it == NULL)
+    if (it == NULL) {
+        Py_DECREF(claim);
         return NULL;
-    it->claim = (Claim *)Py_NewRef(claim);
+    }
+    it->claim = claim;
     it->retry = Py_NewRef(retry);
     it->view = PyMemoryView_FromObject((PyObject *)claim);
     if (it->view != NULL)
