@@ -45,9 +45,23 @@ Workload workload(Settings& settings) {
     return work;
 }
 
+// Lives as long as the process.
+static std::span<unsigned char> page_aligned(size_t size_bytes) {
+    derecho_buffer* buffer = nullptr;
+    void* data = nullptr;
+    uint64_t held_bytes = 0;
+    require(derecho_buffer_create(size_bytes, &buffer), "buffer");
+    require(derecho_buffer_data(buffer, &data, &held_bytes), "buffer");
+    std::memset(data, 0x5a, size_bytes);
+    return {static_cast<unsigned char*>(data), size_bytes};
+}
+
 Member::Member(const SessionOptions& options, const Workload& work)
-    : work_(work), session_(options), source_(work.payload_bytes * kManyAtMost, 0x5a), messages_(kManyAtMost) {
-    for (size_t i = 0; i < kManyAtMost; ++i) {
+    : work_(work),
+      session_(options),
+      source_(page_aligned(work.payload_bytes * (work.send == Send::many ? kManyAtMost : 1))),
+      messages_(work.send == Send::many ? kManyAtMost : 1) {
+    for (size_t i = 0; i < messages_.size(); ++i) {
         source_[i * work.payload_bytes] = kData;
         messages_[i] = {source_.data() + i * work.payload_bytes, work.payload_bytes};
     }

@@ -8,6 +8,8 @@
 //   done    sent by each member after the stop; all end when the last of these is delivered
 #pragma once
 
+#include <span>
+
 #include "histogram.hpp"
 #include "machine.hpp"
 #include "session.hpp"
@@ -72,7 +74,7 @@ private:
 
     const Workload work_;
     Session session_;
-    std::vector<unsigned char> source_;
+    std::span<unsigned char> source_;      // of messages; at the beginning of a page, as in the other languages
     std::vector<derecho_bytes> messages_;  // of send_many
     bool sender_ = false;
     uint64_t sent_ = 0;

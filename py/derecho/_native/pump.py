@@ -24,7 +24,9 @@ __all__ = ["Pollable", "Pump"]
 _DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
 _FOLLOW_S = 0.002  # how long a follower sleeps before it looks again by itself
 _BACKGROUND_POLL_NS = 1_000_000_000
-_BACKGROUND_PAUSE_S = (0.002, 0.02)  # how often the background thread looks whether it is needed
+# How often the background thread looks whether it is needed: each look takes the interpreter from who drives, so it looks
+# less often the longer it was not. It comes in as late as that, once, when the application stops.
+_BACKGROUND_PAUSE_S = (0.002, 0.02)
 _RETRY_NS = 500_000  # while something is to be retried, polls are this short
 
 
@@ -229,12 +231,11 @@ class Pump:
         seen, pause = -1, _BACKGROUND_PAUSE_S[0]
         while not self._stopping.is_set():
             if self._waiters or self._right.entries != seen:
-                pause = (
-                    min(pause * 1.5, _BACKGROUND_PAUSE_S[1]) if self._right.entries == seen else _BACKGROUND_PAUSE_S[0]
-                )
+                pause = min(pause * 1.5, _BACKGROUND_PAUSE_S[1])
                 seen = self._right.entries
                 self._stopping.wait(pause)
                 continue
+            pause = _BACKGROUND_PAUSE_S[0]
             if not self._right.acquire():
                 self._stopping.wait(pause)
                 continue

@@ -47,12 +47,17 @@ class Tally:
             self.done += 1
 
 
+def _look_again_soon() -> None:
+    """Room comes when the others have released something, which is no event."""
+    os.sched_yield()
+
+
 class Traffic(Protocol):
     """How a member sends and takes messages."""
 
     def control(self, tag: int) -> None: ...
     def send_one(self) -> None: ...
-    def send_some(self) -> bool: ...  # false: there was no room for all
+    def send_and_take(self) -> None: ...  # as much as there is room for; without waiting
     def take(self, timeout_s: float) -> None: ...
 
 
@@ -62,7 +67,11 @@ class RawTraffic:
     def __init__(self, group: derecho.Group, payload_bytes: int, tally: Tally) -> None:
         self._shard = group.raw("bench")
         self._tally = tally
-        self._payload = bytes([_DATA]) * payload_bytes
+        self._payload: Any = bytes([_DATA]) * payload_bytes
+        if payload_bytes >= _CLAIM_FROM:  # from the beginning of a page, as in the other languages
+            page_aligned = derecho.buffer(payload_bytes).view
+            page_aligned[:] = self._payload
+            self._payload = page_aligned
         self._batch = [self._payload] * max(1, min(_BATCH, _BURST_BYTES // payload_bytes))
         self._claims = payload_bytes >= _CLAIM_FROM
 
@@ -78,29 +87,36 @@ class RawTraffic:
     def send_one(self) -> None:
         """Send one message."""
         if self._claims:
-            self._fill()
+            with self._shard.claim(len(self._payload)) as room:
+                room[:] = self._payload
         else:
             self._shard.send(self._payload)
 
-    def send_some(self) -> bool:
-        """Send a batch, or as much of it as there is room for."""
+    def send_and_take(self) -> None:
+        """Send a batch, or as much of it as there is room for, and look at what was delivered."""
         if not self._claims:
-            return self._shard.try_send_many(self._batch) == len(self._batch)
-        try:
-            for _ in self._batch:
-                self._fill()
-        except (derecho.RingFull, derecho.ViewChanging):
-            return False
-        return True
-
-    def _fill(self) -> None:
-        with self._shard.try_claim(len(self._payload)) as room:
-            room[:] = self._payload
+            full = self._shard.try_send_many(self._batch) < len(self._batch)
+        else:
+            full = False
+            try:
+                for payload in self._batch:
+                    with self._shard.try_claim(len(payload)) as room:
+                        room[:] = payload
+            except (derecho.RingFull, derecho.ViewChanging):
+                full = True
+        messages = self._shard.poll()
+        if messages:
+            self._look_at(messages)
+        elif full:
+            _look_again_soon()
 
     def take(self, timeout_s: float) -> None:
         """Look at each delivered message."""
+        self._look_at(self._shard.poll(timeout_s))
+
+    def _look_at(self, messages: list[derecho.Message]) -> None:
         tally, delivered = self._tally, 0
-        for message in self._shard.poll(timeout_s):
+        for message in messages:
             data = message.data
             if data[0] == _DATA:
                 delivered += 1
@@ -143,8 +159,9 @@ class Counter:
 class ServiceTraffic:
     """Ordered calls without answers, handled by the service's method at each member."""
 
-    def __init__(self, group: derecho.Group, payload_bytes: int, node: int) -> None:
+    def __init__(self, group: derecho.Group, payload_bytes: int, node: int, tally: Tally) -> None:
         self._group = group
+        self._tally = tally
         self._proxy: Any = group[Counter]
         self._payload = b"x" * payload_bytes
         self._node = node
@@ -157,15 +174,18 @@ class ServiceTraffic:
         """Send one call."""
         self._proxy.put.send(self._node, self._payload)
 
-    def send_some(self) -> bool:
-        """Send a batch, or as much of it as there is room for."""
+    def send_and_take(self) -> None:
+        """Send a batch of calls, or as much of it as there is room for, and run the handlers of what was delivered."""
         put, node, payload = self._proxy.put.try_send, self._node, self._payload
+        full, before = False, self._tally.delivered
         try:
             for _ in range(_BATCH):
                 put(node, payload)
         except (derecho.RingFull, derecho.ViewChanging):
-            return False
-        return True
+            full = True
+        self._group.drive(0.0)
+        if full and self._tally.delivered == before:
+            _look_again_soon()
 
     def take(self, timeout_s: float) -> None:
         """Run the handlers of what was delivered."""
@@ -202,7 +222,7 @@ class Member:
             if raw:
                 self._traffic = RawTraffic(group, task["payload_bytes"], self._tally)
             else:
-                self._traffic = ServiceTraffic(group, task["payload_bytes"], task["node"])
+                self._traffic = ServiceTraffic(group, task["payload_bytes"], task["node"], self._tally)
             self._start_together()
             return self._measure()
 
@@ -218,7 +238,7 @@ class Member:
         task, tally, traffic = self._task, self._tally, self._traffic
         self._rank = self._group.view.nodes.index(task["node"])
         sender = self._rank < task["senders"]
-        turn = self._send_one_and_wait if task["kind"] == "latency" else self._send_and_take
+        turn = self._send_one_and_wait if task["kind"] == "latency" else traffic.send_and_take
         self._begin_ns = time.monotonic_ns() + int(task["warm_s"] * 1e9)
         self._end_ns = self._begin_ns + int(task["window_s"] * 1e9)
         self._readings: list[dict[str, float]] = []
@@ -251,14 +271,6 @@ class Member:
         self._check_deadline(now)
         later = [at for at in (self._begin_ns, self._end_ns, stop_ns) if at > now]
         self._due_ns = min(later, default=self._deadline_ns)
-
-    def _send_and_take(self) -> None:
-        room = self._traffic.send_some()
-        before = self._tally.delivered
-        self._traffic.take(0.0)
-        # Room comes when the others have released something, which is no event: look again soon.
-        if not room and self._tally.delivered == before:
-            os.sched_yield()
 
     def _send_one_and_wait(self) -> None:
         tally = self._tally
