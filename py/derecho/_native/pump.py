@@ -24,8 +24,8 @@ __all__ = ["Pollable", "Pump"]
 _DRIVE_S = 0.1  # longest single poll of a waiter, so that Ctrl-C is noticed
 _FOLLOW_S = 0.002  # how long a follower sleeps before it looks again by itself
 _BACKGROUND_POLL_NS = 1_000_000_000
-# How often the background thread looks whether it is needed: each look takes the interpreter from who drives, so it looks
-# less often the longer it was not. It comes in as late as that, once, when the application stops.
+# How often the background thread looks whether it is needed: each look takes the interpreter from who drives, so it
+# looks less often the longer it was not. It comes in as late as that, once, when the application stops.
 _BACKGROUND_PAUSE_S = (0.002, 0.02)
 _RETRY_NS = 500_000  # while something is to be retried, polls are this short
 
