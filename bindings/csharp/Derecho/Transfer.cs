@@ -6,7 +6,8 @@ namespace Derecho
     /// <summary>
     /// A read or write of registered memory under way; its value is the number of bytes moved, all there were. It fails
     /// with <see cref="MemberRemoved"/> when the member left the view first, with <see cref="InvalidArgument"/> when the
-    /// key opens nothing, does not allow it, or the run reaches beyond the memory's end.
+    /// key opens nothing, does not allow it, or the run reaches beyond the memory's end, with <see cref="Unreachable"/>
+    /// when only RDMA devices reach the memory at one end, and none does.
     /// </summary>
     public sealed class Transfer : Future<long>, IPending
     {

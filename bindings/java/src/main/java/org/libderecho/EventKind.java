@@ -22,7 +22,7 @@ public enum EventKind {
     STATE,
     /** The end. status: why. */
     CLOSED,
-    /** An operation on registered memory ended. node: whose; status; data: why, if it is INVALID. */
+    /** An operation on registered memory ended. node: whose; status; data: why, if it is INVALID or UNREACHABLE. */
     MEMORY;
 
     private static final EventKind[] ALL = values();

@@ -6,7 +6,8 @@ import java.time.Duration;
 /**
  * A read or write of registered memory under way; its value is the number of bytes moved, all there were. It fails with
  * {@link MemberRemoved} when the member left the view first, and with {@link InvalidArgument} when the key opens
- * nothing, does not allow it, or the run reaches beyond the memory's end.
+ * nothing, does not allow it, or the run reaches beyond the memory's end; with {@link Unreachable} when only RDMA devices
+ * reach the memory at one end, and none does.
  */
 public final class Transfer extends Pending<Long> implements CallTable.Answers {
     private final int member;
