@@ -49,8 +49,8 @@ public:
     uint32_t member() const { return state_->member; }
 
     /** Wait for its end, driving the group. @throws MemberRemoved: it left the view first; InvalidArgument: the key
-     * opens nothing, does not allow it, or the run reaches beyond the memory's end; Unreachable
-     * when only RDMA devices reach the memory at one end, and none does; Timeout; what ended the group */
+     * opens nothing, does not allow it, or the run reaches beyond the memory's end; Unreachable: only RDMA devices
+     * reach the memory at one end, and none does; Timeout; what ended the group */
     uint64_t get() const { return get(engine_->timeout); }
     uint64_t get(std::chrono::nanoseconds timeout) const {
         if (!done() && !engine_->wait([this] { return done(); }, timeout, state_->where))
