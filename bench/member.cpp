@@ -15,6 +15,17 @@ constexpr size_t kClaimFrom = 4096;         // bytes
 constexpr size_t kManyAtMost = 64;          // messages handed over by one call
 constexpr uint64_t kSlackNs = 100'000'000;  // after the window, for members whose own began later
 
+// Lives as long as the process.
+std::span<unsigned char> page_aligned(size_t size_bytes) {
+    derecho_buffer* buffer = nullptr;
+    void* data = nullptr;
+    uint64_t held_bytes = 0;
+    require(derecho_buffer_create(size_bytes, &buffer), "buffer");
+    require(derecho_buffer_data(buffer, &data, &held_bytes), "buffer");
+    std::memset(data, 0x5a, size_bytes);
+    return {static_cast<unsigned char*>(data), size_bytes};
+}
+
 }  // namespace
 
 Workload workload(Settings& settings) {
@@ -43,17 +54,6 @@ Workload workload(Settings& settings) {
     if (work.payload_bytes == 0) throw UsageError("bytes must be at least 1");
     if (work.senders == 0 || work.senders > work.members) throw UsageError("senders must be 1 to members");
     return work;
-}
-
-// Lives as long as the process.
-static std::span<unsigned char> page_aligned(size_t size_bytes) {
-    derecho_buffer* buffer = nullptr;
-    void* data = nullptr;
-    uint64_t held_bytes = 0;
-    require(derecho_buffer_create(size_bytes, &buffer), "buffer");
-    require(derecho_buffer_data(buffer, &data, &held_bytes), "buffer");
-    std::memset(data, 0x5a, size_bytes);
-    return {static_cast<unsigned char*>(data), size_bytes};
 }
 
 Member::Member(const SessionOptions& options, const Workload& work)

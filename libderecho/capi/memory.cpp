@@ -75,13 +75,7 @@ derecho_status begin(Memory::Kind kind, derecho_group* group, uint32_t node, con
     });
 }
 
-}  // namespace
-
-void libderecho::capi::close_memory_of(const void* group) {
-    memories().remove_all([&](const OpenMemory& open) { return open.group == group; });
-}
-
-// `enrol(memory, access)` answers with the id of the buffer.
+// `enrol(memory)` answers with the id of the buffer.
 template <class Enrol>
 derecho_status register_with(derecho_group* group, uint32_t access, derecho_memory** memory_out, Enrol&& enrol) {
     if (access & ~(DERECHO_MEMORY_READ | DERECHO_MEMORY_WRITE))
@@ -96,6 +90,12 @@ derecho_status register_with(derecho_group* group, uint32_t access, derecho_memo
             return DERECHO_OK;
         });
     });
+}
+
+}  // namespace
+
+void libderecho::capi::close_memory_of(const void* group) {
+    memories().remove_all([&](const OpenMemory& open) { return open.group == group; });
 }
 
 derecho_status derecho_memory_register(derecho_group* group, void* data, size_t size_bytes, uint32_t access,

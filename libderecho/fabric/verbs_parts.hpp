@@ -1,4 +1,4 @@
-// What verbs_device.cpp and verbs_pair.cpp have in common: objects of libibverbs that clean up after themselves.
+// What the verbs_*.cpp have in common: objects of libibverbs that clean up after themselves, one port, queue pairs.
 #pragma once
 
 #include <atomic>

@@ -31,8 +31,7 @@ constexpr Text kNoAccess{"the memory was not registered for that: peers may only
 constexpr Text kOutside{"the run reaches beyond the end of the memory"};
 constexpr Text kNoWay{
     "only an RDMA device reaches this memory, which is another device's that the processor cannot map, and the two "
-    "nodes "
-    "have no such way to each other, or their device refused the memory: the log says why"};
+    "nodes have no such way to each other, or their device refused the memory: the log says why"};
 
 std::string_view explain(MemoryOutcome outcome) {
     switch (outcome) {

@@ -138,12 +138,14 @@ bool Memory::take_answer(Peer& peer, const Mail::Letter& letter) {
     if (read) --peer.reads_asked;
     Operation& operation = operations_[chunk.slot];
     if (operation.id != chunk.operation || operation.state != Operation::State::open) return true;
-    const Touching pieces = touching(operation, data.size(), true);
-    walk(operation, operation.moved, data.size(), [&](const Operation::Run& run) {
-        std::memcpy(run.bytes.data(), data.data(), run.bytes.size());
-        data = data.subspan(run.bytes.size());
-        return true;
-    });
+    {
+        const Touching pieces = touching(operation, data.size(), true);  // which are forgotten when it finishes
+        walk(operation, operation.moved, data.size(), [&](const Operation::Run& run) {
+            std::memcpy(run.bytes.data(), data.data(), run.bytes.size());
+            data = data.subspan(run.bytes.size());
+            return true;
+        });
+    }
     const bool nothing_moved = operation.by_devices_only && operation.size_bytes > 0;
     const bool good = header.outcome == MemoryOutcome::done;
     note_answered(chunk.slot, good && nothing_moved ? MemoryOutcome::no_way : header.outcome);
