@@ -91,8 +91,6 @@ Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes);
 
 // ---- the states that a queue pair goes through (verbs_states.cpp)
 
-// Bits that packets, and queue pairs, are counted with.
-inline constexpr uint32_t kPacketNumbers = 0xffffff;
 // Drawn, so that what is left of an earlier connection is not taken for this one's.
 uint32_t first_packet_number();
 // `access`: what the peer may do over it to memory that is shown to it.

@@ -38,7 +38,7 @@ ibv_ah_attr route_to(const VerbsPort& port, const VerbsAddress& to) {
 uint32_t first_packet_number() {
     uint32_t number = 0;
     [[maybe_unused]] const ssize_t n = ::getrandom(&number, sizeof number, 0);
-    return number & kPacketNumbers;
+    return number & kVerbsNumbers;
 }
 
 Status initialize_pair(const VerbsPort& port, ibv_qp* pair, unsigned access) {
@@ -54,8 +54,8 @@ Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& th
     ibv_qp_attr a{};
     a.qp_state = IBV_QPS_RTR;
     a.path_mtu = std::min(port.mtu, static_cast<ibv_mtu>(theirs.address.mtu));
-    a.dest_qp_num = theirs.pair & kPacketNumbers;  // they have 24 bits as well
-    a.rq_psn = theirs.first_packet & kPacketNumbers;
+    a.dest_qp_num = theirs.pair & kVerbsNumbers;
+    a.rq_psn = theirs.first_packet & kVerbsNumbers;
     a.max_dest_rd_atomic = terms.reads_served;
     a.min_rnr_timer = kRnrTimer;
     a.ah_attr = route_to(port, theirs.address);

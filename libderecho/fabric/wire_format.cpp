@@ -283,9 +283,9 @@ std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body) {
     in.number(endpoint.first_packet);
     in.number(endpoint.control_address);
     in.number(endpoint.control_key);
-    constexpr uint32_t k24Bits = 0xffffff;
     const bool mtu = !endpoint.address.possible || (endpoint.address.mtu >= 1 && endpoint.address.mtu <= 5);
-    if (!in.finished() || !mtu || endpoint.pair > k24Bits || endpoint.first_packet > k24Bits) return std::nullopt;
+    const bool numbers = endpoint.pair <= kVerbsNumbers && endpoint.first_packet <= kVerbsNumbers;
+    if (!in.finished() || !mtu || !numbers) return std::nullopt;
     return endpoint;
 }
 

@@ -87,6 +87,9 @@ struct VerbsAddress {
     bool operator==(const VerbsAddress&) const = default;
 };
 
+// RDMA numbers queue pairs and packets with 24 bits.
+inline constexpr uint32_t kVerbsNumbers = 0xffffff;
+
 // One end of an RDMA connection, and the memory there that says how it stands. Not possible: there will be none.
 struct VerbsEndpoint {
     VerbsAddress address;

@@ -244,15 +244,19 @@ TEST(CppGroup, a_handler_may_give_up_its_group) {
     Config config;
     config.node(1).listen("127.0.0.1:0");
     // What the handler touches is never destroyed: the thread that runs it ends at its own time, after main() perhaps.
-    static auto& cache = *new Cache;
-    static auto& gone = *new std::promise<void>;
-    std::optional<Group> group(Group::join(config, milliseconds(200), cache));
-    cache.set_during_put([&group] {
+    struct Touched {
+        Cache cache;
+        std::promise<void> gone;
+    };
+    static auto& kept = *new std::deque<Touched>;
+    Touched& touched = kept.emplace_back();
+    std::optional<Group> group(Group::join(config, milliseconds(200), touched.cache));
+    touched.cache.set_during_put([&] {
         group.reset();
-        gone.set_value();
+        touched.gone.set_value();
     });
     group->replicated<Cache>().send<&Cache::put>("k", kValue);
-    gone.get_future().wait();
+    touched.gone.get_future().wait();
     std::this_thread::sleep_for(milliseconds(100));  // had it ended the process, it would have by then
 }
 
