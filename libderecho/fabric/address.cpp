@@ -3,12 +3,12 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <system_error>
-#include <thread>
+
+#include "fabric/apart.hpp"
 
 namespace libderecho {
 namespace {
@@ -117,40 +117,28 @@ std::string peer_text(int socket) {
     return std::string(host) + ":" + std::to_string(port_of(address));
 }
 
-struct Resolution::Pending {
-    std::atomic<bool> done{false};
-    std::string host;
-    uint16_t port = 0;
-    int error = 0;
-    std::vector<SocketAddress> addresses;
-};
-
 Resolution::Resolution(std::string_view text) {
-    std::string host;
     uint16_t port = 0;
-    status = parse_address(text, host, port);
+    status = parse_address(text, host_, port);
     if (status.ok() && port == 0) status = failure(DERECHO_INVALID, "address '" + std::string(text) + "' has port 0");
-    if (!status.ok() || lookup(host, port, AI_NUMERICHOST, addresses) == 0) return;
-    pending_ = std::make_shared<Pending>();
-    pending_->host = host;
-    pending_->port = port;
+    if (!status.ok() || lookup(host_, port, AI_NUMERICHOST, addresses) == 0) return;
     try {
-        std::thread([shared = pending_] {
-            shared->error = lookup(shared->host, shared->port, 0, shared->addresses);
-            shared->done.store(true, std::memory_order_release);
-        }).detach();
+        found_ = apart([host = host_, port] {
+            Found found;
+            found.error = lookup(host, port, 0, found.addresses);
+            return found;
+        });
     } catch (const std::system_error&) {
-        pending_.reset();
-        status = failure(DERECHO_NO_MEMORY, "no thread to look up host '" + host + "'");
+        status = failure(DERECHO_NO_MEMORY, "no thread to look up host '" + host_ + "'");
     }
 }
 
 bool Resolution::done() {
-    if (!pending_) return true;
-    if (!pending_->done.load(std::memory_order_acquire)) return false;
-    if (pending_->error != 0) status = unknown_host(pending_->host, pending_->error);
-    addresses = std::move(pending_->addresses);
-    pending_.reset();
+    if (!found_.valid()) return true;
+    if (!is_there(found_)) return false;
+    Found found = found_.get();
+    if (found.error != 0) status = unknown_host(host_, found.error);
+    addresses = std::move(found.addresses);
     return true;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <memory>
+#include <future>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +41,12 @@ public:
     std::vector<SocketAddress> addresses;
 
 private:
-    struct Pending;
-    std::shared_ptr<Pending> pending_;
+    struct Found {
+        int error = 0;
+        std::vector<SocketAddress> addresses;
+    };
+    std::string host_;
+    std::future<Found> found_;
 };
 
 }  // namespace libderecho

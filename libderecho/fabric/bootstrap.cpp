@@ -22,6 +22,9 @@ namespace {
 
 constexpr size_t kGuestsMax = 64;  // connections that have not proved to be nodes
 constexpr size_t kAcceptsPerLook = 64;
+// A host that is there answers in microseconds. The kernel waits for a second, and the messages of a view that a joiner
+// is in wait until it is linked with everybody.
+constexpr Duration kFoundWithin = milliseconds(500);
 
 Token random_token() {
     Token token{};
@@ -174,6 +177,9 @@ void Bootstrap::look_at(Handshake& shake) {
             case Stage::unix_due:
                 take_unix_answer(shake);
                 break;
+            case Stage::pair_due:
+                take_connection(shake);
+                break;
             case Stage::probe_due:
                 take_probe(shake);
                 break;
@@ -228,8 +234,9 @@ void Bootstrap::make_room() {
     if (guests >= kGuestsMax && oldest) end(*oldest);
 }
 
-bool Bootstrap::resolving() const {
-    return std::any_of(shakes_.begin(), shakes_.end(), [](const Handshake& s) { return s.stage == Stage::resolving; });
+bool Bootstrap::awaits_thread() const {
+    return std::ranges::any_of(
+        shakes_, [](const Handshake& s) { return s.stage == Stage::resolving || s.stage == Stage::pair_due; });
 }
 
 void Bootstrap::accept_unix() {
@@ -425,8 +432,18 @@ void Bootstrap::take_endpoint(Handshake& shake, std::span<const std::byte> body)
     if (!theirs->address.possible)
         status = failure(DERECHO_UNREACHABLE, "its end cannot be opened, and its log says why");
     if (status.ok() && !shake.dialer) status = make_verbs(shake);
-    if (status.ok()) status = shake.verbs.connect(*theirs);
     if (!status.ok()) return without_verbs(shake, status);
+    shake.verbs.connect(*theirs);
+    shake.stage = Stage::pair_due;
+    shake.pair_deadline = now_ + kFoundWithin;
+}
+
+void Bootstrap::take_connection(Handshake& shake) {
+    std::optional<Status> outcome = shake.verbs.pair->connected();
+    if (!outcome && (insists_on_verbs(shake) || now_ < shake.pair_deadline)) return;
+    if (!outcome) outcome = failure(DERECHO_UNREACHABLE, "its host was not found on the RDMA network at once");
+    if (!shake.dialer) shake.stage = Stage::ready_due;
+    if (!outcome->ok()) return without_verbs(shake, *outcome);
     if (!shake.dialer) return send(shake, encode(shake.verbs.endpoint()));
     shake.verbs.probe();
     shake.stage = Stage::probe_due;
@@ -448,10 +465,14 @@ Status Bootstrap::make_verbs(Handshake& shake) {
     return shake.verbs.make(*verbs_, !options_.hello.client && !shake.theirs->client);
 }
 
+bool Bootstrap::insists_on_verbs(const Handshake& shake) const {
+    return options_.hello.wire == Wire::verbs || shake.theirs->wire == Wire::verbs;
+}
+
 // TCP instead, unless somebody insists. An answerer says so by an end that is none.
 void Bootstrap::without_verbs(Handshake& shake, Status why) {
     drop_verbs(shake);
-    if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
+    if (!insists_on_verbs(shake)) {
         log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);
         return shake.dialer ? send_ready(shake, Wire::tcp) : send(shake, encode(VerbsEndpoint{}));
     }
@@ -476,8 +497,8 @@ bool Bootstrap::crosses_own_dial(const Handshake& shake) const {
     if (raw(options_.hello.node) > raw(shake.theirs->node)) return false;
     return std::any_of(shakes_.begin(), shakes_.end(), [&](const Handshake& own) {
         return own.dialer && own.theirs && own.theirs->node == shake.theirs->node &&
-               (own.stage == Stage::unix_due || own.stage == Stage::verbs_due || own.stage == Stage::probe_due ||
-                own.stage == Stage::go_due);
+               (own.stage == Stage::unix_due || own.stage == Stage::verbs_due || own.stage == Stage::pair_due ||
+                own.stage == Stage::probe_due || own.stage == Stage::go_due);
     });
 }
 

@@ -63,10 +63,10 @@ public:
     void lost_device() { options_.hello.verbs = {}; }
     // Take every handshake as far as it goes.
     void look(Instant now, std::vector<PeerEvent>& events);
-    // Whether the next poll should look again, whatever the sockets say; and whether a host name is being looked up,
-    // which wakes nobody when it ends.
+    // Whether the next poll should look again, whatever the sockets say; and whether a thread looks up a host name, or
+    // connects a queue pair, which wakes nobody when it ends.
     bool impatient() const { return impatient_; }
-    bool resolving() const;
+    bool awaits_thread() const;
     Instant next_deadline() const;
 
 private:
@@ -95,8 +95,10 @@ private:
     void take_unix_answer(Handshake& shake);
     void open_verbs_link(Handshake& shake);
     void take_endpoint(Handshake& shake, std::span<const std::byte> body);
+    void take_connection(Handshake& shake);
     void take_probe(Handshake& shake);
     Status make_verbs(Handshake& shake);
+    bool insists_on_verbs(const Handshake& shake) const;
     void without_verbs(Handshake& shake, Status why);
     void drop_verbs(Handshake& shake);
     bool fits(const Handshake& shake) const;

@@ -53,6 +53,8 @@ const char* Handshake::waits_for() const {
             return "it did not open its shared memory";
         case Stage::verbs_due:
             return "it did not open its end of the RDMA connection";
+        case Stage::pair_due:
+            return "it was not found on the RDMA network";
         case Stage::probe_due:
             return "no write over RDMA reached it";
         case Stage::yielded:

@@ -2,12 +2,14 @@
 // bootstrap.cpp's. Driver thread.
 //
 //   dialer:   resolving, connecting, [HELLO >] hello_due, [unix: OPEN >] unix_due, [READY >] go_due, (go_held), linked
-//                                                         [VERBS >] verbs_due, [a write >] probe_due, [READY >] ...
-//   answerer: hello_due, [HELLO >] ready_due, [VERBS >] ready_due, (ready_held), [GO >] linked
+//                                                         [VERBS >] verbs_due, pair_due, [a write >] probe_due, [READY
+//                                                         >] ...
+//   answerer: hello_due, [HELLO >] ready_due, (pair_due, [VERBS >] ready_due), (ready_held), [GO >] linked
 //
-// unix_due only where both share memory, verbs_due where both have RDMA: a write that lands proves that it works, in
-// both directions; where it does not land, and neither insists, the link is a TCP one. A dialer that is told ALREADY
-// waits, yielded, for the link that comes about over the connection the other side dialed.
+// unix_due only where both share memory, verbs_due where both have RDMA: each connects its queue pair to the other's in
+// pair_due, and a write that lands proves that it works, in both directions; where it does not land, and neither
+// insists, the link is a TCP one. A dialer that is told ALREADY waits, yielded, for the link that comes about over the
+// connection the other side dialed.
 #pragma once
 
 #include <memory>
@@ -51,6 +53,7 @@ struct Handshake {
         hello_due,
         unix_due,
         verbs_due,
+        pair_due,
         probe_due,
         ready_due,
         ready_held,
@@ -74,7 +77,7 @@ struct Handshake {
     Ready ready;
     ShmParts shm;
     VerbsParts verbs;
-    Instant probe_deadline{};
+    Instant pair_deadline{}, probe_deadline{};
 
     const char* waits_for() const;
 };

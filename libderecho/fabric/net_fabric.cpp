@@ -24,7 +24,7 @@ namespace {
 
 // Sockets are asked that often; what matters sooner is memory, or TCP data that every poll receives.
 constexpr Duration kLookEvery = microseconds(200);
-constexpr Duration kResolvingNap = milliseconds(1);
+constexpr Duration kThreadNap = milliseconds(1);
 constexpr size_t kPastLivesMax = 1024;
 // For what was pushed to a peer over RDMA before the link is ended here: a living device takes microseconds. The driver
 // has others to look after; who closes the node has time.
@@ -371,7 +371,7 @@ void NetFabricImpl::look(Instant now) {
     for (Peer* peer : linked_)
         if (peer->shm && peer->backlog() && peer->broken.ok()) send(*peer);
     bury_broken();
-    if (anything || bootstrap_->impatient() || bootstrap_->resolving() || bootstrap_->next_deadline() <= now)
+    if (anything || bootstrap_->impatient() || bootstrap_->awaits_thread() || bootstrap_->next_deadline() <= now)
         bootstrap_->look(now, *events_);
 }
 
@@ -608,7 +608,7 @@ void NetFabricImpl::watch_for_room() {
 
 void NetFabricImpl::wait(Duration at_most) {
     if (restless()) return disarm();
-    if (bootstrap_->resolving()) at_most = std::min(at_most, kResolvingNap);
+    if (bootstrap_->awaits_thread()) at_most = std::min(at_most, kThreadNap);
     if (const Instant next = bootstrap_->next_deadline(); next != kNever)
         at_most = std::min(at_most, next - monotonic_now());
     sleeper_.wait(verbs_.nap(at_most));

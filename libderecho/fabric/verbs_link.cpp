@@ -38,9 +38,9 @@ VerbsEndpoint VerbsParts::endpoint() const {
     return endpoint;
 }
 
-Status VerbsParts::connect(const VerbsEndpoint& to) {
+void VerbsParts::connect(const VerbsEndpoint& to) {
     theirs = to;
-    return pair->connect(to);
+    pair->connect(to);
 }
 
 void VerbsParts::probe() {

@@ -39,7 +39,7 @@ struct VerbsParts {
 
     Status make(VerbsDevice& device, bool rings);
     VerbsEndpoint endpoint() const;
-    Status connect(const VerbsEndpoint& to);
+    void connect(const VerbsEndpoint& to);
     // Write to the peer's probe; when it has landed, the connection works in both directions.
     void probe();
     // It came to nothing.

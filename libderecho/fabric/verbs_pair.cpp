@@ -35,8 +35,7 @@ std::string cause(ibv_wc_status status, const std::string& device) {
 
 class Pair final : public VerbsPair, private VerbsPort::Taker {
 public:
-    Pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes)
-        : port_(std::move(port)), due_bytes_(due_bytes), pair_(nullptr, port_->verbs.destroy_qp) {
+    Pair(std::shared_ptr<VerbsPort> port, uint64_t due_bytes) : port_(std::move(port)), due_bytes_(due_bytes) {
         port_->due_bytes += due_bytes_;
     }
     ~Pair() override { fence(); }
@@ -44,9 +43,10 @@ public:
     Status make();
     void fence() override;
     VerbsEndpoint endpoint() const override;
-    Status connect(const VerbsEndpoint& theirs) override {
-        return connect_pair(*port_, pair_.get(), theirs, {.first_packet = first_packet_});
+    void connect(const VerbsEndpoint& theirs) override {
+        connecting_.begin(port_, pair_, theirs, {.first_packet = first_packet_});
     }
+    std::optional<Status> connected() override { return connecting_.outcome(); }
     uint32_t inline_bytes_max() const override { return inline_bytes_max_; }
     uint32_t write_bytes_max() const override { return port_->write_bytes_max; }
     uint32_t room() const override { return port_->queue_depth - static_cast<uint32_t>(added_ - landed_); }
@@ -72,7 +72,8 @@ private:
 
     std::shared_ptr<VerbsPort> port_;
     const uint64_t due_bytes_;
-    Owned<ibv_qp> pair_;
+    std::shared_ptr<ibv_qp> pair_;
+    PairConnection connecting_;
     bool fenced_ = false, deaf_ = false;  // deaf: it takes nothing of the peer's any more
     uint32_t inline_bytes_max_ = 0;
     const uint32_t first_packet_ = first_packet_number();
@@ -96,7 +97,7 @@ Status Pair::make() {
     for (const uint32_t inline_bytes : kInlineWanted) {
         ibv_qp_init_attr attributes = wanted;
         attributes.cap.max_inline_data = inline_bytes;
-        pair_.reset(port_->verbs.create_qp(port_->domain.get(), &attributes));
+        pair_ = owned(port_->verbs.create_qp(port_->domain.get(), &attributes), port_->verbs.destroy_qp);
         inline_bytes_max_ = inline_bytes;
         if (pair_) break;
     }

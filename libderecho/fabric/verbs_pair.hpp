@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/status.hpp"
@@ -28,7 +29,11 @@ public:
 
     // How the peer connects to this end; keys and addresses of memory are filled in by who owns the memory.
     virtual VerbsEndpoint endpoint() const = 0;
-    virtual Status connect(const VerbsEndpoint& theirs) = 0;
+    // Begins; nothing may be added before it is connected(). With RoCE the kernel looks for the peer on the network,
+    // and gives up on one that does not answer after a second.
+    virtual void connect(const VerbsEndpoint& theirs) = 0;
+    // Whether that came about; nothing while it may still.
+    virtual std::optional<Status> connected() = 0;
 
     virtual uint32_t inline_bytes_max() const = 0;
     virtual uint32_t write_bytes_max() const = 0;

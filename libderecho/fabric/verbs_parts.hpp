@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -102,6 +104,18 @@ struct PairTerms {
 };
 // `theirs` may be a lie; memory in it is not looked at.
 Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& theirs, const PairTerms& terms);
+// The same apart from the driver, for it may take a second. The pair may be stopped, and given up, meanwhile.
+class PairConnection {
+public:
+    void begin(std::shared_ptr<VerbsPort> port, std::shared_ptr<ibv_qp> pair, const VerbsEndpoint& theirs,
+               const PairTerms& terms);
+    // Nothing while it is under way.
+    std::optional<Status> outcome();
+
+private:
+    std::future<Status> answer_;
+    Status outcome_;
+};
 // It drops what arrives, and gives back its requests.
 Status stop_pair(const VerbsPort& port, ibv_qp* pair);
 

@@ -2,7 +2,9 @@
 #include <sys/random.h>
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
+#include "fabric/apart.hpp"
 #include "fabric/verbs_parts.hpp"
 
 namespace libderecho {
@@ -72,6 +74,29 @@ Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& th
     const int sending =
         IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
     return change(port, pair, a, sending, "connecting");
+}
+
+// A pair that is stopped first stays so: no state but the first follows that one.
+void PairConnection::begin(std::shared_ptr<VerbsPort> port, std::shared_ptr<ibv_qp> pair, const VerbsEndpoint& theirs,
+                           const PairTerms& terms) {
+    try {
+        answer_ = apart([port = std::move(port), pair = std::move(pair), theirs, terms]() mutable {
+            Status status = connect_pair(*port, pair.get(), theirs, terms);
+            pair.reset();
+            port.reset();
+            return status;
+        });
+    } catch (const std::system_error&) {
+        outcome_ = failure(DERECHO_NO_MEMORY, "no thread to connect an RDMA queue pair");
+    }
+}
+
+std::optional<Status> PairConnection::outcome() {
+    if (answer_.valid()) {
+        if (!is_there(answer_)) return std::nullopt;
+        outcome_ = answer_.get();
+    }
+    return outcome_;
 }
 
 Status stop_pair(const VerbsPort& port, ibv_qp* pair) {

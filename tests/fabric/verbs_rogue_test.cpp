@@ -85,7 +85,10 @@ public:
         ASSERT_TRUE(parts_.make(*device_, true).ok());
         say(encode(parts_.endpoint()));
         const auto theirs = decode_endpoint(hear(world, BootstrapKind::verbs));
-        ASSERT_TRUE(theirs && parts_.connect(*theirs).ok());
+        ASSERT_TRUE(theirs);
+        parts_.connect(*theirs);
+        ASSERT_TRUE(world.pump_until([&] { return pair().connected().has_value(); }));
+        ASSERT_TRUE(pair().connected()->ok());
         parts_.probe();
         ASSERT_TRUE(world.pump_until([&] { return device_->poll(), pair().landed() == pair().added(); }));
         say(encode(Ready{.wire = Wire::verbs, .never_up = true}));

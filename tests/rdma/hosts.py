@@ -47,6 +47,7 @@ class Hosts:
         self._folder = folder
         self._idle: dict[tuple[object, ...], list[Any]] = {}
         self.members: list[Any] = []  # of the test that runs
+        self._group = ""
 
     def member(self, node: int, device: str, *under: str, **options: Any) -> Any:
         """Have a process under these commands, to join at the device; what it logs is in its `printed()`."""
@@ -60,15 +61,19 @@ class Hosts:
 
     def together(self, *members: Any) -> None:
         """Let them join one new group, until each sees all."""
-        group = f"group-{next(NAMES)}"
-        members[0].join(contacts=[], group=group)
+        self._group = f"group-{next(NAMES)}"
+        members[0].join(contacts=[], group=self._group)
         for member in members[1:]:
-            settings = {"node": member.node, "contacts": [members[0].address], "group": group}
-            member.send("join", **(member.options | settings))
+            self.begin_join(member, members[0])
         for member in members[1:]:
             member.joined()
         for member in members:
             member.ask("wait_view", nodes=[m.node for m in members])
+
+    def begin_join(self, member: Any, contact: Any) -> None:
+        """To the newest group, of which the contact is a member; it has when it is `joined()`."""
+        settings = {"node": member.node, "contacts": [contact.address], "group": self._group}
+        member.send("join", **(member.options | settings))
 
     def test_over(self, failed: bool) -> None:
         """Keep the processes, but not after a failure: who knows in what state they are."""

@@ -164,6 +164,31 @@ def time_of(member: Any, words: str) -> float:
     return float(found[1])
 
 
+def test_joiners_that_rdma_does_not_find_disturb_nobody(group: Hosts) -> None:
+    # The kernel looks for each of them for a second, and whoever connects a queue pair to it waits for that.
+    members = [group.member(node, "rxe0", *AS_HOST, wire="auto") for node in (1, 2, 3)]
+    joiners = [group.member(node, "rxe1", *AS_HOST, wire="auto") for node in (4, 5, 6)]
+    group.together(*members)
+    waits = []
+    with hosts.silent_neighbour():
+        for joiner in joiners:
+            group.begin_join(joiner, members[0])
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            members[1].ask("add", entry="x")
+            waits.append(time.monotonic() - begun)
+        for joiner in joiners:
+            joiner.joined()
+        for member in members + joiners:
+            member.ask("wait_view", nodes=[1, 2, 3, 4, 5, 6])
+            assert "suspects" not in member.printed()
+    assert max(waits) < 0.9, "for half a second each, side by side"
+    assert {wires(joiners[0])[node] for node in (1, 2, 3)} == {"tcp"}
+    told = [line for member in members for line in warnings(member)]
+    assert any("so it is TCP: its host was not found on the RDMA network at once" in line for line in told)
+
+
 def test_the_last_word_of_a_member_that_leaves_is_heard_however_long_it_takes(group: Hosts) -> None:
     # The end of its TCP connection comes first. Without the decision the other would be one of two.
     one, two = (group.member(node, device) for node, device in ((1, "rxe0"), (2, "rxe1")))
