@@ -31,8 +31,9 @@ constexpr std::array kTable{
     Option{"wire", Type::choice, "auto", 0, 0, "auto|shm|tcp|verbs",
            "auto: shared memory with nodes on this host, RDMA where both nodes have it and it works, else TCP; shm: "
            "refuse others; tcp: always TCP; verbs: always RDMA, refuse others"},
-    Option{"rdma_device", Type::text, "", 0, 0, "", "such as mlx5_0; empty: the first with an active port"},
-    Option{"rdma_port", Type::integer, "0", 0, 255, "", "of the RDMA device; 0: the first active one"},
+    Option{"rdma_device", Type::text, "", 0, 0, "",
+           "such as mlx5_0; empty: the first with an active port that reaches beyond its link, or any"},
+    Option{"rdma_port", Type::integer, "0", 0, 255, "", "of the RDMA device; 0: chosen like the device"},
     Option{"rdma_gid_index", Type::integer, "-1", -1, 255, "",
            "of the RDMA port's addresses; -1: of RoCE v2, and routable, if there is one"},
     Option{"rdma_service_level", Type::integer, "0", 0, 15, "", "of what is sent over RDMA"},

@@ -22,9 +22,6 @@ namespace {
 
 constexpr size_t kGuestsMax = 64;  // connections that have not proved to be nodes
 constexpr size_t kAcceptsPerLook = 64;
-// A host that is there answers in microseconds. The kernel waits for a second, and the messages of a view that a joiner
-// is in wait until it is linked with everybody.
-constexpr Duration kFoundWithin = milliseconds(500);
 
 Token random_token() {
     Token token{};
@@ -435,13 +432,11 @@ void Bootstrap::take_endpoint(Handshake& shake, std::span<const std::byte> body)
     if (!status.ok()) return without_verbs(shake, status);
     shake.verbs.connect(*theirs);
     shake.stage = Stage::pair_due;
-    shake.pair_deadline = now_ + kFoundWithin;
 }
 
 void Bootstrap::take_connection(Handshake& shake) {
-    std::optional<Status> outcome = shake.verbs.pair->connected();
-    if (!outcome && (insists_on_verbs(shake) || now_ < shake.pair_deadline)) return;
-    if (!outcome) outcome = failure(DERECHO_UNREACHABLE, "its host was not found on the RDMA network at once");
+    const std::optional<Status> outcome = shake.verbs.pair->connected();
+    if (!outcome) return;
     if (!shake.dialer) shake.stage = Stage::ready_due;
     if (!outcome->ok()) return without_verbs(shake, *outcome);
     if (!shake.dialer) return send(shake, encode(shake.verbs.endpoint()));
@@ -465,14 +460,10 @@ Status Bootstrap::make_verbs(Handshake& shake) {
     return shake.verbs.make(*verbs_, !options_.hello.client && !shake.theirs->client);
 }
 
-bool Bootstrap::insists_on_verbs(const Handshake& shake) const {
-    return options_.hello.wire == Wire::verbs || shake.theirs->wire == Wire::verbs;
-}
-
 // TCP instead, unless somebody insists. An answerer says so by an end that is none.
 void Bootstrap::without_verbs(Handshake& shake, Status why) {
     drop_verbs(shake);
-    if (!insists_on_verbs(shake)) {
+    if (options_.hello.wire != Wire::verbs && shake.theirs->wire != Wire::verbs) {
         log::warn("RDMA with " + shake.address + " does not work, so it is TCP: " + why.detail);
         return shake.dialer ? send_ready(shake, Wire::tcp) : send(shake, encode(VerbsEndpoint{}));
     }

@@ -98,7 +98,6 @@ private:
     void take_connection(Handshake& shake);
     void take_probe(Handshake& shake);
     Status make_verbs(Handshake& shake);
-    bool insists_on_verbs(const Handshake& shake) const;
     void without_verbs(Handshake& shake, Status why);
     void drop_verbs(Handshake& shake);
     bool fits(const Handshake& shake) const;

@@ -77,7 +77,7 @@ struct Handshake {
     Ready ready;
     ShmParts shm;
     VerbsParts verbs;
-    Instant pair_deadline{}, probe_deadline{};
+    Instant probe_deadline{};
 
     const char* waits_for() const;
 };

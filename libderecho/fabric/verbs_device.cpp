@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include "base/log.hpp"
 #include "fabric/undertaker.hpp"
 #include "fabric/verbs_parts.hpp"
+#include "fabric/verbs_sysfs.hpp"
 
 namespace libderecho {
 namespace {
@@ -21,15 +21,6 @@ namespace {
 constexpr int kCompletionsAtOnce = 32;
 constexpr int kCompletionQueueMax = 1 << 16;
 constexpr size_t kHugePageBytes = 2 << 20;
-
-// What file of sysfs says of one GID: "RoCE v2", "IB/RoCE v1"; empty if there is none.
-std::string gid_type(const std::string& device, uint8_t port, int index) {
-    std::ifstream file("/sys/class/infiniband/" + device + "/ports/" + std::to_string(port) + "/gid_attrs/types/" +
-                       std::to_string(index));
-    std::string type;
-    std::getline(file, type);
-    return type;
-}
 
 bool is_zero(const ibv_gid& gid) {
     return std::all_of(std::begin(gid.raw), std::end(gid.raw), [](uint8_t byte) { return byte == 0; });
@@ -169,24 +160,29 @@ bool set_nonblocking(int fd) {
 // Choose the port's GID and note how it is reached.
 Status settle_address(VerbsPort& port, const ibv_port_attr& attributes) {
     const bool ethernet = attributes.link_layer == IBV_LINK_LAYER_ETHERNET;
+    const std::string where = "RDMA device " + port.name + " port " + std::to_string(port.number);
     int best = 0;
+    std::string indices;
     for (int i = 0; i < attributes.gid_tbl_len; ++i) {
-        if (port.options.gid_index >= 0 && i != port.options.gid_index) continue;
         ibv_gid gid{};
         if (port.verbs.query_gid(port.context.get(), port.number, i, &gid) != 0) continue;
         const int value = worth(gid, gid_type(port.name, port.number, i), ethernet);
-        if (value <= best) continue;
+        if (value > 0) indices += (indices.empty() ? "" : ", ") + std::to_string(i);
+        if (value <= best || (port.options.gid_index >= 0 && i != port.options.gid_index)) continue;
         best = value;
         port.gid_index = static_cast<uint8_t>(i);
         std::memcpy(port.address.gid.data(), gid.raw, sizeof gid.raw);
         port.address.routable = ethernet && value == 3;
     }
-    const std::string where = port.name + " port " + std::to_string(port.number);
+    if (indices.empty())
+        return failure(DERECHO_INVALID, where + " has no GID: give its network interface an IP address");
     if (best == 0)
-        return failure(DERECHO_INVALID,
-                       "RDMA device " + where + " has no " +
-                           (port.options.gid_index < 0 ? std::string("GID: give its network interface an IP address")
-                                                       : "GID with index " + std::to_string(port.options.gid_index)));
+        return failure(DERECHO_INVALID, where + " has no GID with index " + std::to_string(port.options.gid_index) +
+                                            " (rdma_gid_index); it has " + indices);
+    if (port.options.pkey_index >= attributes.pkey_tbl_len)
+        return failure(DERECHO_INVALID, where + " has no partition key with index " +
+                                            std::to_string(port.options.pkey_index) + " (rdma_pkey_index), only 0 to " +
+                                            std::to_string(attributes.pkey_tbl_len - 1));
     port.mtu = attributes.active_mtu;
     port.address.possible = true;
     port.address.ethernet = ethernet;
@@ -196,31 +192,48 @@ Status settle_address(VerbsPort& port, const ibv_port_attr& attributes) {
     return {};
 }
 
+// Beyond its own link: a subnet of InfiniBand's, or RoCE with a routable address.
+bool reaches_far(const VerbsAddress& address) { return !address.ethernet || address.routable; }
+
 uint32_t at_least_one(int count, uint32_t at_most) {
     return std::min(static_cast<uint32_t>(std::max(count, 1)), at_most);
 }
 
-// The first port that is active, or the one that is wanted.
-Status find_port(VerbsPort& port, std::string& why_not) {
-    ibv_device_attr device{};
-    if (port.verbs.query_device(port.context.get(), &device) != 0)
-        return failure(DERECHO_INVALID, verbs_error("querying an RDMA device", errno));
+void note_limits(VerbsPort& port, const ibv_device_attr& device) {
     port.queue_depth = std::min(port.options.queue_depth, static_cast<uint32_t>(device.max_qp_wr));
     port.direct.pieces_max = at_least_one(std::min(device.max_sge, device.max_sge_rd), VerbsPort::kPiecesMax);
     port.direct.reads_asked_max = at_least_one(device.max_qp_init_rd_atom, kDirectRequestsMax);
     port.direct.reads_served_max = at_least_one(device.max_qp_rd_atom, kDirectRequestsMax);
-    for (uint8_t number = 1; number <= device.phys_port_cnt; ++number) {
-        if (port.options.port != 0 && number != port.options.port) continue;
+}
+
+// The port that is wanted, or the first active one, of those that hosts beyond the link reach if there are any.
+Status find_port(VerbsPort& port) {
+    ibv_device_attr device{};
+    if (port.verbs.query_device(port.context.get(), &device) != 0)
+        return failure(DERECHO_INVALID, verbs_error("querying an RDMA device", errno));
+    note_limits(port, device);
+    Status why =
+        failure(DERECHO_INVALID, "RDMA device " + port.name + " has no port " + std::to_string(port.options.port) +
+                                     " (rdma_port), only 1 to " + std::to_string(device.phys_port_cnt));
+    uint8_t found = 0;
+    const auto settle = [&](uint8_t number) {
         ibv_port_attr attributes{};  // the function fills in the older, shorter part: enough
-        if (port.verbs.query_port(port.context.get(), number, &attributes) != 0) continue;
         port.number = number;
-        if (attributes.state == IBV_PORT_ACTIVE) return settle_address(port, attributes);
-        why_not = "port " + std::to_string(number) + " of RDMA device " + port.name + " is not active: is its link up?";
+        port.address = {};
+        if (port.verbs.query_port(port.context.get(), number, &attributes) != 0) return false;
+        why = attributes.state == IBV_PORT_ACTIVE
+                  ? settle_address(port, attributes)
+                  : failure(DERECHO_INVALID, "port " + std::to_string(number) + " of RDMA device " + port.name +
+                                                 " is not active: is its link up?");
+        return why.ok();
+    };
+    for (uint8_t number = 1; number <= device.phys_port_cnt; ++number) {
+        if ((port.options.port != 0 && number != port.options.port) || !settle(number)) continue;
+        if (reaches_far(port.address)) return {};
+        if (found == 0) found = number;
     }
-    if (why_not.empty())
-        why_not = "RDMA device " + port.name + " has no port " + std::to_string(port.options.port) + ", only 1 to " +
-                  std::to_string(device.phys_port_cnt);
-    return failure(DERECHO_INVALID, why_not);
+    if (found != 0 && !settle(found)) return why;
+    return found != 0 ? Status{} : why;
 }
 
 Status make_objects(VerbsPort& port) {
@@ -270,45 +283,58 @@ Status check_lent_memory(const VerbsPort& port, uint64_t size_bytes) {
 
 std::string verbs_error(const char* what, int error) { return std::string(what) + ": " + std::strerror(error); }
 
+namespace {
+
+Status open_port(const VerbsLibrary& verbs, ibv_device* device, const VerbsOptions& options,
+                 std::shared_ptr<VerbsPort>& out) {
+    auto port = std::make_shared<VerbsPort>(verbs);
+    port->options = options;
+    port->name = verbs.get_device_name(device);
+    port->context.reset(verbs.open_device(device));
+    if (!port->context) return failure(DERECHO_INVALID, "RDMA device " + port->name + why_not_opened(port->name));
+    if (Status status = find_port(*port); !status.ok()) return status;
+    if (Status status = make_objects(*port); !status.ok()) return status;
+    port->due_bytes = options.rings_bytes;
+    if (Status status = check_memlock(*port, options.rings_bytes + options.mail_bytes); !status.ok()) return status;
+    out = std::move(port);
+    return {};
+}
+
+}  // namespace
+
 Status open_verbs(const VerbsOptions& options, std::unique_ptr<VerbsDevice>& out) {
     // Most hosts have none, and then there is no need to load anything.
-    std::error_code error;
-    if (std::filesystem::is_empty("/sys/class/infiniband", error) || error)
+    const std::vector<std::string> here = rdma_devices();
+    if (here.empty())
         return failure(DERECHO_INVALID, "this host has no RDMA device (there is nothing in /sys/class/infiniband)");
+    std::string names;
+    for (const std::string& name : here) names += (names.empty() ? "" : ", ") + name;
+    if (!options.device.empty() && std::ranges::find(here, options.device) == here.end())
+        return failure(DERECHO_INVALID, "there is no RDMA device " + options.device + "; there are: " + names);
     Status why;
     const VerbsLibrary* const verbs = verbs_library(why);
     if (!verbs) return why;
     int count = 0;
     ibv_device** const list = verbs->get_device_list(&count);
     if (!list) return failure(DERECHO_INVALID, verbs_error("listing RDMA devices", errno));
-    std::string names;
-    why = failure(DERECHO_INVALID, "this host has no RDMA device");
-    for (int i = 0; i < count; ++i) {
-        auto port = std::make_shared<VerbsPort>(*verbs);
-        port->options = options;
-        port->name = verbs->get_device_name(list[i]);
-        names += (names.empty() ? "" : ", ") + port->name;
-        if (!options.device.empty() && port->name != options.device) continue;
-        port->context.reset(verbs->open_device(list[i]));
-        std::string why_not;
-        if (!port->context)
-            why = failure(DERECHO_INVALID, "RDMA device " + port->name + " cannot be opened: " + std::strerror(errno) +
-                                               " (its file is /dev/infiniband/uverbs*)");
-        else
-            why = find_port(*port, why_not);
-        if (why.ok()) why = make_objects(*port);
-        port->due_bytes = options.rings_bytes;
-        if (why.ok()) why = check_memlock(*port, options.rings_bytes + options.mail_bytes);
-        if (!why.ok()) continue;
-        out = std::make_unique<Device>(std::move(port));
-        break;
+    std::shared_ptr<VerbsPort> chosen;
+    for (const std::string& name : here) {
+        if (!options.device.empty() && name != options.device) continue;
+        ibv_device** const device = std::find_if(
+            list, list + count, [&](ibv_device* listed) { return verbs->get_device_name(listed) == name; });
+        std::shared_ptr<VerbsPort> port;
+        const Status status = device == list + count
+                                  ? failure(DERECHO_INVALID, "RDMA device " + name + why_not_listed(name))
+                                  : open_port(*verbs, *device, options, port);
+        if (!status.ok() && why.ok()) why = status;
+        if (!port || (chosen && !reaches_far(port->address))) continue;
+        chosen = std::move(port);
+        if (reaches_far(chosen->address)) break;
     }
     verbs->free_device_list(list);
-    if (!out && !options.device.empty() &&
-        (", " + names + ", ").find(", " + options.device + ", ") == std::string::npos)
-        why = failure(DERECHO_INVALID,
-                      "there is no RDMA device " + options.device + "; there are: " + (names.empty() ? "none" : names));
-    return out ? Status{} : why;
+    if (!chosen) return why;
+    out = std::make_unique<Device>(std::move(chosen));
+    return {};
 }
 
 }  // namespace libderecho

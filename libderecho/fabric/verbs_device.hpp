@@ -17,13 +17,14 @@
 namespace libderecho {
 
 struct VerbsOptions {
-    std::string device;          // such as mlx5_0; empty: the first with an active port
-    uint32_t port = 0;           // 0: the first active one
+    std::string
+        device;         // such as mlx5_0; empty: the first with an active port that hosts beyond its link reach, or any
+    uint32_t port = 0;  // 0: the same of its ports
     int32_t gid_index = -1;      // -1: RoCE v2 with a routable address if there is one
     uint32_t service_level = 0;  // 0 to 15
     uint32_t traffic_class = 0;  // of RoCE v2: the IP header's DSCP and ECN
     uint32_t pkey_index = 0;     // in the port's table
-    uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again; 0: never
+    uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again
     uint32_t retries = 6;        // before a peer that does not acknowledge is lost; Soft-RoCE takes 7 for no limit
     bool direct = true;          // applications' memory is read and written by the device
     uint32_t queue_depth = 256;  // work requests in flight to one peer; less if the device has less
