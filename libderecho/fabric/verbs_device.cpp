@@ -25,7 +25,11 @@ constexpr size_t kHugePageBytes = 2 << 20;
 bool is_zero(const ibv_gid& gid) {
     return std::all_of(std::begin(gid.raw), std::end(gid.raw), [](uint8_t byte) { return byte == 0; });
 }
-bool is_link_local(const ibv_gid& gid) { return gid.raw[0] == 0xfe && (gid.raw[1] & 0xc0) == 0x80; }
+bool is_link_local(const ibv_gid& gid) {
+    constexpr uint8_t kIpv4LinkLocal[14] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254};
+    return (gid.raw[0] == 0xfe && (gid.raw[1] & 0xc0) == 0x80) ||
+           std::equal(std::begin(kIpv4LinkLocal), std::end(kIpv4LinkLocal), gid.raw);
+}
 
 // How good a GID is to be reached by: routable RoCE v2 first, then any RoCE v2, then what there is. 0: none.
 int worth(const ibv_gid& gid, const std::string& type, bool ethernet) {

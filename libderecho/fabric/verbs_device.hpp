@@ -17,9 +17,8 @@
 namespace libderecho {
 
 struct VerbsOptions {
-    std::string
-        device;         // such as mlx5_0; empty: the first with an active port that hosts beyond its link reach, or any
-    uint32_t port = 0;  // 0: the same of its ports
+    std::string device;          // such as mlx5_0; empty: the first with a port that reaches beyond its link, or any
+    uint32_t port = 0;           // 0: chosen like the device
     int32_t gid_index = -1;      // -1: RoCE v2 with a routable address if there is one
     uint32_t service_level = 0;  // 0 to 15
     uint32_t traffic_class = 0;  // of RoCE v2: the IP header's DSCP and ECN

@@ -107,7 +107,7 @@ class Group:
         group : str
             The group's name.
         wire : str
-            ``"auto"``, ``"shm"`` or ``"tcp"``.
+            ``"auto"``, ``"shm"``, ``"tcp"`` or ``"verbs"``.
         config : str or mapping
             A TOML file, or further options by name (docs/options.md); the arguments above override it.
         timeout : float

@@ -24,7 +24,6 @@ from derecho.doctor.facts import (
     FactsError,
     Gid,
     Host,
-    HugePages,
     Memory,
     Port,
     Rdma,
@@ -32,7 +31,7 @@ from derecho.doctor.facts import (
     Uverbs,
     read,
 )
-from derecho.doctor.findings import Finding
+from derecho.doctor.findings import Finding, must_change
 from derecho.doctor.gather import gather
 from derecho.doctor.gather_rdma import gather_rdma, sysfs_devices
 from derecho.doctor.needs import Needs, needs
@@ -62,8 +61,8 @@ GOOD = Facts(
         memlock_soft=None,
         memlock_hard=None,
         ipc_lock=False,
-        huge_pages=(HugePages(2 * MB, 512, 512),),
         transparent_huge_pages="madvise",
+        shared_huge_pages="advise",
         dev_shm_total=64 * MB,
         dev_shm_free=64 * MB,
         sealing_error=None,
@@ -86,7 +85,7 @@ def with_ports(*ports: Port, facts: Facts = GOOD) -> Facts:
 
 
 def findings(facts: Facts, check: str, need: Needs = THREE) -> list[Finding]:
-    return [finding for finding in check_machine(facts, need) if finding.check == check]
+    return [finding for finding in check_machine(facts, need, verbs_wanted=True) if finding.check == check]
 
 
 # ---------------------------------------------------------------------------------------------------- findings
@@ -113,7 +112,16 @@ CHANGES: list[tuple[str, Facts, str, str]] = [
     ),
     ("memlock", change(GOOD, "memory", memlock_soft=8 * MB), "must", "ulimit -l unlimited"),
     ("memlock", change(GOOD, "memory", memlock_soft=8 * MB, memlock_hard=8 * MB), "must", "echo '* - memlock"),
-    ("huge pages", change(GOOD, "memory", huge_pages=(HugePages(2 * MB, 4, 1),)), "should", "echo 20 > /proc/sys/vm/"),
+    ("huge pages", change(GOOD, "memory", transparent_huge_pages="never"), "should", "echo madvise > /sys/"),
+    ("huge pages", change(GOOD, "memory", shared_huge_pages="never"), "should", "echo advise > /sys/"),
+    (
+        "device files",
+        change(
+            GOOD, "rdma", uverbs=(Uverbs("/dev/a", None, "mlx5_0"), Uverbs("/dev/b", "Permission denied", "mlx5_1"))
+        ),
+        "must",
+        "chmod 666 /dev/b",
+    ),
     ("shared memory", change(GOOD, "memory", sealing_error="sealing: Invalid argument"), "should", ""),
     ("memory", change(GOOD, "memory", available=16 * MB), "must", ""),
     ("memory", change(GOOD, "memory", cgroup_limit=16 * MB), "must", ""),
@@ -137,7 +145,7 @@ def test_what_is_to_be_changed_has_a_severity_a_reason_and_its_command(
     (finding,) = findings(facts, check)
     assert (finding.severity, bool(finding.why)) == (severity, True)
     assert (finding.commands[0].startswith(command)) if command else finding.commands == ()
-    others = [f for f in check_machine(facts, THREE) if f.check != check and f.severity == "must"]
+    others = [f for f in check_machine(facts, THREE, verbs_wanted=True) if f.check != check and f.severity == "must"]
     assert others == []
 
 
@@ -145,9 +153,21 @@ def test_a_machine_without_a_device_needs_nothing_that_only_verbs_does() -> None
     bare = replace(
         GOOD,
         rdma=Rdma(library_error="no such file"),
-        memory=replace(GOOD.memory, memlock_soft=65536, memlock_hard=65536, huge_pages=()),
+        memory=replace(GOOD.memory, memlock_soft=65536, memlock_hard=65536, transparent_huge_pages="never"),
     )
     assert {f.severity for f in check_machine(bare, THREE)} == {"fine"}
+
+
+def test_what_only_verbs_needs_must_be_there_only_where_a_configuration_insists_on_verbs() -> None:
+    facts = replace(change(GOOD, "memory", memlock_soft=8 * MB), rdma=replace(GOOD.rdma, uverbs=()))
+    assert not must_change(check_machine(facts, THREE))
+    assert must_change(check_machine(facts, THREE, verbs_wanted=True))
+
+
+def test_a_driver_is_not_missed_where_the_device_file_is() -> None:
+    hidden = change(GOOD, "rdma", seen_by_library=(), uverbs=())
+    assert findings(hidden, "libibverbs")[0].severity == "fine"
+    assert findings(hidden, "device files")[0].severity == "must"
 
 
 def test_cap_ipc_lock_lifts_the_limit_of_locked_memory() -> None:
@@ -182,6 +202,7 @@ def host(name: str, *ports: Port, **identity: Any) -> Facts:
     return change(with_ports(*ports), "host", name=name, **{"boot_id": name, **identity})
 
 
+NEAR = replace(ROCE, gids=(LINK_LOCAL,))
 V6_ONLY = replace(ROCE, gids=(LINK_LOCAL, IPV6))
 OTHER_SUBNET = replace(INFINIBAND, gids=(Gid(0, "fe80:0:0:7::1", "IB"),))
 
@@ -197,14 +218,32 @@ OTHER_SUBNET = replace(INFINIBAND, gids=(Gid(0, "fe80:0:0:7::1", "IB"),))
         (host("a", boot_id=""), host("b", boot_id=""), "tcp", "different hosts"),
         (host("a", ROCE), host("b", V6_ONLY), "tcp", "do not meet"),
         (host("a", V6_ONLY), host("b", V6_ONLY), "verbs", "RoCE v2 over IPv6"),
-        (host("a", ROCE), host("b", replace(ROCE, gids=(LINK_LOCAL,))), "tcp", "b: no active RoCE port has"),
-        (host("a", ROCE), host("b", replace(ROCE, gids=(replace(IPV4, type="RoCE v1"),))), "tcp", "b: no active RoCE"),
-        (host("a", replace(ROCE, gids=(Gid(1, "::ffff:a9fe:1", "RoCE v2"),))), host("b", ROCE), "tcp", "a: no active"),
+        (host("a", ROCE), host("b", NEAR), "tcp", "b has RoCE within its link, IPv6"),
+        (
+            host("a", ROCE),
+            host("b", replace(ROCE, gids=(replace(IPV4, type="RoCE v1"),))),
+            "tcp",
+            "b has RoCE within its link, IPv4",
+        ),
+        (
+            host("a", replace(ROCE, gids=(Gid(1, "::ffff:a9fe:1", "RoCE v2"),))),
+            host("b", ROCE),
+            "tcp",
+            "a has RoCE within its link, IPv4",
+        ),
         (host("a", ROCE), host("b", replace(ROCE, state="DOWN")), "tcp", "b: no port"),
         (host("a", INFINIBAND), host("b", INFINIBAND), "verbs", "InfiniBand, subnet fe80"),
         (host("a", INFINIBAND), host("b", OTHER_SUBNET), "tcp", "do not meet"),
         (host("a", INFINIBAND), host("b", ROCE), "tcp", "do not meet"),
-        (host("a", INFINIBAND, ROCE), host("b", ROCE), "verbs", "RoCE"),
+        (host("a", INFINIBAND, ROCE), host("b", ROCE), "tcp", "do not meet"),
+        (host("a", NEAR, ROCE), host("b", ROCE), "verbs", "RoCE v2 over IPv4"),
+        (host("a", NEAR), host("b", NEAR), "verbs", "RoCE within its link, IPv6"),
+        (
+            host("a", ROCE),
+            change(host("b", ROCE), "memory", memlock_soft=MB),
+            "tcp",
+            "b: memlock is 1 MB, and a single",
+        ),
         (host("a", ROCE), change(host("b", ROCE), "rdma", library_error="no"), "tcp", "b: libibverbs"),
         (host("a", ROCE), change(host("b", ROCE), "rdma", seen_by_library=()), "tcp", "b: no port"),
         (host("a", ROCE), change(host("b", ROCE), "rdma", uverbs=()), "tcp", "b: no /dev/infiniband"),
@@ -212,7 +251,7 @@ OTHER_SUBNET = replace(INFINIBAND, gids=(Gid(0, "fe80:0:0:7::1", "IB"),))
     ],
 )
 def test_auto_takes_shared_memory_then_verbs_then_tcp(a: Facts, b: Facts, wire: str, why: str) -> None:
-    for choice in (choose_wire(a, b), choose_wire(b, a)):
+    for choice in (choose_wire(a, b, THREE), choose_wire(b, a, THREE)):
         assert choice.wire == wire
         assert why in choice.why
         assert choice.assumes == ""  # all is known of both
@@ -221,18 +260,18 @@ def test_auto_takes_shared_memory_then_verbs_then_tcp(a: Facts, b: Facts, wire: 
 def test_hosts_that_cannot_seal_memory_do_not_share_it() -> None:
     a = host("a", boot_id="x")
     b = change(a, "memory", sealing_error="sealing: Invalid argument")
-    assert choose_wire(a, b).wire == "tcp"
-    assert choose_wire_to_unknown(b, is_this_host=True).wire == "tcp"
+    assert choose_wire(a, b, THREE).wire == "tcp"
+    assert choose_wire_to_unknown(b, is_this_host=True, need=THREE).wire == "tcp"
 
 
 def test_of_a_host_that_nothing_is_known_of_the_choice_says_what_it_assumes() -> None:
-    verbs = choose_wire_to_unknown(GOOD, is_this_host=False)
+    verbs = choose_wire_to_unknown(GOOD, is_this_host=False, need=THREE)
     assert verbs.wire == "verbs"
     assert "RoCE v2 over IPv4" in verbs.assumes
     assert "--host" in verbs.assumes
-    certain = choose_wire_to_unknown(replace(GOOD, rdma=Rdma()), is_this_host=False)
+    certain = choose_wire_to_unknown(replace(GOOD, rdma=Rdma()), is_this_host=False, need=THREE)
     assert (certain.wire, certain.assumes) == ("tcp", "")
-    shm = choose_wire_to_unknown(GOOD, is_this_host=True)
+    shm = choose_wire_to_unknown(GOOD, is_this_host=True, need=THREE)
     assert shm.wire == "shm"
     assert "same user" in shm.assumes
 
@@ -334,8 +373,7 @@ def test_a_machine_is_read_from_proc_and_sys(tmp_path: Path) -> None:
             "sys/fs/cgroup/pod/one/memory.max": "1048576",
             "proc/sys/kernel/random/boot_id": "boot-7",
             "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never",
-            "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "8",
-            "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages": "3",
+            "sys/kernel/mm/transparent_hugepage/shmem_enabled": "always within_size [advise] never deny force",
             cpu + "cpu0/cpufreq/scaling_governor": "powersave",
             cpu + "cpu10/cpufreq/scaling_governor": "performance",
             cpu + "smt/active": "1",
@@ -350,7 +388,7 @@ def test_a_machine_is_read_from_proc_and_sys(tmp_path: Path) -> None:
     assert (facts.memory.available, facts.memory.cgroup_limit) == (2 * MB, MB)
     assert facts.memory.ipc_lock
     assert facts.memory.transparent_huge_pages == "madvise"
-    assert facts.memory.huge_pages == (HugePages(2 * MB, 8, 3),)
+    assert facts.memory.shared_huge_pages == "advise"
     assert facts.cpu.quota == 1.5
     assert facts.cpu.governors == {"cpu0": "powersave", "cpu10": "performance"}
     assert (facts.cpu.smt, facts.cpu.clock_source, facts.cpu.clock_sources) == (True, "hpet", ("hpet", "acpi_pm"))

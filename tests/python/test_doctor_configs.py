@@ -20,10 +20,11 @@ import pytest
 import derecho
 from derecho.doctor.checks_config import check_config, check_together
 from derecho.doctor.configs import NodeConfig, read_configs
-from derecho.doctor.facts import Facts, Rdma
+from derecho.doctor.facts import Device, Facts, Gid, Port, Rdma, Uverbs
 from derecho.doctor.findings import Finding
 from derecho.doctor.gather import gather
 from derecho.doctor.reach import Listening, Reach, listen_briefly, reach_all, split_address
+from derecho.doctor.report import needs_of
 
 COMMAND = [sys.executable, "-m", "derecho.cli", "doctor"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -90,7 +91,7 @@ def contact_of(found: list[Finding], contact: str) -> Finding:
 
 def checked(facts: Facts, path: Path, *others: Path) -> list[Finding]:
     config, *rest = read_configs([path, *others])
-    return check_config(config, facts, rest)
+    return check_config(config, facts, needs_of(None, [config]), rest)
 
 
 # ---------------------------------------------------------------------------------------------------- each by itself
@@ -228,8 +229,10 @@ def made(facts: Facts, **options: str) -> list[Finding]:
     defaults = {"node": "1", "group": "g", "listen": "127.0.0.1:7000", "advertise": "", "contacts": "far:7000"}
     defaults |= {"role": "member", "wire": "auto", "ring_bytes": "65536", "mail_bytes": "65536"}
     defaults |= {"message_max_bytes": "1", "heartbeat_ms": "1", "suspect_ms": "2", "connect_timeout_ms": "1"}
+    defaults |= {"rdma_device": "", "rdma_port": "0", "rdma_gid_index": "-1"}
     reached = {"far:7000": Reach("derecho", resolved="192.0.2.1:7000")}
-    return check_config(NodeConfig("a.toml", "", defaults | options, (), Listening("free"), reached), facts)
+    config = NodeConfig("a.toml", "", defaults | options, (), Listening("free"), reached)
+    return check_config(config, facts, needs_of(None, [config]))
 
 
 def test_a_wire_that_this_host_or_a_contact_does_not_have_is_told(facts: Facts) -> None:
@@ -239,6 +242,30 @@ def test_a_wire_that_this_host_or_a_contact_does_not_have_is_told(facts: Facts) 
     assert "far:7000 is not on this host" in of(made(bare, wire="shm"), "wire").what
     unsealed = replace(facts, memory=replace(facts.memory, sealing_error="no memfd"))
     assert "no memfd" in of(made(unsealed, wire="shm"), "wire").what
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"rdma_device": "mlx5_7"}, "no RDMA device mlx5_7, only mlx5_0, mlx5_1"),
+        ({"rdma_device": "mlx5_1"}, "no /dev/infiniband/uverbs* can be opened for mlx5_1"),
+        ({"rdma_port": "4"}, "port 4 of an RDMA device is not there, or not active"),
+        ({"rdma_gid_index": "9"}, "no active port has a GID with index 9"),
+    ],
+)
+def test_an_rdma_port_that_is_not_there_is_told(facts: Facts, options: dict[str, str], what: str) -> None:
+    port = Port(1, "ACTIVE", "Ethernet", 100, (Gid(3, "::ffff:a00:1", "RoCE v2"),))
+    devices = tuple(Device(name, (port,)) for name in ("mlx5_0", "mlx5_1"))
+    files = (Uverbs("/dev/a", None, "mlx5_0"), Uverbs("/dev/b", "Permission denied", "mlx5_1"))
+    here = replace(
+        facts,
+        rdma=Rdma(devices=devices, seen_by_library=("mlx5_0", "mlx5_1"), uverbs=files),
+        memory=replace(facts.memory, ipc_lock=True),
+    )
+    assert of(made(here, wire="verbs", **options), "wire").what == f"verbs, but {what}"
+    assert of(made(here, wire="auto", **options), "wire").severity == "should"
+    for fits in ({}, {"rdma_device": "mlx5_0", "rdma_port": "1", "rdma_gid_index": "3"}):
+        assert [f for f in made(here, wire="verbs", **fits) if f.check == "wire"] == []
 
 
 # ---------------------------------------------------------------------------------------------------- all together

@@ -97,7 +97,7 @@ class Demo:
     kill : str or None
         Who is killed when half of the bytes are stored.
     wire : str
-        ``"auto"``, ``"shm"`` or ``"tcp"``.
+        ``"auto"``, ``"shm"``, ``"tcp"`` or ``"verbs"``.
     tick : callable
         Called with the demo whenever something happened.
     say : callable

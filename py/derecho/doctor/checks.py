@@ -16,10 +16,10 @@ _BACKLOG = 128  # what a node asks of listen()
 _TCP_BUFFER_BYTES = 1 << 20  # 10 Gbit/s times a round trip of 1 ms
 
 
-def check_machine(facts: Facts, need: Needs) -> list[Finding]:
-    """Judge everything of one machine, for a node of such a group."""
+def check_machine(facts: Facts, need: Needs, verbs_wanted: bool = False) -> list[Finding]:
+    """Judge everything of one machine, for a node of such a group, which may insist on verbs."""
     return [
-        *check_rdma(facts, need),
+        *check_rdma(facts, need, verbs_wanted),
         *_memory(facts, need),
         _open_files(facts, need),
         *_processors(facts.cpu),

@@ -7,14 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from .configs import NodeConfig
 from .facts import Facts
 from .findings import Finding, Severity
-from .wires import verbs_obstacle
+from .needs import Needs
+from .wires import PortWanted, verbs_obstacle
 
 __all__ = ["check_config", "check_together"]
 
 _ALL = "all configurations"
 
 
-def check_config(config: NodeConfig, facts: Facts, others: Collection[NodeConfig] = ()) -> list[Finding]:
+def check_config(config: NodeConfig, facts: Facts, need: Needs, others: Collection[NodeConfig] = ()) -> list[Finding]:
     """Judge one configuration; `others` are to be started, too, and some may be meant for other hosts."""
     if config.error:
         return [Finding("options", "must", config.error, "the node refuses to start with it", about=config.path)]
@@ -27,7 +28,7 @@ def check_config(config: NodeConfig, facts: Facts, others: Collection[NodeConfig
         what = f"{options['role']} {options['node']} of group '{options['group']}', wire {options['wire']}"
         found.append(Finding("options", "fine", what, about=config.path))
     found += _listen(config, alone=not others)
-    found += _wire(config, facts)
+    found += _wire(config, facts, need)
     planned = {other.address for other in others if not other.error and not other.client}
     return found + [_contact(config, contact, contact in planned) for contact in config.reached]
 
@@ -80,19 +81,23 @@ def _listen(config: NodeConfig, alone: bool) -> Iterator[Finding]:
         yield Finding("listen", "must", what, "the node cannot listen there", about=config.path)
 
 
-def _wire(config: NodeConfig, facts: Facts) -> Iterator[Finding]:
+def _wire(config: NodeConfig, facts: Facts, need: Needs) -> Iterator[Finding]:
     wire = config.options["wire"]
+    port = PortWanted(config.options["rdma_device"], config.number("rdma_port"), config.number("rdma_gid_index"))
     far = [contact for contact, reach in config.reached.items() if reach.resolved and not reach.is_here]
     obstacle = ""
     if wire == "verbs":
-        obstacle = verbs_obstacle(facts.rdma)
+        obstacle = verbs_obstacle(facts, need, port)
     elif wire == "shm" and facts.memory.sealing_error:
         obstacle = f"sealed memory cannot be made: {facts.memory.sealing_error}"
     elif wire == "shm" and far:
         obstacle = f"{', '.join(far)} is not on this host"
     if obstacle:
-        why = "the node would refuse others; auto takes what there is"
+        why = "the node cannot join, or refuses others; auto takes what there is"
         yield Finding("wire", "must", f"{wire}, but {obstacle}", why, ('wire = "auto"   # in the file',), config.path)
+    elif wire == "auto" and port != PortWanted() and (obstacle := verbs_obstacle(facts, need, port)):
+        why = "the options rdma_* are there for a port, and without it auto uses tcp with other hosts"
+        yield Finding("wire", "should", f"auto, but {obstacle}", why, about=config.path)
 
 
 def _is_self(config: NodeConfig, contact: str) -> bool:

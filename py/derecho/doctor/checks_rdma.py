@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from .facts import Device, Facts, Rdma
-from .findings import Finding, size_text
+from .facts import Device, Facts, Rdma, Uverbs
+from .findings import Finding, Severity, size_text
 from .needs import Needs
-from .wires import networks_of
+from .wires import is_near, network_of
 
 __all__ = ["check_rdma"]
 
 _UNUSED = "without it auto uses tcp with other hosts, although there is an RDMA device"
 
 
-def check_rdma(facts: Facts, need: Needs) -> list[Finding]:
-    """Judge devices, ports, library, device files and locked memory; a host without a device needs none of it."""
+def check_rdma(facts: Facts, need: Needs, wanted: bool) -> list[Finding]:
+    """Judge devices, ports, library, device files and locked memory; a host without a device needs none of it.
+
+    `wanted`: a configuration insists on verbs. Otherwise what is missing makes ``auto`` use TCP, and that works.
+    """
     rdma = facts.rdma
-    library = _library(rdma)
+    severity: Severity = "must" if wanted else "should"
+    library = _library(rdma, severity)
     if not rdma.devices:
         what = "no device: the wires are shm within this host and tcp to others"
-        return [Finding("rdma devices", "fine", what), library, _memlock(facts, need)]
+        return [Finding("rdma devices", "fine", what), library, _memlock(facts, need, severity)]
     return [
         *(_device(device, rdma) for device in rdma.devices),
         library,
-        _uverbs(rdma),
-        _memlock(facts, need),
+        _uverbs(rdma, severity),
+        _memlock(facts, need, severity),
         _huge_pages(facts, need),
     ]
 
@@ -39,10 +43,14 @@ def _device(device: Device, rdma: Rdma) -> Finding:
             commands = tuple(f"ip link set {netdev} up" for netdev in netdevs)
         return Finding("rdma devices", "should", what, "no port is active: check cable, switch and link", commands)
     # As if it were the only one, and the library there: of these others tell.
-    alone = Rdma(devices=(device,), seen_by_library=(device.name,))
-    if networks_of(alone):
+    alone = Rdma(devices=(device,), seen_by_library=(device.name,), uverbs=(Uverbs(""),))
+    network = network_of(alone)
+    if network and not is_near(network):
         return Finding("rdma devices", "fine", what)
-    why = "auto needs a RoCE v2 GID that is not link-local: it comes with an IP address of the network interface"
+    why = (
+        "without a RoCE v2 GID that is not link-local it meets only hosts that have none either: "
+        "one comes with an IP address of the network interface"
+    )
     commands = tuple(f"ip addr add ADDRESS/PREFIX dev {netdev}" for netdev in netdevs)
     return Finding("rdma devices", "should", what, why, commands)
 
@@ -54,17 +62,19 @@ def _ports(device: Device) -> list[str]:
     ]
 
 
-def _library(rdma: Rdma) -> Finding:
+def _library(rdma: Rdma, severity: Severity) -> Finding:
     if rdma.library_error:
         if not rdma.devices:
             return Finding("libibverbs", "fine", "not there, and not needed without a device")
         commands = ("apt-get install libibverbs1 ibverbs-providers",)
-        return Finding("libibverbs", "must", f"cannot be loaded: {rdma.library_error}", _UNUSED, commands)
-    unseen = [device.name for device in rdma.devices if device.name not in rdma.seen_by_library]
+        return Finding("libibverbs", severity, f"cannot be loaded: {rdma.library_error}", _UNUSED, commands)
+    # Of a device whose file is not there it does not speak: that is told of the files.
+    files = {uverbs.device for uverbs in rdma.uverbs}
+    unseen = [d.name for d in rdma.devices if d.name not in rdma.seen_by_library and files & {"", d.name}]
     if unseen:
         return Finding(
             "libibverbs",
-            "must",
+            severity,
             f"loaded, but has no driver for {', '.join(unseen)}",
             _UNUSED,
             ("apt-get install ibverbs-providers",),
@@ -72,23 +82,24 @@ def _library(rdma: Rdma) -> Finding:
     return Finding("libibverbs", "fine", "can be loaded")
 
 
-def _uverbs(rdma: Rdma) -> Finding:
+def _uverbs(rdma: Rdma, severity: Severity) -> Finding:
     if not rdma.uverbs:
         return Finding(
             "device files",
-            "must",
+            severity,
             "no /dev/infiniband/uverbs*",
             _UNUSED,
             ("modprobe ib_uverbs", "docker run --device /dev/infiniband ...   # if this is a container"),
         )
     what = "; ".join(f"{uverbs.path} {uverbs.error or 'can be opened'}" for uverbs in rdma.uverbs)
-    if any(uverbs.error is None for uverbs in rdma.uverbs):
+    closed = [uverbs.path for uverbs in rdma.uverbs if uverbs.error is not None]
+    if not closed:
         return Finding("device files", "fine", what)
-    commands = tuple(f"chmod 666 {uverbs.path}   # as rdma-core's udev rules do" for uverbs in rdma.uverbs)
-    return Finding("device files", "must", what, _UNUSED, commands)
+    commands = tuple(f"chmod 666 {path}   # as rdma-core's udev rules do" for path in closed)
+    return Finding("device files", severity, what, _UNUSED, commands)
 
 
-def _memlock(facts: Facts, need: Needs) -> Finding:
+def _memlock(facts: Facts, need: Needs, severity: Severity) -> Finding:
     memory = facts.memory
     what = f"soft {size_text(memory.memlock_soft)}, hard {size_text(memory.memlock_hard)}"
     what += ", lifted by CAP_IPC_LOCK" if memory.ipc_lock else ""
@@ -106,22 +117,19 @@ def _memlock(facts: Facts, need: Needs) -> Finding:
     )
     if hard is None or hard >= need.memory_bytes:
         commands = (f"ulimit -l {'unlimited' if hard is None else hard // 1024}   # for this shell", *commands)
-    return Finding("memlock", "must", what, f"{needed}, and the device needs it locked", commands)
+    return Finding("memlock", severity, what, f"{needed}, and the device needs it locked", commands)
 
 
 def _huge_pages(facts: Facts, need: Needs) -> Finding:
-    pages = facts.memory.huge_pages
-    what = "; ".join(f"{size_text(p.page_bytes)}: {p.free} free of {p.total}" for p in pages) or "not in this kernel"
-    thp = facts.memory.transparent_huge_pages
-    what += f"; transparent: {thp}" if thp else ""
-    small = min(pages, key=lambda p: p.page_bytes, default=None)
-    if small is None or any(p.free * p.page_bytes >= need.memory_bytes for p in pages):
-        return Finding("huge pages", "fine", what)
-    wanted = small.total - small.free - (-need.memory_bytes // small.page_bytes)
-    return Finding(
-        "huge pages",
-        "should",
-        what,
-        f"registered memory ({size_text(need.memory_bytes)}) in huge pages costs the device fewer translations",
-        (f"echo {wanted} > /proc/sys/vm/nr_hugepages",),
+    # The library asks for them, as far as the kernel lets it: for memory of its own, and for what it shares.
+    memory, folder = facts.memory, "/sys/kernel/mm/transparent_hugepage"
+    kinds = (
+        ("enabled", memory.transparent_huge_pages, "madvise"),
+        ("shmem_enabled", memory.shared_huge_pages, "advise"),
     )
+    what = "; ".join(f"{file}: {state or 'not in this kernel'}" for file, state, _ in kinds)
+    commands = tuple(f"echo {wanted} > {folder}/{file}" for file, state, wanted in kinds if state in ("never", "deny"))
+    if not commands:
+        return Finding("huge pages", "fine", what)
+    why = f"registered memory ({size_text(need.memory_bytes)}) in huge pages costs the device fewer translations"
+    return Finding("huge pages", "should", what, why, commands)

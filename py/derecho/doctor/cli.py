@@ -52,7 +52,8 @@ def doctor(
     others = _others(hosts)
     facts = gather()
     read = read_configs(configs)
-    found = report(facts, needs_of(nodes, read), read, pairs(facts, others, _reached(addresses)))
+    need = needs_of(nodes, read)
+    found = report(facts, need, read, pairs(facts, others, _reached(addresses), need))
     if as_json:
         import derecho
 

@@ -16,6 +16,7 @@ __all__ = ["NodeConfig", "read_configs"]
 _OPTIONS = (
     *("node", "group", "listen", "advertise", "contacts", "role", "wire", "ring_bytes", "mail_bytes"),
     *("message_max_bytes", "heartbeat_ms", "suspect_ms", "connect_timeout_ms"),
+    *("rdma_device", "rdma_port", "rdma_gid_index"),
 )
 _DEADLINE_S_MAX = 5.0
 

@@ -14,7 +14,6 @@ __all__ = [
     "FactsError",
     "Gid",
     "Host",
-    "HugePages",
     "Memory",
     "Port",
     "Rdma",
@@ -60,10 +59,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Uverbs:
-    """A device file of the verbs, and why it cannot be opened, if so."""
+    """A device file of the verbs, why it cannot be opened, if so, and of which device it is."""
 
     path: str
     error: str | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,6 @@ class Rdma:
 
 
 @dataclass(frozen=True)
-class HugePages:
-    """Reserved pages of one size."""
-
-    page_bytes: int
-    total: int
-    free: int
-
-
-@dataclass(frozen=True)
 class Memory:
     """Sizes in bytes; a limit that is None is no limit."""
 
@@ -96,8 +87,8 @@ class Memory:
     memlock_soft: int | None
     memlock_hard: int | None
     ipc_lock: bool  #: whether the process has CAP_IPC_LOCK, which lifts the limit
-    huge_pages: tuple[HugePages, ...]
     transparent_huge_pages: str | None  #: always, madvise, never
+    shared_huge_pages: str | None  #: of shared memory: always, within_size, advise, never, deny, force
     dev_shm_total: int | None
     dev_shm_free: int | None
     sealing_error: str | None  #: why sealed memory cannot be made

@@ -11,7 +11,7 @@ import resource
 import time
 from pathlib import Path
 
-from .facts import Cpu, Facts, Host, HugePages, Memory, Tcp
+from .facts import Cpu, Facts, Host, Memory, Tcp
 from .gather_rdma import gather_rdma
 
 __all__ = ["gather"]
@@ -80,8 +80,8 @@ def _memory(root: Path) -> Memory:
         memlock_soft=soft,
         memlock_hard=hard,
         ipc_lock=_has_ipc_lock(root),
-        huge_pages=tuple(_huge_pages(root)),
         transparent_huge_pages=_chosen(_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        shared_huge_pages=_chosen(_text(root / "sys/kernel/mm/transparent_hugepage/shmem_enabled")),
         dev_shm_total=shm_total,
         dev_shm_free=shm_free,
         sealing_error=_sealing_error(),
@@ -102,15 +102,6 @@ def _has_ipc_lock(root: Path) -> bool:
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> _CAP_IPC_LOCK & 1)
     return False
-
-
-def _huge_pages(root: Path) -> list[HugePages]:
-    found = []
-    for folder in (root / "sys/kernel/mm/hugepages").glob("hugepages-*kB"):
-        page_bytes = int(folder.name[len("hugepages-") : -len("kB")]) * 1024
-        total, free = _number(folder / "nr_hugepages"), _number(folder / "free_hugepages")
-        found.append(HugePages(page_bytes, total or 0, free or 0))
-    return sorted(found, key=lambda pages: pages.page_bytes)
 
 
 def _sealing_error() -> str | None:

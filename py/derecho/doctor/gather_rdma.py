@@ -123,5 +123,6 @@ def _uverbs(root: Path) -> tuple[Uverbs, ...]:
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
         except OSError as reason:
             error = os.strerror(reason.errno or 0)
-        found.append(Uverbs(f"/{path.relative_to(root)}", error))
+        device = _text(root / "sys/class/infiniband_verbs" / path.name / "ibdev")
+        found.append(Uverbs(f"/{path.relative_to(root)}", error, device))
     return tuple(found)

@@ -66,9 +66,10 @@ class Report:
 
 def report(facts: Facts, need: Needs, configs: Sequence[NodeConfig], between: Sequence[Pair]) -> Report:
     """Judge everything."""
-    findings = check_machine(facts, need)
+    verbs_wanted = any(not config.error and config.options["wire"] == "verbs" for config in configs)
+    findings = check_machine(facts, need, verbs_wanted)
     for config in configs:
-        findings += check_config(config, facts, [other for other in configs if other is not config])
+        findings += check_config(config, facts, need, [other for other in configs if other is not config])
     return Report(facts, need, (*findings, *check_together(configs)), tuple(between))
 
 
@@ -82,17 +83,17 @@ def needs_of(nodes: int | None, configs: Sequence[NodeConfig]) -> Needs:
     )
 
 
-def pairs(here: Facts, others: Sequence[Facts], addresses: dict[str, Reach]) -> list[Pair]:
+def pairs(here: Facts, others: Sequence[Facts], addresses: dict[str, Reach], need: Needs) -> list[Pair]:
     """Decide for all pairs of hosts with known facts, and between this one and each address.
 
     An address that is the name of a known host adds nothing to what is known.
     """
     known = [here, *others]
-    found = [Pair(a.host.name, b.host.name, choose_wire(a, b)) for a, b in combinations(known, 2)]
+    found = [Pair(a.host.name, b.host.name, choose_wire(a, b, need)) for a, b in combinations(known, 2)]
     names = {facts.host.name for facts in others}
     for address, reach in addresses.items():
         if address.partition(":")[0] not in names and reach.status != "unknown host":
-            found.append(Pair(here.host.name, address, choose_wire_to_unknown(here, reach.is_here), reach))
+            found.append(Pair(here.host.name, address, choose_wire_to_unknown(here, reach.is_here, need), reach))
     return found
 
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .facts import Facts, Gid, Port, Rdma
+from .facts import Device, Facts, Gid, Port, Rdma
+from .findings import size_text
+from .needs import Needs
 
-__all__ = ["WireChoice", "choose_wire", "choose_wire_to_unknown", "networks_of", "same_host", "verbs_obstacle"]
+__all__ = [
+    "PortWanted",
+    "WireChoice",
+    "choose_wire",
+    "choose_wire_to_unknown",
+    "is_near",
+    "network_of",
+    "same_host",
+    "verbs_obstacle",
+]
+
+_NEAR = "RoCE within its link"
 
 
 @dataclass(frozen=True)
@@ -20,8 +33,17 @@ class WireChoice:
     assumes: str = ""
 
 
-def choose_wire(a: Facts, b: Facts) -> WireChoice:
-    """Decide for two nodes whose hosts' facts are known: shared memory, else verbs, else TCP.
+@dataclass(frozen=True)
+class PortWanted:
+    """What the options ``rdma_device``, ``rdma_port`` and ``rdma_gid_index`` say; these defaults leave the choice."""
+
+    device: str = ""
+    port: int = 0
+    gid_index: int = -1
+
+
+def choose_wire(a: Facts, b: Facts, need: Needs) -> WireChoice:
+    """Decide for two nodes with default options whose hosts' facts are known: shared memory, else verbs, else TCP.
 
     The rule is that of ``choose_wire`` in ``libderecho/fabric/wire_format.cpp``.
     """
@@ -30,15 +52,16 @@ def choose_wire(a: Facts, b: Facts) -> WireChoice:
         return WireChoice("shm", "the same boot, network namespace and user: they can map each other's memory")
     apart = apart or f"sealed shared memory cannot be made ({unsealed})"
     for facts in (a, b):
-        if obstacle := verbs_obstacle(facts.rdma):
+        if obstacle := verbs_obstacle(facts, need):
             return WireChoice("tcp", f"{apart}; {facts.host.name}: {obstacle}")
-    shared = networks_of(a.rdma) & networks_of(b.rdma)
-    if shared:
-        return WireChoice("verbs", f"{apart}; both have an active port: {min(shared)}")
-    return WireChoice("tcp", f"{apart}; their active ports do not meet: {_ports(a)}, {_ports(b)}")
+    networks = network_of(a.rdma), network_of(b.rdma)
+    if networks[0] == networks[1]:
+        return WireChoice("verbs", f"{apart}; both have an active port: {networks[0]}")
+    ports = ", ".join(f"{facts.host.name} has {network}" for facts, network in zip((a, b), networks, strict=True))
+    return WireChoice("tcp", f"{apart}; their ports do not meet: {ports}")
 
 
-def choose_wire_to_unknown(here: Facts, is_this_host: bool) -> WireChoice:
+def choose_wire_to_unknown(here: Facts, is_this_host: bool, need: Needs) -> WireChoice:
     """Decide for a node here and one at an address of which nothing is known but whether it is this host's."""
     if is_this_host:
         if here.memory.sealing_error:
@@ -48,13 +71,12 @@ def choose_wire_to_unknown(here: Facts, is_this_host: bool) -> WireChoice:
             "the address is this host's",
             "that the node there runs as the same user, not in a container with a network of its own",
         )
-    if obstacle := verbs_obstacle(here.rdma):
+    if obstacle := verbs_obstacle(here, need):
         return WireChoice("tcp", f"another host, and here: {obstacle}")
-    ports = " or ".join(sorted(networks_of(here.rdma)))
     return WireChoice(
         "verbs",
         "another host, and this one has an active port",
-        f"that the host has one of the same kind, too ({ports}), and libibverbs; it is tcp otherwise. "
+        f"that the host has one of the same kind, too ({network_of(here.rdma)}), and libibverbs; it is tcp otherwise. "
         "Run derecho doctor --json there, and pass what it prints with --host",
     )
 
@@ -72,47 +94,66 @@ def _why_apart(a: Facts, b: Facts) -> str:
     return "" if a.host.user == b.host.user else f"different users ({a.host.user}, {b.host.user})"
 
 
-def verbs_obstacle(rdma: Rdma) -> str:
-    """Say what keeps a host from using any of its ports with verbs; empty if nothing does."""
+def verbs_obstacle(facts: Facts, need: Needs, wanted: PortWanted = PortWanted()) -> str:
+    """Say what keeps a node of this host from using verbs with anybody; empty if nothing does."""
+    rdma = facts.rdma
     if not rdma.devices:
         return "no RDMA device"
+    devices = [device for device in rdma.devices if wanted.device in ("", device.name)]
+    if not devices:
+        return f"no RDMA device {wanted.device}, only {', '.join(device.name for device in rdma.devices)}"
     if rdma.library_error:
         return "libibverbs cannot be loaded"
-    if not any(uverbs.error is None for uverbs in rdma.uverbs):
-        return "no /dev/infiniband/uverbs* can be opened"
-    if not any(_usable_ports(rdma)):
-        return "no port of an RDMA device is active"
-    return "" if networks_of(rdma) else "no active RoCE port has a RoCE v2 GID beyond the link"
+    if not any(_can_be_opened(rdma, device) for device in devices):
+        return "no /dev/infiniband/uverbs* can be opened" + (f" for {wanted.device}" if wanted.device else "")
+    if not any(_usable_ports(rdma, wanted)):
+        asked = f"port {wanted.port}" if wanted.port else "no port"
+        where = wanted.device or "an RDMA device"
+        return f"{asked} of {where} is {'not there, or not ' if wanted.port else ''}active"
+    if not network_of(rdma, wanted):
+        return "no active port has a GID" + (f" with index {wanted.gid_index}" if wanted.gid_index >= 0 else "")
+    soft, least = facts.memory.memlock_soft, replace(need, nodes=2).memory_bytes
+    if not facts.memory.ipc_lock and soft is not None and soft < least:
+        return f"memlock is {size_text(soft)}, and a single peer takes {size_text(least)}"
+    return ""
 
 
-def _usable_ports(rdma: Rdma) -> Iterator[Port]:
-    return (p for d in rdma.devices if d.name in rdma.seen_by_library for p in d.ports if p.active)
+def _can_be_opened(rdma: Rdma, device: Device) -> bool:
+    return any(uverbs.error is None and uverbs.device in ("", device.name) for uverbs in rdma.uverbs)
 
 
-def networks_of(rdma: Rdma) -> set[str]:
-    """Name what the active ports can reach: two hosts that have a name in common can talk."""
-    found = set()
-    for port in _usable_ports(rdma):
-        if port.link_layer == "InfiniBand":
-            found |= {f"InfiniBand, subnet {_subnet_prefix(gid)}" for gid in port.gids if gid.index == 0}
-        elif port.link_layer == "Ethernet":
-            found |= {f"RoCE v2 over {family}" for gid in port.gids if (family := _routable_family(gid))}
-    return found
+def _usable_ports(rdma: Rdma, wanted: PortWanted) -> Iterator[Port]:
+    for device in rdma.devices:
+        if wanted.device in ("", device.name) and device.name in rdma.seen_by_library and _can_be_opened(rdma, device):
+            yield from (port for port in device.ports if port.active and wanted.port in (0, port.number))
 
 
-def _subnet_prefix(gid: Gid) -> str:
-    return str(ipaddress.IPv6Address(gid.gid).packed[:8].hex(":", 2))
+def network_of(rdma: Rdma, wanted: PortWanted = PortWanted()) -> str:
+    """Name what the port reaches that a node would take; empty if it has none. Two with the same name can talk.
+
+    A node takes the first that reaches beyond its link, or else the first: ``libderecho/fabric/verbs_device.cpp``.
+    """
+    found = [name for port in _usable_ports(rdma, wanted) if (name := _network(port, wanted))]
+    return next((name for name in found if not is_near(name)), found[0] if found else "")
 
 
-def _routable_family(gid: Gid) -> str:
-    """``IPv4`` or ``IPv6`` for a RoCE v2 GID that routers and switches carry; empty for any other."""
-    address = ipaddress.IPv6Address(gid.gid)
-    if gid.type != "RoCE v2":
+def is_near(network: str) -> bool:
+    """Whether it ends with the link."""
+    return network.startswith(_NEAR)
+
+
+def _network(port: Port, wanted: PortWanted) -> str:
+    gids = [gid for gid in port.gids if wanted.gid_index in (-1, gid.index)]
+    if not gids:
         return ""
-    if address.ipv4_mapped is not None:
-        return "" if address.ipv4_mapped.is_link_local else "IPv4"
-    return "" if address.is_link_local else "IPv6"
+    if port.link_layer == "InfiniBand":
+        return f"InfiniBand, subnet {ipaddress.IPv6Address(gids[0].gid).packed[:8].hex(':', 2)}"
+    best = max(gids, key=lambda gid: (not _within_link(gid), gid.type == "RoCE v2", -gid.index))
+    family = "IPv6" if ipaddress.IPv6Address(best.gid).ipv4_mapped is None else "IPv4"
+    return f"{_NEAR}, {family}" if _within_link(best) else f"RoCE v2 over {family}"
 
 
-def _ports(facts: Facts) -> str:
-    return f"{facts.host.name} has {' and '.join(sorted(networks_of(facts.rdma)))}"
+def _within_link(gid: Gid) -> bool:
+    """Whether no router carries it."""
+    address = ipaddress.IPv6Address(gid.gid)
+    return gid.type != "RoCE v2" or (address.ipv4_mapped or address).is_link_local

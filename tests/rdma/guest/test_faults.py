@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,32 @@ def test_joiners_that_rdma_does_not_find_disturb_nobody(group: Hosts) -> None:
     assert {wires(joiners[0])[node] for node in (1, 2, 3)} == {"tcp"}
     told = [line for member in members for line in warnings(member)]
     assert any("does not work, so it is TCP: connecting an RDMA queue pair: " in line for line in told)
+
+
+def traffic_classes(packets: socket.socket) -> set[int]:
+    """Of the RoCE packets that came so far."""
+    seen = set()
+    with suppress(BlockingIOError):
+        while packet := packets.recv(2048):
+            if packet[9] == socket.IPPROTO_UDP and int.from_bytes(packet[22:24], "big") == 4791:
+                seen.add(packet[1])
+    return seen
+
+
+def test_packets_have_the_traffic_class_and_as_many_retries_as_configured(group: Hosts) -> None:
+    config = {"rdma_traffic_class": 106, "rdma_ack_timeout": 17, "rdma_retries": 1, "suspect_ms": 6000}
+    one, two = (group.member(node, device, config=config) for node, device in ((1, "rxe0"), (2, "rxe1")))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as packets:
+        packets.bind(("eth1", 0x0800))
+        packets.setblocking(False)
+        group.together(one, two)
+        all_add([one, two], "x-")
+        assert traffic_classes(packets) == {106}
+    with hosts.netem("eth0", "loss", "100%"):
+        cut = time.time()
+        one.ask("wait_end")
+        # Twice 0.54 s; by default it were seven times 0.07 s. Either may notice first.
+        assert 1.0 < time_of(one, "lost node 2: its (?:RDMA connection broke|process ended)") - cut < 2.0
 
 
 def test_the_last_word_of_a_member_that_leaves_is_heard_however_long_it_takes(group: Hosts) -> None:

@@ -68,7 +68,7 @@ public final class Config extends Handle {
         return set("group", name);
     }
 
-    /** {@code "auto"}, {@code "shm"} or {@code "tcp"}. */
+    /** {@code "auto"}, {@code "shm"}, {@code "tcp"} or {@code "verbs"}. */
     public Config wire(String wire) {
         return set("wire", wire);
     }
