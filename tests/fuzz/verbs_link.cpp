@@ -45,7 +45,8 @@ public:
 
     VerbsEndpoint endpoint() const override { return {}; }
     void fence() override {}
-    Status connect(const VerbsEndpoint&) override { return {}; }
+    void connect(const VerbsEndpoint&) override {}
+    std::optional<Status> connected() override { return Status{}; }
     uint32_t inline_bytes_max() const override { return kInlineBytes; }
     uint32_t write_bytes_max() const override { return 5000; }
     uint32_t room() const override { return kDepth - static_cast<uint32_t>(added_ - landed_); }
