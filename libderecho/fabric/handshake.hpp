@@ -1,5 +1,5 @@
 // One bootstrap connection on its way to a link: where it stands, and the messages that arrive on it. The decisions are
-// bootstrap.cpp's. Driver thread.
+// bootstrap*.cpp's. Driver thread.
 //
 //   dialer:   resolving, connecting, [HELLO >] hello_due, [unix: OPEN >] unix_due, [READY >] go_due, (go_held), linked
 //                                                         [VERBS >] verbs_due, pair_due, [a write >] probe_due, [READY

@@ -1,9 +1,10 @@
 #include "fabric/undertaker.hpp"
 
 #include <pthread.h>
-#include <csignal>
 #include <system_error>
 #include <utility>
+
+#include "base/signals.hpp"
 
 namespace libderecho {
 
@@ -27,16 +28,12 @@ void Undertaker::bury(std::shared_ptr<void> remains) {
 }
 
 bool Undertaker::start() {
-    // The process's signals are not for this thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
+        const SignalsBlocked blocked;
         thread_ = std::thread([this] { run(); });
         pthread_setname_np(thread_.native_handle(), "derecho-burial");
     } catch (const std::system_error&) {
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return thread_.joinable();
 }
 

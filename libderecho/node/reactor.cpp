@@ -4,9 +4,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <system_error>
+
+#include "base/signals.hpp"
 
 namespace libderecho {
 
@@ -14,18 +15,14 @@ Status Reactor::start(std::function<Look()> look) {
     timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (timer_ < 0) return failure(DERECHO_NO_MEMORY, std::string("no timer for the reactor: ") + std::strerror(errno));
     look_ = std::move(look);
-    // The process's signals are not for this thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     Status status;
     try {
+        const SignalsBlocked blocked;
         thread_ = std::thread([this] { run(); });
         pthread_setname_np(thread_.native_handle(), "derecho");
     } catch (const std::system_error& error) {
         status = failure(DERECHO_NO_MEMORY, std::string("no thread for the reactor: ") + error.what());
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (status.ok()) look_in(kTick);
     return status;
 }
