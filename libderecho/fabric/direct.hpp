@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/status.hpp"
@@ -83,7 +84,10 @@ public:
     virtual ~DirectAsker() = default;  // a fence: nothing it asked for lands here any more
 
     virtual DirectEndpoint endpoint() const = 0;
-    virtual Status connect(const DirectEndpoint& theirs) = 0;
+    // Begins; nothing may be posted before it is connected(). May take seconds, which the driver does not wait for.
+    virtual void connect(const DirectEndpoint& theirs) = 0;
+    // Whether that came about; nothing while it may still.
+    virtual std::optional<Status> connected() = 0;
 
     // At most kDirectRequestsMax at a time, within DirectAccess::limits().
     virtual void post(const Request& request) = 0;
@@ -101,6 +105,8 @@ class DirectServer {
 public:
     virtual ~DirectServer() = default;  // a fence: nothing of that peer's lands any more
     virtual DirectEndpoint endpoint() const = 0;
+    // Whether it can be asked; nothing while it is being connected.
+    virtual std::optional<Status> connected() = 0;
 };
 
 // Both, with one life of one peer. May outlive the link to it, and is of no use then.

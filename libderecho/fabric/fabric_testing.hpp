@@ -5,10 +5,12 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "base/assert.hpp"
 #include "fabric/fabric.hpp"
 
 namespace libderecho {
@@ -22,6 +24,8 @@ public:
         uint32_t remote_key = 0;
         std::vector<std::span<std::byte>> pieces;
     };
+    // What becomes of connections; nothing: they are under way.
+    std::optional<Status> connects = Status{};
     bool asks() const { return asker_ != nullptr; }
     uint32_t servers() const { return servers_; }
     uint32_t memories() const { return memories_; }
@@ -72,10 +76,15 @@ private:
         explicit Asker(std::shared_ptr<FakeDirect> of) : all(std::move(of)) { all->asker_ = this; }
         ~Asker() override { all->asker_ = nullptr; }
         DirectEndpoint endpoint() const override { return {std::byte{1}}; }
-        Status connect(const DirectEndpoint& theirs) override {
-            return theirs[0] == std::byte{0xff} ? failure(DERECHO_UNREACHABLE, "there is no such peer") : Status{};
+        void connect(const DirectEndpoint& theirs) override { possible = theirs[0] != std::byte{0xff}; }
+        std::optional<Status> connected() override {
+            const std::optional<Status> outcome =
+                possible ? all->connects : failure(DERECHO_UNREACHABLE, "there is no such peer");
+            joined = outcome && outcome->ok();
+            return outcome;
         }
         void post(const Request& request) override {
+            DERECHO_ASSERT(joined);
             Asked one{request.read, request.fenced, request.address, 0, request.remote_key, {}};
             for (const Piece& piece : request.pieces) {
                 one.pieces.push_back(piece.bytes);
@@ -89,6 +98,7 @@ private:
 
         std::shared_ptr<FakeDirect> all;
         std::vector<Asked> asked;
+        bool possible = true, joined = false;
         uint32_t done = 0;
         Status why;
     };
@@ -96,6 +106,7 @@ private:
         explicit Server(std::shared_ptr<FakeDirect> of) : all(std::move(of)) { ++all->servers_; }
         ~Server() override { --all->servers_; }
         DirectEndpoint endpoint() const override { return {std::byte{2}}; }
+        std::optional<Status> connected() override { return all->connects; }
         std::shared_ptr<FakeDirect> all;
     };
 
@@ -119,6 +130,7 @@ public:
             if (mirror->peer == peer && mirror->id == id) return mirror->memory.bytes();
         return {};
     }
+    std::span<const std::byte> ours(size_t index) const { return own_.at(index)->bytes(); }
     std::span<const std::byte> ours(RegionId id) const {
         for (const auto& own : own_)
             if (own->id == id) return own->bytes();

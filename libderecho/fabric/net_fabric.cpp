@@ -608,7 +608,7 @@ void NetFabricImpl::watch_for_room() {
 
 void NetFabricImpl::wait(Duration at_most) {
     if (restless()) return disarm();
-    if (bootstrap_->awaits_thread()) at_most = std::min(at_most, kThreadNap);
+    if (bootstrap_->awaits_thread() || verbs_.connecting()) at_most = std::min(at_most, kThreadNap);
     if (const Instant next = bootstrap_->next_deadline(); next != kNever)
         at_most = std::min(at_most, next - monotonic_now());
     sleeper_.wait(verbs_.nap(at_most));

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/log.hpp"
+#include "fabric/memory.hpp"
 #include "fabric/undertaker.hpp"
 #include "fabric/verbs_parts.hpp"
 #include "fabric/verbs_sysfs.hpp"
@@ -20,7 +21,6 @@ namespace {
 
 constexpr int kCompletionsAtOnce = 32;
 constexpr int kCompletionQueueMax = 1 << 16;
-constexpr size_t kHugePageBytes = 2 << 20;
 
 bool is_zero(const ibv_gid& gid) {
     return std::all_of(std::begin(gid.raw), std::end(gid.raw), [](uint8_t byte) { return byte == 0; });
@@ -95,6 +95,7 @@ public:
     Status register_memory(std::span<std::byte> memory, bool remote, std::shared_ptr<VerbsMemory>& out) override;
     Status make_pair(bool rings, std::unique_ptr<VerbsPair>& out) override;
     void poll() override { port_->poll(); }
+    bool connecting() const override { return port_->connecting > 0; }
     std::shared_ptr<VerbsDirect> make_direct() override {
         if (!port_->options.direct) return nullptr;
         return make_verbs_direct(port_, [this](std::shared_ptr<void> remains) { bury(std::move(remains)); });

@@ -66,6 +66,8 @@ public:
 
     // Hand completions to their queue pairs.
     virtual void poll() = 0;
+    // Whether a queue pair is being connected, which wakes nobody when it is done.
+    virtual bool connecting() const = 0;
     // Ask for the next wake to make fd() readable; then poll once more before sleeping.
     virtual void arm() = 0;
     virtual int wake_fd() const = 0;

@@ -65,17 +65,16 @@ using Bury = std::function<void(std::shared_ptr<void>)>;
 // One end of a connection. Closed by who has it, or by the loss of the peer.
 class End {
 public:
-    End(std::shared_ptr<VerbsPort> port, Domain domain)
-        : port_(std::move(port)),
-          domain_(std::move(domain)),
-          completions_(nullptr, port_->verbs.destroy_cq),
-          pair_(nullptr, port_->verbs.destroy_qp) {}
+    End(std::shared_ptr<VerbsPort> port, Domain domain) : port_(std::move(port)), domain_(std::move(domain)) {}
 
     Status make(ibv_comp_channel* channel, uint32_t requests, unsigned access);
-    Status connect(const DirectEndpoint& theirs, bool asks);
+    void connect(const DirectEndpoint& theirs, bool asks);
+    std::optional<Status> connected() {
+        return pair_ ? connecting_.outcome() : failure(DERECHO_UNREACHABLE, "the peer is lost");
+    }
     DirectEndpoint endpoint() const { return std::bit_cast<DirectEndpoint>(endpoint_); }
     ibv_qp* pair() const { return pair_.get(); }
-    ibv_cq* completions() const { return completions_.get(); }
+    ibv_cq* completions() const { return made_->completions.get(); }
     VerbsPort& port() const { return *port_; }
     // Nothing moves over it any more, of what was asked for (so many requests) or of what the peer sends.
     void close(uint64_t under_way, const Bury& bury);
@@ -86,28 +85,38 @@ public:
     }
 
 private:
+    // What the pair needs for as long as it is there: whoever connects it may be the last to let go of it.
+    struct Made {
+        Domain domain;
+        Owned<ibv_cq> completions;
+        Owned<ibv_qp> pair;
+    };
     bool fence(uint64_t under_way);
 
     std::shared_ptr<VerbsPort> port_;
     Domain domain_;
-    Owned<ibv_cq> completions_;
-    Owned<ibv_qp> pair_;
+    std::shared_ptr<Made> made_;
+    std::shared_ptr<ibv_qp> pair_;  // null: closed
+    PairConnection connecting_;
     bool deaf_ = false;
     Endpoint endpoint_;
 };
 
 Status End::make(ibv_comp_channel* channel, uint32_t requests, unsigned access) {
+    const VerbsLibrary& verbs = port_->verbs;
     const int entries = static_cast<int>(requests) + 1;
-    completions_.reset(port_->verbs.create_cq(port_->context.get(), entries, nullptr, channel, 0));
-    if (!completions_) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
+    ibv_cq* const completions = verbs.create_cq(port_->context.get(), entries, nullptr, channel, 0);
+    made_.reset(new Made{domain_, owned(completions, verbs.destroy_cq), owned<ibv_qp>(nullptr, verbs.destroy_qp)});
+    if (!completions) return failure(DERECHO_NO_MEMORY, verbs_error("a completion queue", errno));
     ibv_qp_init_attr wanted{};
-    wanted.send_cq = wanted.recv_cq = completions_.get();
+    wanted.send_cq = wanted.recv_cq = completions;
     wanted.qp_type = IBV_QPT_RC;
     wanted.cap.max_send_wr = requests;
     wanted.cap.max_recv_wr = 1;
     wanted.cap.max_send_sge = port_->direct.pieces_max;
     wanted.cap.max_recv_sge = 1;
-    pair_.reset(port_->verbs.create_qp(domain_.get(), &wanted));
+    made_->pair.reset(verbs.create_qp(domain_.get(), &wanted));
+    pair_ = {made_, made_->pair.get()};
     if (!pair_) return failure(DERECHO_NO_MEMORY, verbs_error("an RDMA queue pair", errno));
     endpoint_.pair = pair_->qp_num;
     endpoint_.first_packet = first_packet_number();
@@ -125,18 +134,19 @@ Status End::make(ibv_comp_channel* channel, uint32_t requests, unsigned access) 
 // As VerbsPair::fence does. Destroying it may take seconds.
 void End::close(uint64_t under_way, const Bury& bury) {
     if (!pair_) return;
-    if (!bury || !fence(under_way)) return pair_.reset();
-    auto remains = std::make_shared<End>(port_, domain_);
-    remains->completions_ = std::move(completions_);
-    remains->pair_ = std::move(pair_);
-    bury(std::move(remains));
+    const bool quiet = fence(under_way);
+    pair_.reset();
+    if (bury && quiet)
+        bury(std::move(made_));
+    else
+        made_.reset();
 }
 
 bool End::fence(uint64_t under_way) {
     if (!stop_pair(*port_, pair_.get()).ok()) return false;
     for (const Instant end = monotonic_now() + kFenceAtMost; monotonic_now() < end; ::sched_yield()) {
         ibv_wc completion{};
-        while (::ibv_poll_cq(completions_.get(), 1, &completion) > 0) {
+        while (::ibv_poll_cq(completions(), 1, &completion) > 0) {
             if (!is_last(completion) && under_way > 0) --under_way;
         }
         if (deaf_ && under_way == 0) return true;
@@ -144,8 +154,8 @@ bool End::fence(uint64_t under_way) {
     return false;
 }
 
-Status End::connect(const DirectEndpoint& to, bool asks) {
-    if (!pair_) return failure(DERECHO_UNREACHABLE, "the peer is lost");
+void End::connect(const DirectEndpoint& to, bool asks) {
+    if (!pair_) return;
     const auto given = std::bit_cast<Endpoint>(to);
     VerbsEndpoint theirs;
     theirs.pair = given.pair;
@@ -158,7 +168,7 @@ Status End::connect(const DirectEndpoint& to, bool asks) {
         terms.reads_asked = static_cast<uint8_t>(std::min<uint32_t>(port_->direct.reads_asked_max, given.reads));
     else
         terms.reads_served = static_cast<uint8_t>(port_->direct.reads_served_max);
-    return connect_pair(*port_, pair_.get(), theirs, terms);
+    connecting_.begin(port_, pair_, theirs, terms);
 }
 
 class Access;
@@ -171,7 +181,8 @@ public:
     Status make() { return end_.make(end_.port().channel.get(), kDirectRequestsMax, 0); }
     void close();
     DirectEndpoint endpoint() const override { return end_.endpoint(); }
-    Status connect(const DirectEndpoint& theirs) override { return end_.connect(theirs, true); }
+    void connect(const DirectEndpoint& theirs) override { end_.connect(theirs, true); }
+    std::optional<Status> connected() override { return end_.connected(); }
     void post(const Request& request) override;
     uint32_t take_done() override;
     const Status& broken() const override { return broken_; }
@@ -199,6 +210,7 @@ public:
     Status make(const DirectEndpoint& asker);
     void close();
     DirectEndpoint endpoint() const override { return end_.endpoint(); }
+    std::optional<Status> connected() override { return end_.connected(); }
 
 private:
     std::shared_ptr<Access> access_;
@@ -386,7 +398,8 @@ Server::~Server() {
 Status Server::make(const DirectEndpoint& asker) {
     const unsigned access = IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
     if (Status status = end_.make(nullptr, 1, access); !status.ok()) return status;
-    return end_.connect(asker, false);
+    end_.connect(asker, false);
+    return {};
 }
 
 }  // namespace

@@ -76,6 +76,7 @@ struct VerbsPort {
         virtual void arm() = 0;
     };
     std::vector<Awaited*> awaited;
+    std::atomic<uint32_t> connecting = 0;  // queue pairs, each by a thread that wakes nobody when it is done
 
     // Receive requests that the shared completion queue can hold of each pair: its wakes.
     static constexpr uint32_t kWakesMax = 32;
@@ -107,12 +108,20 @@ Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& th
 // The same apart from the driver, for it may take a second. The pair may be stopped, and given up, meanwhile.
 class PairConnection {
 public:
+    PairConnection() = default;
+    ~PairConnection() { forget(); }
+    PairConnection(const PairConnection&) = delete;
+    PairConnection& operator=(const PairConnection&) = delete;
+
     void begin(std::shared_ptr<VerbsPort> port, std::shared_ptr<ibv_qp> pair, const VerbsEndpoint& theirs,
                const PairTerms& terms);
     // Nothing while it is under way.
     std::optional<Status> outcome();
 
 private:
+    void forget();
+
+    std::shared_ptr<VerbsPort> port_;  // while it is under way
     std::future<Status> answer_;
     Status outcome_;
 };

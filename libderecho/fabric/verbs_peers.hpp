@@ -25,6 +25,7 @@ public:
     void add(VerbsLink& link);
     void remove(VerbsLink& link) { std::erase(links_, &link); }
     bool none() const { return links_.empty(); }
+    bool connecting() const { return device_ && device_->connecting(); }
 
     // Something was pushed to one of them.
     void pushed() { due_ = true; }

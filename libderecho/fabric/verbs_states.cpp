@@ -79,6 +79,8 @@ Status connect_pair(const VerbsPort& port, ibv_qp* pair, const VerbsEndpoint& th
 // A pair that is stopped first stays so: no state but the first follows that one.
 void PairConnection::begin(std::shared_ptr<VerbsPort> port, std::shared_ptr<ibv_qp> pair, const VerbsEndpoint& theirs,
                            const PairTerms& terms) {
+    port_ = port;
+    ++port_->connecting;
     try {
         answer_ = apart([port = std::move(port), pair = std::move(pair), theirs, terms]() mutable {
             Status status = connect_pair(*port, pair.get(), theirs, terms);
@@ -88,13 +90,20 @@ void PairConnection::begin(std::shared_ptr<VerbsPort> port, std::shared_ptr<ibv_
         });
     } catch (const std::system_error&) {
         outcome_ = failure(DERECHO_NO_MEMORY, "no thread to connect an RDMA queue pair");
+        forget();
     }
+}
+
+void PairConnection::forget() {
+    if (port_) --port_->connecting;
+    port_ = nullptr;
 }
 
 std::optional<Status> PairConnection::outcome() {
     if (answer_.valid()) {
         if (!is_there(answer_)) return std::nullopt;
         outcome_ = answer_.get();
+        forget();
     }
     return outcome_;
 }

@@ -1,4 +1,4 @@
-// What a node does about a peer whose letters nobody can read.
+// What a node does about peers that it cannot be linked with, and about one whose letters nobody can read.
 #include "group/group.hpp"
 
 #include <gtest/gtest.h>
@@ -19,6 +19,42 @@ GroupOptions founder() {
     options.address = "127.0.0.1:7001";
     options.services = {{"Cache", 7}};
     return options;
+}
+
+PeerEvent refused(const char* why, uint64_t incarnation) {
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::refused;
+    event.address = "127.0.0.1:7002";
+    event.incarnation = incarnation;  // known: it answered
+    event.status = failure(DERECHO_UNREACHABLE, why);
+    return event;
+}
+
+TEST(Group, is_founded_beside_nodes_that_are_down_but_not_beside_one_that_cannot_be_linked_with) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options = founder();
+    options.contacts = {options.address, "127.0.0.1:7002"};
+    Group group(options, fabric, {});
+    fabric.events.push_back(refused("RDMA does not work", 5));  // it may be in a group
+    for (uint64_t i = 1; i < 5; ++i) group.step({Instant{i * 1'000'000'000}});
+    EXPECT_EQ(group.phase(), Group::Phase::joining);
+    EXPECT_EQ(group.end().detail, "a contact to answer: 127.0.0.1:7002 (RDMA does not work)");
+    fabric.events.push_back(refused("connection refused", 0));
+    group.step({Instant{5'000'000'000}});
+    EXPECT_EQ(group.phase(), Group::Phase::member);
+}
+
+TEST(Group, a_joiner_is_told_to_start_the_founder_unless_that_answers) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options = founder();
+    options.contacts = {"127.0.0.1:7002"};
+    Group group(options, fabric, {});
+    fabric.events.push_back(refused("connection refused", 0));
+    group.step({});
+    EXPECT_NE(group.end().detail.find("start that node first"), std::string::npos);
+    fabric.events.push_back(refused("RDMA does not work", 5));
+    group.step({});
+    EXPECT_EQ(group.end().detail, "a contact to answer: 127.0.0.1:7002 (RDMA does not work)");
 }
 
 TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {

@@ -17,7 +17,7 @@ Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail)
 void Joining::learn_contact(const std::string& address) {
     const auto same = [&](const Contact& c) { return c.address == address; };
     if (address == options_.address || std::ranges::any_of(contacts_, same)) return;
-    if (contacts_.size() < limits::members_max) contacts_.push_back({address, false, "no answer yet"});
+    if (contacts_.size() < limits::members_max) contacts_.push_back({address, false, false, "no answer yet"});
 }
 
 void Joining::step(Instant now) {
@@ -34,11 +34,12 @@ void Joining::step(Instant now) {
 }
 
 // The first contact founds the group when it is sure to be alone: all others are either down or as groupless as itself.
+// Who answers, but cannot be linked with, may be in a group.
 bool Joining::may_found() const {
     if (options_.client || !is_first_contact_) return false;
     const bool others_groupless = std::ranges::all_of(peers_, [](const Peer& p) { return p.no_group; });
     const bool all_answered = std::ranges::all_of(contacts_, [&](const Contact& contact) {
-        return contact.refused ||
+        return (contact.refused && !contact.answered) ||
                std::ranges::any_of(peers_, [&](const Peer& p) { return p.address == contact.address; });
     });
     return others_groupless && all_answered;
@@ -73,6 +74,7 @@ void Joining::peer_event(const PeerEvent& event) {
             if (event.peer == options_.self && event.status.code == DERECHO_INVALID) return own_address(event.address);
             if (contact != contacts_.end()) {
                 contact->refused = true;
+                contact->answered = event.incarnation != 0;
                 contact->why = event.status.detail;
             }
             if (event.status.code == DERECHO_INCOMPATIBLE || event.status.code == DERECHO_DUPLICATE) {
@@ -141,7 +143,10 @@ std::string Joining::waiting_for_view() const {
 
 std::string Joining::founder_hint() const {
     if (options_.client || is_first_contact_) return "";
-    return "; " + options_.contacts.front() + ", the first contact, founds the group: start that node first";
+    const std::string& first = options_.contacts.front();
+    const auto is_there = [&](const Contact& contact) { return contact.address == first && contact.answered; };
+    if (std::ranges::any_of(contacts_, is_there)) return "";
+    return "; " + first + ", the first contact, founds the group: start that node first";
 }
 
 }  // namespace libderecho

@@ -35,7 +35,8 @@ public:
 private:
     struct Contact {
         std::string address;
-        bool refused = false;  // did not answer
+        bool refused = false;   // there is no connection to it
+        bool answered = false;  // though it is there
         std::string why;
     };
     struct Peer {

@@ -360,6 +360,7 @@ void Memory::end() {
 void Memory::lose(Peer& peer) {
     take_done(peer);
     peer.asker = nullptr;  // fences: from here on nothing lands here of what was asked for, nor of the peer's
+    peer.joining = peer.joined = false;
     peer.server = nullptr;
     peer.grants.clear();
     const auto remove = [&](uint32_t slot) {

@@ -175,12 +175,14 @@ private:
         MemoryRequest request;
         MemoryOutcome outcome = MemoryOutcome::done;  // of a write
         MemoryGrant grant;
+        bool connects = false;  // answered once the connection is there
     };
     template <class T>
     class Queue {
     public:
         bool empty() const { return first_ == end_; }
         bool full() const { return end_ - first_ == kAskedMax; }
+        T& front() { return entries_[first_ % kAskedMax]; }
         const T& front() const { return entries_[first_ % kAskedMax]; }
         void push(const T& entry) { entries_[end_++ % kAskedMax] = entry; }
         void pop() { ++first_; }
@@ -219,7 +221,8 @@ private:
         std::unordered_map<uint64_t, Grant> grants;  // by the key's memory
         bool access_asked = false;                   // the answer is under way
         std::unique_ptr<DirectAsker> asker;
-        bool joined = false;     // it has the peer's endpoint
+        bool joining = false;  // it was told the peer's endpoint, and is being connected to it
+        bool joined = false;
         bool stale = false;      // one that broke is still open at the other end, and must not be when mail goes on
         bool fence_due = false;  // reads were posted since the last fence
         uint32_t failures = 0;   // in a row
@@ -264,11 +267,13 @@ private:
     bool choose_way(Peer& peer, Operation& operation);
     bool ask_for_access(Peer& peer, const MemoryKey& key, MemoryWant want);
     void take_grant(Peer& peer, const Chunk& chunk, const MemoryGrant& grant);
+    bool join(Peer& peer);
     bool post(Peer& peer, uint32_t slot);
     bool take_done(Peer& peer);
     void break_off(Peer& peer);
     void note_failure(Peer& peer, const std::string& why);
-    void take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& grant);
+    void take_access(Peer& peer, const MemoryAccess& access, Debt& debt);
+    bool connects(Peer& peer, Debt& debt);
     void note_asked(Operation& operation, uint64_t size_bytes);
     void note_answered(uint32_t slot, MemoryOutcome outcome);
     void disconnect(NodeId node);

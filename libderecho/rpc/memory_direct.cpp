@@ -23,6 +23,10 @@ DirectAccess::Rights rights_of(uint32_t access) {
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
+void note_unserved(NodeId node, const Status& why) {
+    log::info(name(node) + " cannot reach memory here directly: " + why.detail);
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------------- registering
@@ -107,7 +111,7 @@ void Memory::note_refusal(Buffer& buffer, const Status& why) {
 // ---------------------------------------------------------------------------------------------------- the one asked
 
 // The old connection ends before anything that was asked for after it is read: nothing late can come over it.
-void Memory::take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& grant) {
+void Memory::take_access(Peer& peer, const MemoryAccess& access, Debt& debt) {
     if (access.want != MemoryWant::grant) peer.server = nullptr;
     if (access.want == MemoryWant::close || !peer.direct) return;
     Operation::Run none{};
@@ -119,13 +123,28 @@ void Memory::take_access(Peer& peer, const MemoryAccess& access, MemoryGrant& gr
     if (!key->shown) return;
     if (access.want == MemoryWant::grant_and_connection) {
         const Status status = peer.direct->serve(access.asker, peer.server);
-        if (!status.ok()) return log::info(name(peer.node) + " cannot reach memory here directly: " + status.detail);
-        grant.server = peer.server->endpoint();
+        if (!status.ok()) return note_unserved(peer.node, status);
+        debt.grant.server = peer.server->endpoint();
+        debt.connects = true;
     }
-    grant.address = reinterpret_cast<uintptr_t>(buffer.bytes.data());
-    grant.size_bytes = buffer.bytes.size();
-    grant.remote_key = key->shown->key();
-    grant.access = buffer.access;
+    debt.grant.address = reinterpret_cast<uintptr_t>(buffer.bytes.data());
+    debt.grant.size_bytes = buffer.bytes.size();
+    debt.grant.remote_key = key->shown->key();
+    debt.grant.access = buffer.access;
+}
+
+// Whether the answer has to wait: who has it may post.
+bool Memory::connects(Peer& peer, Debt& debt) {
+    if (!debt.connects || !peer.server) return false;
+    const std::optional<Status> outcome = peer.server->connected();
+    if (!outcome) return true;
+    debt.connects = false;
+    if (!outcome->ok()) {
+        note_unserved(peer.node, *outcome);
+        peer.server = nullptr;
+        debt.grant = {};
+    }
+    return false;
 }
 
 // ---------------------------------------------------------------------------------------------------- the one who asks
@@ -145,7 +164,7 @@ bool Memory::choose_way(Peer& peer, Operation& operation) {
         return true;
     }
     const bool broken = peer.asker && !peer.asker->broken().ok();
-    if (broken || peer.access_asked) return false;
+    if (broken || peer.access_asked || peer.joining) return false;
     if (!known || !peer.joined)
         return ask_for_access(peer, operation.key, peer.joined ? MemoryWant::grant : MemoryWant::grant_and_connection);
     operation.way = Way::direct;
@@ -187,13 +206,22 @@ void Memory::take_grant(Peer& peer, const Chunk& chunk, const MemoryGrant& grant
         peer.asker = nullptr;
         return;
     }
-    const Status status = peer.asker->connect(grant.server);
-    peer.joined = status.ok();
-    if (!status.ok()) {
+    peer.asker->connect(grant.server);
+    peer.joining = true;
+}
+
+bool Memory::join(Peer& peer) {
+    if (!peer.joining) return false;
+    const std::optional<Status> outcome = peer.asker->connected();
+    if (!outcome) return false;
+    peer.joining = false;
+    peer.joined = outcome->ok();
+    if (!peer.joined) {
         peer.asker = nullptr;
         peer.stale = true;
-        note_failure(peer, status.detail);
+        note_failure(peer, outcome->detail);
     }
+    return true;
 }
 
 // The next part of an operation, once everything that went by mail is done.
@@ -248,7 +276,7 @@ bool Memory::take_done(Peer& peer) {
 void Memory::break_off(Peer& peer) {
     const std::string why = peer.asker->broken().detail;
     peer.asker = nullptr;
-    peer.joined = false;
+    peer.joining = peer.joined = false;
     peer.stale = true;
     peer.fence_due = false;
     peer.grants.clear();

@@ -101,7 +101,27 @@ protected:
         memory.step(1);
         return operation;
     }
+    // How many bytes of letters it has been sent.
+    uint64_t sent() {
+        uint64_t count = 0;
+        std::memcpy(&count, fabric.ours(0).data(), sizeof count);
+        return count;
+    }
+    // What the letter says that begins there.
+    MemoryGrant granted(uint64_t at) {
+        MemoryGrant grant;
+        const auto letter = fabric.ours(0).subspan(kRing + at + sizeof(FrameHeader));
+        EXPECT_TRUE(read_header(letter.subspan(sizeof(MemoryAnswer)), grant));
+        return grant;
+    }
+    void ask_for_connection() {
+        MemoryAccess access{.key = key_for(kTwo), .want = MemoryWant::grant_and_connection};
+        access.asker[0] = std::byte{1};
+        post(kTwo, MemoryLetter::access, bytes_of(access));
+        memory.step(1);
+    }
     std::shared_ptr<FakeDirect> device = std::make_shared<FakeDirect>();
+    const Status no_way = failure(DERECHO_UNREACHABLE, "there is no way to the peer");
 };
 
 // Memory of a device that the processor cannot touch.
@@ -336,10 +356,7 @@ TEST_F(PlayedDevices, the_device_forgets_memory_that_was_deregistered) {
 }
 
 TEST_F(PlayedDevices, a_peer_reaches_what_it_has_a_key_to_until_it_leaves) {
-    MemoryAccess access{.key = key_for(kTwo), .want = MemoryWant::grant_and_connection};
-    access.asker[0] = std::byte{1};
-    post(kTwo, MemoryLetter::access, bytes_of(access));
-    memory.step(1);
+    ask_for_connection();
     EXPECT_EQ(device->servers(), 1u);
     memory.members_changed(view_of({kSelf, kThree}));
     EXPECT_EQ(device->servers(), 0u);
@@ -360,6 +377,62 @@ TEST_F(PlayedDevices, nobody_is_served_who_has_no_key_and_closing_is_done_when_i
     memory.step(1);
     EXPECT_EQ(device->servers(), 0u);
     EXPECT_TRUE(memory.take_offenders().empty());
+}
+
+TEST_F(PlayedDevices, who_asks_for_a_connection_is_answered_once_it_can_be_asked_over_it) {
+    const uint64_t before = sent();
+    device->connects = std::nullopt;
+    ask_for_connection();
+    memory.step(1);
+    EXPECT_EQ(sent(), before);
+    device->connects = Status{};
+    memory.step(1);
+    ASSERT_GT(sent(), before);
+    EXPECT_EQ(granted(before).access, kBoth);
+    EXPECT_EQ(device->servers(), 1u);
+}
+
+TEST_F(PlayedDevices, who_asks_for_a_connection_that_does_not_come_about_is_granted_nothing) {
+    const uint64_t before = sent();
+    device->connects = no_way;
+    ask_for_connection();
+    ASSERT_GT(sent(), before);
+    EXPECT_EQ(granted(before).access, 0u);
+    EXPECT_EQ(device->servers(), 0u);
+}
+
+TEST_F(PlayedDevices, nothing_is_asked_for_before_the_connection_is_there) {
+    device->connects = std::nullopt;
+    grant();
+    write(100);
+    EXPECT_TRUE(device->asked().empty());
+    device->connects = Status{};
+    memory.step(1);
+    EXPECT_EQ(device->asked().size(), 2u);
+}
+
+TEST_F(PlayedDevices, a_connection_that_does_not_come_about_is_tried_three_times_and_then_it_is_mail) {
+    device->connects = no_way;
+    for (int n = 0; n < 3; ++n) {
+        EXPECT_TRUE(device->asks()) << n;
+        grant();
+    }
+    EXPECT_FALSE(device->asks());
+    grant(0);  // close
+    answer(kTwo, 100);
+    memory.step(1);
+    EXPECT_EQ(events().at(0).status, DERECHO_OK);
+}
+
+TEST_F(PlayedDevices, a_peer_may_be_lost_while_it_is_being_connected) {
+    device->connects = std::nullopt;
+    grant();
+    memory.peer_lost(kTwo);
+    EXPECT_EQ(events().at(0).status, DERECHO_REMOVED);
+    EXPECT_FALSE(device->asks());
+    device->connects = Status{};
+    memory.step(1);
+    EXPECT_TRUE(device->asked().empty());
 }
 
 TEST_F(PlayedDevices, who_answers_a_question_for_access_with_something_else_is_expelled) {

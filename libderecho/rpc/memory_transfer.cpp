@@ -48,10 +48,11 @@ bool Memory::step(uint64_t timestamp_ns) {
         moved |= mail_.has_letters();
         read_letters();
         for (const auto& peer : peers_) {
+            moved |= join(*peer);
             moved |= take_done(*peer);
             moved |= answer(*peer);
             moved |= advance(*peer);
-            work |= !peer->owed.empty() || !peer->waiting.empty() || !peer->posted.empty();
+            work |= !peer->owed.empty() || !peer->waiting.empty() || !peer->posted.empty() || peer->joining;
         }
         work_.store(work, std::memory_order_relaxed);
     }
@@ -95,7 +96,7 @@ bool Memory::take_request(Peer& peer, const Mail::Letter& letter) {
     if (debt.letter == MemoryLetter::access) {
         MemoryAccess access;
         if (!read_header(letter.bytes, access) || letter.bytes.size() != sizeof access) return false;
-        take_access(peer, access, debt.grant);
+        take_access(peer, access, debt);
         peer.owed.push(debt);
         return true;
     }
@@ -173,14 +174,14 @@ MemoryOutcome Memory::open(const Peer& from, const MemoryRequest& request, uint3
 bool Memory::answer(Peer& peer) {
     bool moved = false;
     for (uint32_t n = 0; n < kChunksPerStep && !peer.owed.empty(); ++n) {
-        const Debt& debt = peer.owed.front();
+        Debt& debt = peer.owed.front();
         bool sent = false;
         if (debt.letter == MemoryLetter::read)
             sent = answer_read(peer, debt.request);
         else if (debt.letter == MemoryLetter::write)
             sent = send_answer(peer, debt.outcome, {});
         else
-            sent = send_answer(peer, MemoryOutcome::done, bytes_of(debt.grant));
+            sent = !connects(peer, debt) && send_answer(peer, MemoryOutcome::done, bytes_of(debt.grant));
         if (!sent) break;
         peer.owed.pop();
         moved = true;

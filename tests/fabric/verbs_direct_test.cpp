@@ -32,7 +32,10 @@ public:
         server = nullptr;
         ASSERT_TRUE(access->ask(asker).ok());
         ASSERT_TRUE(served->serve(asker->endpoint(), server).ok());
-        ASSERT_TRUE(asker->connect(server->endpoint()).ok());
+        asker->connect(server->endpoint());
+        const auto connected = [&] { return server->connected() && asker->connected(); };
+        ASSERT_TRUE(world_.pump_until(connected, milliseconds(20'000)));
+        ASSERT_TRUE(server->connected()->ok() && asker->connected()->ok());
     }
     std::unique_ptr<DirectMemory> show(Bytes& bytes, DirectAccess::Rights rights = {true, true}) {
         std::unique_ptr<DirectMemory> memory;
@@ -217,6 +220,24 @@ TEST_P(VerbsDirectTest, a_lost_peer_reaches_nothing_any_more_and_its_own_request
     other.post(false, here, *own, there.data(), others->key());
     EXPECT_TRUE(other.done());
     EXPECT_TRUE(there == here);
+}
+
+TEST_P(VerbsDirectTest, an_end_may_go_while_it_is_being_connected) {
+    Region* const region = start_with_region(2);
+    Reach reach(*world_, kA, kB);
+    for (int n = 0; n < 30; ++n) {
+        ASSERT_TRUE(reach.access->ask(reach.asker).ok());
+        ASSERT_TRUE(reach.served->serve(reach.asker->endpoint(), reach.server).ok());
+        reach.asker->connect(reach.server->endpoint());
+        std::this_thread::sleep_for(std::chrono::microseconds(100 * n));
+    }
+    reach.connect();
+    Bytes there(100), here = pattern(100, 3);
+    const auto remote = reach.show(there), local = reach.mine(here);
+    reach.post(false, here, *local, there.data(), remote->key());
+    EXPECT_TRUE(reach.done());
+    EXPECT_EQ(there, here);
+    expect_linked(*region);
 }
 
 TEST_P(VerbsDirectTest, a_peer_that_dies_breaks_off_what_is_under_way_before_its_loss_is_told) {

@@ -55,9 +55,12 @@ public:
                     answer();
                     break;
                 case 5:
-                    input_.below(8) ? answer_access() : device_->fail();
+                    answer_access();
                     break;
                 case 6:
+                    trouble();
+                    break;
+                case 8:
                     device_->carry_out(std::byte{0xdd});
                     break;
                 case 7:
@@ -78,6 +81,22 @@ public:
     }
 
 private:
+    void trouble() {
+        const Status never = failure(DERECHO_UNREACHABLE, "there is no way to the peer");
+        switch (input_.below(4)) {
+            case 0:
+                return device_->fail();
+            case 1:
+                device_->connects = std::nullopt;
+                return;
+            case 2:
+                device_->connects = never;
+                return;
+            default:
+                device_->connects = Status{};
+        }
+    }
+
     // What no key lets the peer write stays as it is, and what operations of this node may have written is the rest.
     void check() const {
         for (const size_t i : {size_t{1}, size_t{3}})

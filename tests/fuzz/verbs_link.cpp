@@ -102,6 +102,7 @@ public:
     int event_fd() const override { return -1; }
     Status take_events() override { return {}; }
     std::shared_ptr<VerbsDirect> make_direct() override { return nullptr; }
+    bool connecting() const override { return false; }
     Fabric::RdmaCounts counts() const override { return {}; }
 
     Registered registered;

@@ -24,6 +24,23 @@ DirectEndpoint endpoint_of(uint64_t number) {
     return endpoint;
 }
 
+// An end's way into a connection: known after a while, to who has not gone by then.
+struct Connecting {
+    bool open = true;
+    std::optional<Status> outcome;
+};
+
+void begin(const std::shared_ptr<Connecting>& connecting, Network& network, SimFabric& self) {
+    Devices& devices = network.devices();
+    const Duration lasts{devices.random.magnitude(200, 20'000'000)};
+    const bool fails = devices.random.chance(devices.fail);
+    network.at(network.now() + lasts, [connecting, fails, &network, &self] {
+        if (!connecting->open) return;
+        connecting->outcome = fails ? failure(DERECHO_UNREACHABLE, "there is no way to the peer") : Status{};
+        network.wake(self);
+    });
+}
+
 bool within(std::span<const std::byte> whole, uint64_t address, uint64_t size_bytes) {
     const auto first = reinterpret_cast<uintptr_t>(whole.data());
     return address >= first && size_bytes <= whole.size() && address - first <= whole.size() - size_bytes;
@@ -47,17 +64,23 @@ public:
         number_ = ++devices.servers_made;
         devices.servers[number_] = this;
         access_->servers.push_back(this);
+        begin(connecting_, access_->network(), access_->self());
     }
     ~SimServer() override {
         shut();
         std::erase(access_->servers, this);
     }
-    void shut() { access_->network().devices().servers.erase(number_); }
+    void shut() {
+        connecting_->open = false;
+        access_->network().devices().servers.erase(number_);
+    }
     DirectEndpoint endpoint() const override { return endpoint_of(number_); }
+    std::optional<Status> connected() override { return connecting_->outcome; }
     SimFabric& process() const { return access_->self(); }
 
     // Whether the key opens that; if not, this end serves nobody any more.
     bool opens(uint32_t key, bool read, uint64_t address, uint64_t size_bytes) {
+        DERECHO_ASSERT(connecting_->outcome && connecting_->outcome->ok());  // or it should not have been granted
         const auto found = keys_->memory.find(key);
         if (broken_ || found == keys_->memory.end()) return broken_ = true, false;
         const auto& [bytes, rights] = found->second;
@@ -68,6 +91,7 @@ public:
 private:
     std::shared_ptr<SimAccess> access_;
     std::shared_ptr<DeviceKeys> keys_;
+    std::shared_ptr<Connecting> connecting_ = std::make_shared<Connecting>();
     uint64_t number_ = 0;
     bool broken_ = false;
 };
@@ -120,20 +144,22 @@ public:
         access_->askers.push_back(this);
     }
     ~SimAsker() override {
-        connection_->open = false;
+        connection_->open = connecting_->open = false;
         std::erase(access_->askers, this);
     }
     void shut() {
-        connection_->open = false;
+        connection_->open = connecting_->open = false;
+        connecting_->outcome = failure(DERECHO_UNREACHABLE, "the peer is lost");
         if (connection_->broken.ok()) connection_->broken = failure(DERECHO_UNREACHABLE, "the peer is lost");
         connection_->back = connection_->posted;
     }
 
     DirectEndpoint endpoint() const override { return endpoint_of(1); }
-    Status connect(const DirectEndpoint& theirs) override {
+    void connect(const DirectEndpoint& theirs) override {
         std::memcpy(&connection_->server, theirs.data(), sizeof connection_->server);
-        return {};
+        begin(connecting_, access_->network(), access_->self());
     }
+    std::optional<Status> connected() override { return connecting_->outcome; }
     void post(const Request& request) override;
     uint32_t take_done() override { return std::exchange(connection_->done, 0); }
     const Status& broken() const override { return connection_->broken; }
@@ -145,6 +171,7 @@ private:
 
     std::shared_ptr<SimAccess> access_;
     std::shared_ptr<DeviceKeys> keys_;
+    std::shared_ptr<Connecting> connecting_ = std::make_shared<Connecting>();
     std::shared_ptr<Connection> connection_ = std::make_shared<Connection>();
 };
 
@@ -164,6 +191,7 @@ void SimAsker::check(const Request& request) const {
 void SimAsker::post(const Request& request) {
     Connection& connection = *connection_;
     if (!connection.broken.ok()) return;
+    DERECHO_ASSERT(connecting_->outcome && connecting_->outcome->ok());
     check(request);
     Network& network = access_->network();
     SimFabric& self = access_->self();

@@ -26,7 +26,7 @@ struct Devices {
     Random random;
     bool possible;
     double refuse;  // chance that memory is not taken
-    double fail;    // chance that a request fails for no reason
+    double fail;    // chance that a request, or a connection, fails for no reason
     std::map<uint64_t, SimServer*> servers;
     uint64_t servers_made = 0;
     uint32_t keys_made = 0;
