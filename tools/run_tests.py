@@ -6,12 +6,14 @@
     make test ARGS=--list             their names
 
 A stage whose files do not exist is absent. What a stage prints goes to build/test-logs/STAGE.log, and to the terminal
-when it fails (or always, with --verbose). The last line is "N passed, N failed, N skipped" over all stages.
+when it fails (or always, with --verbose). Stages that only start programs run beside each other. The last line is
+"N passed, N failed, N skipped" over all stages.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +40,8 @@ ASAN_SEEDS = "150"
 SEARCH = "^simulated_group_coverage"
 SIMULATED = "^(sim|Sim|simulated_group_coverage)"
 FUZZ_SECONDS = 3
+# Folders of tests/ that mostly compile and start programs, one after the other.
+BESIDE_EACH_OTHER = {"conformance", "csharp", "java", "stubs"}
 
 
 @dataclass
@@ -66,9 +71,12 @@ class Step:
 
 @dataclass
 class Stage:
+    """Commands that belong together. `alone`: others at the same time would be in its way, as when it measures."""
+
     name: str
     steps: Callable[[], list[Step]]
     exists: Callable[[], bool] = lambda: True
+    alone: bool = True
 
 
 # ---------------------------------------------------------------------------------------------------- the stages
@@ -128,7 +136,11 @@ def clang() -> list[Step]:
 
 def pytest(folder: Path) -> list[Step]:
     run = Step([str(BIN / "pytest"), "-q", str(folder.relative_to(ROOT))], "tests", timeout_s=1500)
-    return [core_tests(), run] if folder.name == "rdma" else [run]  # it runs some of them elsewhere
+    if folder.name != "rdma":
+        return [run]
+    # Its machine is emulated, so what it runs is compiled before.
+    demo = "from derecho.demo.launchers import launcher; launcher('cpp')"
+    return [core_tests(), Step([sys.executable, "-c", demo], "prepare"), run]
 
 
 def pytest_stages() -> Iterator[Stage]:
@@ -136,7 +148,8 @@ def pytest_stages() -> Iterator[Stage]:
     order = {"repo": 0, "python": 2, "rdma": 8, "system": 9}
     folders = {path.parent for path in (ROOT / "tests").glob("*/test_*.py")}
     for folder in sorted(folders, key=lambda folder: (order.get(folder.name, 5), folder.name)):
-        yield Stage(folder.name, lambda folder=folder: pytest(folder))  # type: ignore[misc]
+        alone = folder.name not in BESIDE_EACH_OTHER
+        yield Stage(folder.name, lambda folder=folder: pytest(folder), alone=alone)  # type: ignore[misc]
 
 
 def has_core_tests() -> bool:
@@ -161,6 +174,9 @@ def stages() -> list[Stage]:
 # ---------------------------------------------------------------------------------------------------- running them
 
 
+PROCESSES: set[subprocess.Popen[bytes]] = set()  # that run now, each the leader of its own group
+
+
 def run_command(argv: list[str], env: dict[str, str], timeout_s: float, log: Path) -> int | None:
     """Its exit code, or None when it ran too long. Nothing it started outlives it then."""
     with log.open("ab") as output:
@@ -175,6 +191,7 @@ def run_command(argv: list[str], env: dict[str, str], timeout_s: float, log: Pat
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        PROCESSES.add(process)
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -184,6 +201,7 @@ def run_command(argv: list[str], env: dict[str, str], timeout_s: float, log: Pat
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            PROCESSES.remove(process)
 
 
 def junit_counts(file: Path) -> Counts:
@@ -234,21 +252,40 @@ def show_failure(log: Path) -> None:
         print(f"   {line}")
 
 
+def timed(stage: Stage) -> tuple[Stage, Counts, float]:
+    print(f".. {stage.name}", flush=True)
+    started = time.monotonic()
+    log = LOGS / f"{stage.name}.log"
+    log.write_bytes(b"")
+    counts = run_stage(stage, log)
+    return stage, counts, time.monotonic() - started
+
+
+def outcomes(chosen: list[Stage]) -> Iterator[tuple[Stage, Counts, float]]:
+    """Run them in their order, as many at once as there are processors of those that may be beside each other."""
+    for alone, group in itertools.groupby(chosen, lambda stage: stage.alone):
+        with ThreadPoolExecutor(1 if alone else int(JOBS)) as pool:
+            running = [pool.submit(timed, stage) for stage in group]
+            try:
+                for ended in as_completed(running):
+                    yield ended.result()
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(PROCESSES):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+
 def run(chosen: list[Stage], verbose: bool) -> Counts:
     total, failed = Counts(), []
     LOGS.mkdir(parents=True, exist_ok=True)
-    for stage in chosen:
-        log = LOGS / f"{stage.name}.log"
-        log.write_bytes(b"")
-        print(f"== {stage.name:<8} ", end="", flush=True)
-        started = time.monotonic()
-        counts = run_stage(stage, log)
-        print(f"{counts}, {time.monotonic() - started:.1f} s", flush=True)
+    for stage, counts, seconds in outcomes(chosen):
+        print(f"== {stage.name:<8} {counts}, {seconds:.1f} s", flush=True)
         total.add(counts)
         if counts.failed:
             failed.append((stage, counts))
         if counts.failed or verbose:
-            show_failure(log)
+            show_failure(LOGS / f"{stage.name}.log")
     for stage, counts in failed:
         print(f"FAILED: {stage.name} ({counts.failed}), see build/test-logs/{stage.name}.log")
     return total

@@ -157,7 +157,7 @@ TEST_P(RegisteredMemory, more_pieces_than_a_letter_takes_are_moved) {
 }
 
 TEST_P(RegisteredMemory, a_large_buffer_goes_there_and_comes_back) {
-    constexpr size_t kSize = (64 << 20) + 13;
+    constexpr size_t kSize = (24 << 20) + 13;
     const Buffer there(b, kSize, kBoth, 1), here(a, kSize, 0, 2), back(c, kSize, 0, 3);
     succeeds(a, write(a, 2, there.key_for(1), 0, {here.all()}));
     EXPECT_TRUE(there.bytes == here.bytes);

@@ -240,16 +240,17 @@ TEST_P(FabricContract, pushes_to_nobody_are_fine) {
 
 TEST_P(FabricContract, a_reader_that_does_not_poll_gets_the_newest_values_when_it_does) {
     Region* region = start_with_region(3);
-    for (uint64_t i = 1; i <= 30000; ++i) {
+    const uint64_t last = often(30000);
+    for (uint64_t i = 1; i <= last; ++i) {
         if (i % 10 == 0) at(kA).push_data(*region, 4096 + i % 50 * 4096, 4096);
         push_word(kA, *region, 0, i);
         push_word(kA, *region, 64, i);
         at(kA).flush();
         if (i % 100 == 0) world_->pump(kA), world_->pump(kC);
     }
-    EXPECT_TRUE(shows(kC, kA, 7, 64, 30000)) << "one slow reader must not hold back another";
-    EXPECT_TRUE(shows(kB, kA, 7, 64, 30000));
-    EXPECT_EQ(word(mirror(kB, kA, 7), 0), 30000u);
+    EXPECT_TRUE(shows(kC, kA, 7, 64, last)) << "one slow reader must not hold back another";
+    EXPECT_TRUE(shows(kB, kA, 7, 64, last));
+    EXPECT_EQ(word(mirror(kB, kA, 7), 0), last);
     EXPECT_EQ(world_->count(kA, PeerEvent::Kind::lost), 0u);
 }
 
@@ -303,14 +304,14 @@ TEST_P(FabricContract, up_is_reported_once_at_both_sides_with_address_and_incarn
 }
 
 TEST_P(FabricContract, dialing_each_other_at_the_same_time_ends_in_one_link) {
-    for (int round = 0; round < 20; ++round) {
+    for (uint64_t round = 0; round < often(20); ++round) {
         world_ = GetParam().make();
         world_->start(kA);
         world_->start(kB);
         at(kA).connect(world_->address(kB));
         at(kB).connect(world_->address(kA));
         // Let one side run ahead, by a different stretch each time.
-        for (int i = 0; i < round; ++i) world_->pump(round % 2 ? kA : kB);
+        for (uint64_t i = 0; i < round; ++i) world_->pump(round % 2 ? kA : kB);
         ASSERT_TRUE(world_->pump_until([&] { return at(kA).connected(kB) && at(kB).connected(kA); }));
         world_->settle(milliseconds(5));
         for (const NodeId id : {kA, kB}) {

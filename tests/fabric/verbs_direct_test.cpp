@@ -180,7 +180,7 @@ TEST_P(VerbsDirectTest, nothing_lands_once_the_device_was_told_and_the_link_stay
     constexpr size_t kSize = 256 << 10;
     Bytes there(kSize), here(kSize);
     const auto local = reach.mine(here);
-    for (int round = 0; round < 6; ++round) {
+    for (uint32_t round = 0; round < 3; ++round) {
         auto remote = reach.show(there);
         const uint32_t key = remote->key();
         Bytes then;
@@ -189,7 +189,7 @@ TEST_P(VerbsDirectTest, nothing_lands_once_the_device_was_told_and_the_link_stay
             while (reach.asker->broken().ok() && reach.posted - reach.came < 8)
                 reach.post(reach.posted % 4 == 3, here, *local, there.data(), key, true);
             reach.came += reach.asker->take_done();
-            if (remote && n > 10u * static_cast<uint32_t>(round)) {
+            if (remote && n > 10 * round) {
                 remote = nullptr;
                 then = there;
             }

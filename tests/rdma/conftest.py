@@ -21,7 +21,7 @@ ROOT = HERE.parent.parent
 GUEST = HERE / "guest"
 INSIDE = "RDMA_VM" in os.environ
 REPORTS = "reports.jsonl"
-SECONDS = 900  # of all tests together: the tests' own time-outs are shorter and say more
+SECONDS = 1400  # of all tests together: the tests' own time-outs are shorter and say more
 LINES_SHOWN = 40
 
 sys.path.insert(0, str(HERE))
