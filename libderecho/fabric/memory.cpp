@@ -21,26 +21,6 @@ Status no_memory(const char* what) {
     return failure(DERECHO_NO_MEMORY, std::string(what) + ": " + std::strerror(errno));
 }
 
-// What is as large as a huge page begins at a multiple of one, or the system could not make its ends of them.
-// MAP_FAILED with errno.
-void* map(size_t size_bytes, int protection, int flags, int fd) {
-    if (size_bytes < kHugePageBytes) return ::mmap(nullptr, size_bytes, protection, flags, fd, 0);
-    const size_t whole = size_bytes + kHugePageBytes;
-    void* const room = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED) return room;
-    Mapping rest(room, whole);
-    const auto begin = reinterpret_cast<uintptr_t>(room);
-    const size_t before = -begin % kHugePageBytes;
-    void* const at = ::mmap(rest.data() + before, size_bytes, protection, flags | MAP_FIXED, fd, 0);
-    if (at == MAP_FAILED) return at;
-    rest.release();
-    const auto page = static_cast<size_t>(::getpagesize());
-    const size_t used = before + (size_bytes + page - 1) / page * page;
-    if (before > 0) ::munmap(room, before);
-    if (used < whole) ::munmap(static_cast<std::byte*>(room) + used, whole - used);
-    return at;
-}
-
 // Make `to` the same as `from`, leaving untouched pages that are zero in both; whether anything was different.
 bool copy_differences(Mapping& to, const Mapping& from) {
     constexpr size_t kPage = 4096;
@@ -71,7 +51,7 @@ void Mapping::reset() {
 }
 
 Status map_anonymous(size_t size_bytes, Mapping& out) {
-    void* at = map(size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return no_memory("mmap of private memory");
     out = Mapping(at, size_bytes);
     return {};
@@ -81,7 +61,7 @@ Status create_sealed(const char* name, size_t size_bytes, UniqueFd& fd_out, Mapp
     UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd.valid()) return no_memory("memfd_create");
     if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return no_memory("sizing shared memory");
-    void* at = map(size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get());
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (at == MAP_FAILED) return no_memory("mmap of shared memory");
     Mapping mapping(at, size_bytes);
     if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return no_memory("sealing shared memory");
@@ -97,7 +77,7 @@ Status map_sealed(int fd, size_t size_bytes, Mapping& out) {
     const int seals = ::fcntl(fd, F_GET_SEALS);
     if (seals < 0 || (seals & kNoResize) != kNoResize)
         return failure(DERECHO_INVALID, "shared memory is not sealed against resizing");
-    void* at = map(size_bytes, PROT_READ, MAP_SHARED, fd);
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return no_memory("mmap of a peer's memory");
     out = Mapping(at, size_bytes);
     return {};

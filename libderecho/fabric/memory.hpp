@@ -55,9 +55,6 @@ private:
     size_t size_bytes_ = 0;
 };
 
-// Mappings of that size and above are aligned to it.
-inline constexpr size_t kHugePageBytes = 2 << 20;
-
 // Zeroed private memory.
 Status map_anonymous(size_t size_bytes, Mapping& out);
 

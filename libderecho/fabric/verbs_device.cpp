@@ -11,7 +11,6 @@
 #include <fstream>
 
 #include "base/log.hpp"
-#include "fabric/memory.hpp"
 #include "fabric/undertaker.hpp"
 #include "fabric/verbs_parts.hpp"
 #include "fabric/verbs_sysfs.hpp"
@@ -21,6 +20,7 @@ namespace {
 
 constexpr int kCompletionsAtOnce = 32;
 constexpr int kCompletionQueueMax = 1 << 16;
+constexpr size_t kHugePageBytes = 2 << 20;
 
 bool is_zero(const ibv_gid& gid) {
     return std::all_of(std::begin(gid.raw), std::end(gid.raw), [](uint8_t byte) { return byte == 0; });
