@@ -253,7 +253,7 @@ def show_failure(log: Path) -> None:
 
 
 def timed(stage: Stage) -> tuple[Stage, Counts, float]:
-    print(f".. {stage.name}", flush=True)
+    print(f".. {stage.name}\n", end="", flush=True)  # in one piece: others print as well
     started = time.monotonic()
     log = LOGS / f"{stage.name}.log"
     log.write_bytes(b"")
@@ -263,8 +263,8 @@ def timed(stage: Stage) -> tuple[Stage, Counts, float]:
 
 def outcomes(chosen: list[Stage]) -> Iterator[tuple[Stage, Counts, float]]:
     """Run them in their order, as many at once as there are processors of those that may be beside each other."""
-    for alone, group in itertools.groupby(chosen, lambda stage: stage.alone):
-        with ThreadPoolExecutor(1 if alone else int(JOBS)) as pool:
+    for _, group in itertools.groupby(chosen, lambda stage: stage.name if stage.alone else ""):
+        with ThreadPoolExecutor(int(JOBS)) as pool:
             running = [pool.submit(timed, stage) for stage in group]
             try:
                 for ended in as_completed(running):

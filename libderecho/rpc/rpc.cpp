@@ -57,7 +57,6 @@ void Rpc::peer_changed(const PeerEvent& event) {
         peers_[event.peer] = {event.client, view && view->rank_of(event.peer).has_value()};
     }
     if (event.kind == PeerEvent::Kind::lost) {
-        if (parked_ && parked_->from == event.peer) unpark();
         mail_.peer_lost(event.peer);
         memory_.peer_lost(event.peer);
         {
