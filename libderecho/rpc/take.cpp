@@ -275,8 +275,8 @@ void Rpc::take_letters(Out& out) {
 
 // Whether a letter is ahead of this node. A donor may install the view that asks it for state before this node does;
 // and replies to calls that are not known to be ordered are kept up to a limit only. All later letters wait, too: no
-// client may have that done, nor who is lost, but for a view that is there or comes without it: what was parked cannot be
-// dropped, for what it sent after it is read.
+// client may have that done. Who is lost may for one view more, no longer: that comes without it. Until then its letter
+// is kept, because those behind it will be read.
 bool Rpc::has_to_wait(const Incoming& letter) {
     if (letter.kind == LetterKind::reply && early_bytes_ + letter.bytes.size() > kEarlyBytesMax) {
         ReplyHeader header;
