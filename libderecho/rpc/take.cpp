@@ -275,8 +275,8 @@ void Rpc::take_letters(Out& out) {
 
 // Whether a letter is ahead of this node. A donor may install the view that asks it for state before this node does;
 // and replies to calls that are not known to be ordered are kept up to a limit only. All later letters wait, too: no
-// client may have that done. Who is lost may for one view more, no longer: that comes without it. Until then its letter
-// is kept, because those behind it will be read.
+// client may have that done. A member that is lost may until the next view, which comes without it: its letter is kept
+// until then, because those behind it will be read.
 bool Rpc::has_to_wait(const Incoming& letter) {
     if (letter.kind == LetterKind::reply && early_bytes_ + letter.bytes.size() > kEarlyBytesMax) {
         ReplyHeader header;
@@ -285,15 +285,15 @@ bool Rpc::has_to_wait(const Incoming& letter) {
     }
     StateHeader header;
     if (letter.kind != LetterKind::state || !read_header(letter.bytes, header) || closed_) return false;
-    uint64_t ahead_max = 1;
+    const View* installed = group_.view();
+    uint64_t ahead_max = kViewsAheadMax;
     {
         const std::lock_guard lock(mutex_);
         const auto peer = peers_.find(letter.from);
         if (peer != peers_.end() && peer->second.client) return false;
-        if (peer != peers_.end()) ahead_max = kViewsAheadMax;
+        if (peer == peers_.end()) ahead_max = installed && installed->rank_of(letter.from) ? 1 : 0;
     }
     if (!roll_) return true;
-    const View* installed = group_.view();
     const bool plausible = installed && header.view <= raw(installed->id) + ahead_max;
     return plausible && header.view > raw(group_.taken_view()->id);
 }
