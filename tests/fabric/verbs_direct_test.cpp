@@ -180,7 +180,7 @@ TEST_P(VerbsDirectTest, nothing_lands_once_the_device_was_told_and_the_link_stay
     constexpr size_t kSize = 256 << 10;
     Bytes there(kSize), here(kSize);
     const auto local = reach.mine(here);
-    for (uint32_t round = 0; round < 3; ++round) {
+    for (uint32_t round = 0; round < 6; ++round) {
         auto remote = reach.show(there);
         const uint32_t key = remote->key();
         Bytes then;
