@@ -11,6 +11,9 @@
  *   - Structs that may grow start with struct_bytes, which the caller sets to sizeof before the call.
  *   - Strings are UTF-8 and NUL-terminated. Numbers in buffers are little-endian.
  *   - Completions are pulled with derecho_poll(), on the caller's own thread. The library calls nobody back.
+ *   - A process is one member. In a child of fork() every call on what the parent opened with a group answers
+ *     DERECHO_CLOSED, with a sentence that says so; nothing that the child does, its end included, touches the parent's
+ *     group. What was leased or claimed at the fork may still be read. The child may join as a node of its own.
  */
 #ifndef DERECHO_H
 #define DERECHO_H

@@ -1,39 +1,13 @@
 // derecho_buffer_*: memory outside of every language's collector.
-#include <sys/mman.h>
-
-#include "capi/handles.hpp"
+#include "capi/buffer.hpp"
 
 using namespace libderecho;
 using namespace libderecho::capi;
 
-namespace {
-
-class OpenBuffer {
-public:
-    explicit OpenBuffer(size_t size) : size_(size) {
-        void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) throw std::bad_alloc();
-        memory_ = memory;
-    }
-    ~OpenBuffer() { ::munmap(memory_, size_); }
-    OpenBuffer(const OpenBuffer&) = delete;
-    OpenBuffer& operator=(const OpenBuffer&) = delete;
-
-    void* memory() const { return memory_; }
-    size_t size() const { return size_; }
-    uint64_t references = 1;
-
-private:
-    void* memory_ = nullptr;
-    size_t size_;
-};
-
-LockedTable<OpenBuffer, HandleKind::buffer>& buffers() {
+LockedTable<OpenBuffer, HandleKind::buffer>& libderecho::capi::buffers() {
     static auto* table = new LockedTable<OpenBuffer, HandleKind::buffer>;  // outlives all threads
     return *table;
 }
-
-}  // namespace
 
 derecho_status derecho_buffer_create(size_t size_bytes, derecho_buffer** buffer_out) {
     DERECHO_REQUIRE(buffer_out);

@@ -1,6 +1,8 @@
 #include "capi/groups.hpp"
 
+#include <unistd.h>
 #include <ctime>
+#include <new>
 
 namespace libderecho::capi {
 
@@ -19,6 +21,18 @@ void pause_ns(long ns) {
 }
 
 bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && !group.claims.any_open(); }
+
+[[maybe_unused]] const bool forks_handled = handle_forks();  // from before the first handle on
+std::atomic<pid_t> joined_by{0};                             // the process that opened groups
+
+derecho_status of_another_process() {
+    return guarded([] {
+        return fail(
+            Status{DERECHO_CLOSED, "this process is a fork of process " + std::to_string(joined_by.load()) +
+                                       ", which joined: only that one is the member. Use the group there, or join "
+                                       "here as a node of its own, under another id and address"});
+    });
+}
 
 // With the slot's lock.
 void bury(GroupSlot& slot) {
@@ -44,6 +58,7 @@ derecho_status Inside::refuse(HandleKind kind) const {
         return fail(DERECHO_BAD_HANDLE, "this is not a handle of this kind");
     if (bits.generation > group_slots[bits.index].generation.load(std::memory_order_acquire))
         return fail(DERECHO_BAD_HANDLE, "this was never a handle");
+    if (bits.generation == group_slots[bits.index].inherited_generation) return of_another_process();
     return fail(DERECHO_CLOSED, "the group was closed");
 }
 
@@ -53,6 +68,7 @@ void* add_group(std::unique_ptr<OpenGroup> group) {
         const std::lock_guard lock(slot.mutex);
         if (slot.in_use) continue;
         slot.in_use = true;
+        joined_by.store(::getpid(), std::memory_order_relaxed);
         slot.owner = group.release();
         void* handle = to_handle({HandleKind::group, 0, index, slot.generation.load(std::memory_order_relaxed)});
         slot.handle.store(reinterpret_cast<uint64_t>(handle), std::memory_order_release);
@@ -71,7 +87,8 @@ derecho_status close_group(const void* handle) {
     const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
     if (bits.generation > generation) return fail(DERECHO_BAD_HANDLE, "this was never a handle");
     if (bits.generation != generation || slot.handle.load(std::memory_order_relaxed) == 0)
-        return fail(DERECHO_CLOSED, "the group was closed already");
+        return bits.generation == slot.inherited_generation ? of_another_process()
+                                                            : fail(DERECHO_CLOSED, "the group was closed already");
 
     Node& node = *slot.owner->node;
     slot.handle.store(0, std::memory_order_seq_cst);
@@ -90,6 +107,20 @@ derecho_status close_group(const void* handle) {
         bury(slot);
     }
     return DERECHO_OK;
+}
+
+void forget_groups_after_fork() {
+    for (GroupSlot& slot : group_slots) {
+        if (!slot.in_use) continue;
+        new (&slot.mutex) std::mutex;  // a thread of the parent's may have held it
+        if (slot.handle.exchange(0) != 0) {
+            slot.inherited_generation = slot.generation.load(std::memory_order_relaxed);
+            next_generation(slot);
+        }
+        slot.owner = nullptr;
+        slot.leased_generation = 0;
+        slot.in_use = false;
+    }
 }
 
 bool release_closed(const HandleBits& bits, uint64_t lease) {

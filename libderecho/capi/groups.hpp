@@ -31,6 +31,7 @@ struct alignas(64) GroupSlot {
     OpenGroup* owner = nullptr;      // for who is inside; lives on after closing while something of it is held
     uint32_t leased_generation = 0;  // of the handle whose node lives on because something of it is still held
     bool in_use = false;
+    uint32_t inherited_generation = 0;  // of the handle that was open when a fork() made this process
 };
 
 inline constexpr uint32_t kGroupsMax = 1024;
@@ -84,5 +85,9 @@ derecho_status close_group(const void* handle);
 // A lease, or a claim, of a group that was closed meanwhile: true if it was held, and is not any more.
 bool release_closed(const HandleBits& bits, uint64_t lease);
 bool give_up_claim_of_closed(const HandleBits& bits, const derecho_claim& claim);
+// In the child of a fork(), which has no part in any group: no handle is open any more. What the parent had open is not
+// destroyed, only forgotten: its threads are not here, and its peers are not to hear anything.
+void forget_groups_after_fork();
+bool handle_forks();  // fork.cpp
 
 }  // namespace libderecho::capi

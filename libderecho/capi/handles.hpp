@@ -100,6 +100,10 @@ public:
             if (slot.object && match(*slot.object)) removed.push_back(take_out(slot));
     }
 
+    // Held over fork(), so that a child finds the table whole, and nobody in it.
+    void lock() { mutex_.lock(); }
+    void unlock() { mutex_.unlock(); }
+
 private:
     struct Slot {
         std::unique_ptr<Object> object;

@@ -13,16 +13,6 @@ using namespace libderecho::capi;
 
 namespace {
 
-struct OpenMemory {
-    const void* group;  // handle
-    uint64_t id;
-};
-
-LockedTable<OpenMemory, HandleKind::memory>& memories() {
-    static auto* table = new LockedTable<OpenMemory, HandleKind::memory>;  // outlives all threads
-    return *table;
-}
-
 derecho_status find(const derecho_memory* memory, OpenMemory& out) {
     return memories().with(memory, [&](const OpenMemory& open) {
         out = open;
@@ -93,6 +83,11 @@ derecho_status register_with(derecho_group* group, uint32_t access, derecho_memo
 }
 
 }  // namespace
+
+LockedTable<OpenMemory, HandleKind::memory>& libderecho::capi::memories() {
+    static auto* table = new LockedTable<OpenMemory, HandleKind::memory>;  // outlives all threads
+    return *table;
+}
 
 void libderecho::capi::close_memory_of(const void* group) {
     memories().remove_all([&](const OpenMemory& open) { return open.group == group; });

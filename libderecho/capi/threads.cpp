@@ -47,6 +47,12 @@ ThreadRecord& register_thread() {
     return *record;
 }
 
+// Their records are not used again: a thread may have been in the middle of writing its error.
+void forget_other_threads() {
+    for (ThreadRecord* r = all_records.load(std::memory_order_acquire); r; r = r->next)
+        r->inside.store(nullptr, std::memory_order_relaxed);
+}
+
 bool anybody_inside(const void* slot) {
     for (ThreadRecord* r = all_records.load(std::memory_order_acquire); r; r = r->next)
         if (r->inside.load(std::memory_order_acquire) == slot) return true;

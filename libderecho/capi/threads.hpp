@@ -23,6 +23,9 @@ extern constinit thread_local ThreadRecord* this_thread __attribute__((tls_model
 ThreadRecord& register_thread();
 inline ThreadRecord& thread_record() { return this_thread ? *this_thread : register_thread(); }
 
+// In the child of a fork(): of all threads only the calling one is there.
+void forget_other_threads();
+
 // Whether any thread is inside of it. After a heavy fence.
 bool anybody_inside(const void* slot);
 

@@ -45,6 +45,15 @@ uint16_t port_of(const sockaddr_storage& address) {
 
 }  // namespace
 
+UniqueFd open_socket(int family, int type) {
+    return after_fork::without_fork([&] { return UniqueFd(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); });
+}
+
+UniqueFd accept_from(int listener) {
+    return after_fork::without_fork(
+        [&] { return UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); });
+}
+
 Status parse_address(std::string_view text, std::string& host_out, uint16_t& port_out) {
     const size_t colon = text.rfind(':');
     const std::string shown = "address '" + std::string(text.substr(0, 80)) + "'";
@@ -73,7 +82,7 @@ Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_
     if (const int error = lookup(host, port, AI_PASSIVE, addresses); error != 0)
         return failure(DERECHO_INVALID, unknown_host(host, error).detail);
     const SocketAddress& address = addresses.front();
-    UniqueFd socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    UniqueFd socket = open_socket(address.storage.ss_family, SOCK_STREAM);
     if (!socket.valid())
         return failure(DERECHO_NO_MEMORY, std::string("no socket to listen with: ") + std::strerror(errno));
     const int on = 1;

@@ -18,6 +18,10 @@ struct SocketAddress {
     const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
+// Both non-blocking, and closed in whatever this process starts. Not valid: errno says why.
+UniqueFd open_socket(int family, int type);
+UniqueFd accept_from(int listener);
+
 // Split "host:port" or "[v6]:port". The sentence of a failure says what is accepted.
 Status parse_address(std::string_view text, std::string& host_out, uint16_t& port_out);
 

@@ -108,7 +108,7 @@ Status Bootstrap::advertise() {
 
 Status Bootstrap::open_unix() {
     options_.hello.unix_name = "derecho-" + text_of(random_token());
-    unix_listener_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    unix_listener_ = open_socket(AF_UNIX, SOCK_SEQPACKET);
     sockaddr_un address;
     const socklen_t size = abstract_address(options_.hello.unix_name, address);
     if (!unix_listener_.valid() || ::bind(unix_listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
@@ -201,11 +201,11 @@ void Bootstrap::look_at(Handshake& shake) {
 
 void Bootstrap::accept_all() {
     for (size_t i = 0; i < kAcceptsPerLook && listener_.valid(); ++i) {
-        UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        UniqueFd socket = accept_from(listener_.get());
         if (!socket.valid() && (errno == EMFILE || errno == ENFILE)) {
             // Otherwise the caller would wait in the queue for ever, and wake us for ever.
             spare_.reset();
-            UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
+            accept_from(listener_.get()).reset();
             spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
             log::warn("a connection was dropped: no descriptors left");
             return;
@@ -238,7 +238,7 @@ bool Bootstrap::awaits_thread() const {
 
 void Bootstrap::accept_unix() {
     for (size_t i = 0; i < kAcceptsPerLook && unix_listener_.valid(); ++i) {
-        UniqueFd socket(::accept4(unix_listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        UniqueFd socket = accept_from(unix_listener_.get());
         if (!socket.valid()) return;
         if (guests_.size() >= kGuestsMax) guests_.pop_front();
         if (!sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false).ok()) continue;
@@ -277,7 +277,7 @@ bool Bootstrap::admit_guest(UnixGuest& guest) {
 void Bootstrap::dial_next(Handshake& shake, const Status& failed) {
     if (shake.next_address >= shake.resolution->addresses.size()) return fail(shake, failed);
     const SocketAddress& to = shake.resolution->addresses[shake.next_address++];
-    shake.socket.reset(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    shake.socket = open_socket(to.storage.ss_family, SOCK_STREAM);
     if (!shake.socket.valid())
         return fail(shake, failure(DERECHO_NO_MEMORY, std::string("no socket to dial with: ") + std::strerror(errno)));
     shake.stage = Stage::connecting;
@@ -379,7 +379,7 @@ void Bootstrap::answer_hello(Handshake& shake, Wire wire) {
 
 // Descriptors cannot cross TCP: meet on a unix socket as well.
 void Bootstrap::open_unix_link(Handshake& shake, Wire wire) {
-    UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    UniqueFd socket = open_socket(AF_UNIX, SOCK_SEQPACKET);
     sockaddr_un address;
     const socklen_t size = abstract_address(shake.theirs->unix_name, address);
     pid_t pid = 0;

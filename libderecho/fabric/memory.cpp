@@ -45,6 +45,7 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 }
 
 void Mapping::reset() {
+    if (at_) after_fork::disown(at_);
     if (at_) ::munmap(at_, size_bytes_);
     at_ = nullptr;
     size_bytes_ = 0;
@@ -64,6 +65,7 @@ Status create_sealed(const char* name, size_t size_bytes, UniqueFd& fd_out, Mapp
     void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (at == MAP_FAILED) return no_memory("mmap of shared memory");
     Mapping mapping(at, size_bytes);
+    mapping.own_after_fork(fd.get());
     if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return no_memory("sealing shared memory");
     fd_out = std::move(fd);
     mapping_out = std::move(mapping);

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "base/after_fork.hpp"
 #include "base/status.hpp"
 
 namespace libderecho {
@@ -14,7 +15,7 @@ namespace libderecho {
 class UniqueFd {
 public:
     UniqueFd() = default;
-    explicit UniqueFd(int fd) : fd_(fd) {}
+    explicit UniqueFd(int fd) : fd_(fd) { after_fork::own(fd); }
     UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     UniqueFd& operator=(UniqueFd&& other) noexcept {
         if (this != &other) reset(std::exchange(other.fd_, -1));
@@ -25,8 +26,9 @@ public:
     int get() const { return fd_; }
     bool valid() const { return fd_ >= 0; }
     void reset(int fd = -1) {
-        if (fd_ >= 0) ::close(fd_);
+        if (fd_ >= 0) after_fork::close(fd_);
         fd_ = fd;
+        after_fork::own(fd);
     }
 
 private:
@@ -41,6 +43,8 @@ public:
     Mapping(Mapping&& other) noexcept
         : at_(std::exchange(other.at_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
     Mapping& operator=(Mapping&& other) noexcept;
+    // It is shared, and writable, by this descriptor: not so in the child of a fork().
+    void own_after_fork(int fd) const { after_fork::own(at_, size_bytes_, fd); }
     ~Mapping() { reset(); }
 
     std::byte* data() const { return at_; }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/after_fork.hpp"
 #include "node/allocations.hpp"
 #include "node/drive.hpp"
 
@@ -45,6 +46,7 @@ Node::Node(NodeOptions options, std::unique_ptr<NetFabric> fabric)
 
 Status Node::come_in(int64_t timeout_ms) {
     event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    after_fork::own(event_fd_);
     if (event_fd_ < 0) return failure(DERECHO_NO_MEMORY, std::string("no descriptor: ") + std::strerror(errno));
     if (!right_.try_take()) return failure(DERECHO_INTERNAL, "a new node is driven already");
     step();
@@ -135,7 +137,7 @@ Node::~Node() {
     rpc_.reset();
     group_.reset();
     fabric_.reset();
-    if (event_fd_ >= 0) ::close(event_fd_);
+    if (event_fd_ >= 0) after_fork::close(event_fd_);
 }
 
 // ---------------------------------------------------------------------------------------------------- telling

@@ -7,12 +7,14 @@
 #include <cstring>
 #include <system_error>
 
+#include "base/after_fork.hpp"
 #include "base/signals.hpp"
 
 namespace libderecho {
 
 Status Reactor::start(std::function<Look()> look) {
     timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    after_fork::own(timer_);
     if (timer_ < 0) return failure(DERECHO_NO_MEMORY, std::string("no timer for the reactor: ") + std::strerror(errno));
     look_ = std::move(look);
     Status status;
@@ -33,7 +35,7 @@ void Reactor::stop() {
         look_in({1});
         thread_.join();
     }
-    if (timer_ >= 0) ::close(timer_);
+    if (timer_ >= 0) after_fork::close(timer_);
     timer_ = -1;
 }
 
