@@ -11,6 +11,12 @@ namespace libderecho::limits {
 inline constexpr size_t cache_line_bytes = 64;
 inline constexpr uint32_t members_max = DERECHO_MEMBERS_MAX;  // a set of ranks is one 64-bit word
 inline constexpr uint32_t joins_per_view_max = 8;
+// Links of one node. Those of members are kept for them, whatever strangers do.
+inline constexpr uint32_t links_max = 256;
+inline constexpr uint32_t clients_max = 128;
+inline constexpr uint32_t newcomers_max = 64;  // neither clients nor in the view
+static_assert(members_max - 1 + clients_max + newcomers_max < links_max);
+inline constexpr uint32_t handshakes_max = 64;  // connections from outside that are no links yet
 inline constexpr uint32_t shards_max = 16;
 inline constexpr size_t address_bytes = DERECHO_ADDRESS_BYTES;
 inline constexpr size_t name_bytes = DERECHO_NAME_BYTES;

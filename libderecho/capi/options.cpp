@@ -57,6 +57,9 @@ constexpr std::array kTable{
     Option{"heartbeat_ms", Type::integer, "100", 1, kAnyTime, "", "time between signs of life"},
     Option{"suspect_ms", Type::integer, "2000", 2, kAnyTime, "",
            "a member without a sign of life for so long is removed; a crash is noticed at once, without it"},
+    Option{"clients_max", Type::integer, "128", 0, limits::clients_max, "",
+           "clients that may be connected to this node at a time; links and memory of members are kept whatever "
+           "clients do"},
     Option{"connect_timeout_ms", Type::integer, "2000", 1, kAnyTime, "", "for one attempt to connect"},
     Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
            "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
@@ -254,6 +257,7 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};
     fabric.wire = wire_named(text("wire"));
     fabric.connect_timeout = ms("connect_timeout_ms");
+    fabric.shares.clients_max = static_cast<uint32_t>(integer("clients_max"));
     const auto number = [this](std::string_view key) { return static_cast<uint32_t>(integer(key)); };
     fabric.verbs.device = text("rdma_device");
     fabric.verbs.port = number("rdma_port");

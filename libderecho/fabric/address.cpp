@@ -126,6 +126,17 @@ std::string peer_text(int socket) {
     return std::string(host) + ":" + std::to_string(port_of(address));
 }
 
+std::string peer_source(int socket) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+    const auto bytes = [](const void* from, size_t n) { return std::string(static_cast<const char*>(from), n); };
+    if (address.ss_family != AF_INET6)
+        return bytes(&reinterpret_cast<const sockaddr_in&>(address).sin_addr, sizeof(in_addr));
+    const in6_addr& at = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    return IN6_IS_ADDR_V4MAPPED(&at) ? bytes(at.s6_addr + 12, 4) : bytes(at.s6_addr, 8);
+}
+
 Resolution::Resolution(std::string_view text) {
     uint16_t port = 0;
     status = parse_address(text, host_, port);

@@ -33,6 +33,8 @@ bool listens_everywhere(int socket);
 
 // The address a socket is connected to, in words.
 std::string peer_text(int socket);
+// The host that it is connected to, as far as strangers are counted: of IPv6 the network, for its host part is free.
+std::string peer_source(int socket);
 
 // Finds the addresses behind a "host:port". Numbers at once; names on a thread of its own, for a name server may take
 // seconds and the driver must not wait for it.

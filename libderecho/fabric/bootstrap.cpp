@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "fabric/crowd.hpp"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -20,7 +22,6 @@
 namespace libderecho {
 namespace {
 
-constexpr size_t kGuestsMax = 64;  // connections that have not proved to be nodes
 constexpr size_t kAcceptsPerLook = 64;
 
 Token random_token() {
@@ -112,7 +113,7 @@ Status Bootstrap::open_unix() {
     sockaddr_un address;
     const socklen_t size = abstract_address(options_.hello.unix_name, address);
     if (!unix_listener_.valid() || ::bind(unix_listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::listen(unix_listener_.get(), static_cast<int>(kGuestsMax)) != 0)
+        ::listen(unix_listener_.get(), static_cast<int>(limits::handshakes_max)) != 0)
         return failure(DERECHO_NO_MEMORY, std::string("no unix socket: ") + std::strerror(errno));
     return sleeper_.watch(unix_listener_.get(), Sleeper::Interest::look, true, false);
 }
@@ -215,20 +216,24 @@ void Bootstrap::accept_all() {
         if (!sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false).ok()) continue;
         Handshake& shake = shakes_.emplace_back();
         shake.address = peer_text(socket.get());
+        shake.source = peer_source(socket.get());
         shake.socket = std::move(socket);
     }
 }
 
-// Strangers that say nothing must not keep nodes out: the oldest of too many goes.
+// Strangers that say nothing, or stop halfway, must not keep nodes out: of too many one goes, whatever it has said.
 void Bootstrap::make_room() {
-    size_t guests = 0;
-    Handshake* oldest = nullptr;
+    std::vector<Handshake*> guests, strangers;  // the oldest first
     for (Handshake& shake : shakes_) {
         if (shake.dialer || shake.stage == Stage::ended) continue;
-        ++guests;
-        if (!oldest && shake.stage == Stage::hello_due) oldest = &shake;
+        guests.push_back(&shake);
+        if (!shake.theirs || !directory_.is_member(*shake.theirs)) strangers.push_back(&shake);
     }
-    if (guests >= kGuestsMax && oldest) end(*oldest);
+    if (guests.size() < limits::handshakes_max) return;
+    if (strangers.empty()) strangers = std::move(guests);
+    std::vector<std::string_view> sources;
+    for (const Handshake* shake : strangers) sources.push_back(shake->source);
+    end(*strangers[who_gives_way(sources)]);
 }
 
 bool Bootstrap::awaits_thread() const {
@@ -240,7 +245,9 @@ void Bootstrap::accept_unix() {
     for (size_t i = 0; i < kAcceptsPerLook && unix_listener_.valid(); ++i) {
         UniqueFd socket = accept_from(unix_listener_.get());
         if (!socket.valid()) return;
-        if (guests_.size() >= kGuestsMax) guests_.pop_front();
+        pid_t pid = 0;
+        if (!same_user(socket.get(), pid)) continue;
+        if (guests_.size() >= limits::handshakes_max) guests_.pop_front();
         if (!sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false).ok()) continue;
         guests_.push_back({std::move(socket), now_ + options_.connect_timeout});
     }
@@ -463,6 +470,10 @@ void Bootstrap::judge_ready(Handshake& shake) {
             break;
     }
     if (!fits(shake)) return refuse(shake, failure(DERECHO_INCOMPATIBLE, "the wire in READY is not the one agreed on"));
+    verdict = directory_.make_place(*shake.theirs, false, why);
+    if (verdict == Directory::Verdict::refused) return refuse(shake, why);
+    impatient_ |= verdict == Directory::Verdict::later;
+    if (verdict != Directory::Verdict::welcome) return;
     send(shake, encode_empty(BootstrapKind::go));
     if (shake.stage != Stage::ended) link(shake);
 }
@@ -470,7 +481,9 @@ void Bootstrap::judge_ready(Handshake& shake) {
 // What was fine when READY was sent may have changed: the node may have been cut off meanwhile.
 void Bootstrap::judge_go(Handshake& shake) {
     Status why;
-    switch (directory_.judge(*shake.theirs, shake.ready.never_up, why)) {
+    auto verdict = directory_.judge(*shake.theirs, shake.ready.never_up, why);
+    if (verdict == Directory::Verdict::welcome) verdict = directory_.make_place(*shake.theirs, true, why);
+    switch (verdict) {
         case Directory::Verdict::later:
             impatient_ = true;
             return;
@@ -531,6 +544,8 @@ void Bootstrap::link(Handshake& shake) {
     link.hello = std::move(*shake.theirs);
     link.wire = shake.ready.wire;
     link.tcp = std::move(shake.socket);
+    link.dialed = shake.dialer;
+    link.source = std::move(shake.source);
     link.shm = std::move(shake.shm);
     if (link.wire == Wire::verbs) link.verbs = std::move(shake.verbs);
     Wire chosen = Wire::tcp;

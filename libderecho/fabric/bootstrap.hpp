@@ -22,6 +22,8 @@ struct NewLink {
     ShmParts shm;               // complete if the wire is shm
     VerbsParts verbs;           // connected if the wire is verbs
     std::string why_no_better;  // wire, in words
+    bool dialed = false;        // by this node
+    std::string source;         // of one that was not: the host that it comes from
 };
 
 // What the fabric knows about lives of nodes.
@@ -37,6 +39,11 @@ public:
     // `never_up`: that node says it has never seen a link with this life of ours.
     virtual Verdict judge(const Hello& hello, bool never_up, Status& why) = 0;
     virtual bool ever_up(NodeId node, uint64_t incarnation) const = 0;
+    // This life is in the view.
+    virtual bool is_member(const Hello& hello) const = 0;
+    // Of one that is welcome and about to be linked: whether there is a place for it; others may have to give way
+    // first.
+    virtual Verdict make_place(const Hello& hello, bool dialed, Status& why) = 0;
     virtual void linked(NewLink link) = 0;
 };
 

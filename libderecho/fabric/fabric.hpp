@@ -17,8 +17,8 @@
 //      those awake. push_quietly is for what nobody needs to be woken for.
 //   5. The loss of a peer is reported once. After that report nothing more of that peer's becomes visible; its mirrors
 //      stay readable, as they were, until forgotten.
-//   6. Memory of a region stays mapped while its owner has not retired it, and of a mirror while it is not forgotten;
-//      both survive the loss of the other side.
+//   6. Memory of a region stays mapped while its owner has not retired it, and of a mirror that was asked for while it
+//      is not forgotten; both survive the loss of the other side.
 //
 // One thread at a time calls into a Fabric (the driver), except wake(), which any thread may call.
 #pragma once
@@ -80,6 +80,9 @@ public:
     // Cut a peer off, for good: nothing more of its becomes visible. No `lost` event follows.
     virtual void disconnect(NodeId peer) = 0;
     virtual bool connected(NodeId peer) const = 0;
+    // Who is in the view. Links and memory are kept for them; all other peers have a share, and give way when they are
+    // too many.
+    virtual void set_members(std::span<const NodeLife>) {}
 
     // Make a region of own memory, zeroed, cache-line aligned, to be seen by `readers` (self is ignored among them).
     // Null when the system has no memory left.

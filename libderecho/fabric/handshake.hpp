@@ -66,6 +66,7 @@ struct Handshake {
     bool dialer = false;
     Stage stage = Stage::hello_due;
     std::string address;  // that was dialed, or where the connection comes from
+    std::string source;   // of one that comes from outside: the host (peer_source)
     Instant deadline{};   // set when first looked at
     UniqueFd socket;
     std::unique_ptr<Resolution> resolution;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "fabric/mirrors.hpp"
+#include "fabric/shares.hpp"
 #include "fabric/shm_link.hpp"
 #include "fabric/tcp_link.hpp"
 #include "fabric/verbs_direct.hpp"
@@ -24,6 +25,10 @@ struct Peer {
     std::shared_ptr<VerbsDirect> direct;  // once it was asked for
     UniqueFd bootstrap;
     Status broken;  // why it is lost, until that is reported
+    Standing standing{};
+    bool was_member = false;
+    bool dialed = false;  // by this node
+    std::string source;   // the host that it comes from
     bool watched_for_room = false;
 
     ~Peer() {
@@ -42,6 +47,7 @@ struct PastLife {
     uint64_t incarnation = 0;
     uint64_t ended_at_poll = 0;
     bool cut_off = false;  // by this node, for good
+    bool member = false;   // it was in a view
     std::unique_ptr<MirrorTable> mirrors;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -14,6 +15,7 @@
 namespace libderecho {
 namespace {
 
+constexpr long kSharedMemory = 0x01021994;  // TMPFS_MAGIC: its pages are there whenever they are read
 constexpr int kNoResize = F_SEAL_GROW | F_SEAL_SHRINK;
 constexpr int kSeals = kNoResize | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
@@ -76,6 +78,9 @@ Status map_sealed(int fd, size_t size_bytes, Mapping& out) {
     struct stat about {};
     if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || static_cast<uint64_t>(about.st_size) != size_bytes)
         return failure(DERECHO_INVALID, "shared memory is not of the size announced");
+    struct statfs where {};
+    if (::fstatfs(fd, &where) != 0 || static_cast<long>(where.f_type) != kSharedMemory)
+        return failure(DERECHO_INVALID, "shared memory is not ordinary memory");
     const int seals = ::fcntl(fd, F_GET_SEALS);
     if (seals < 0 || (seals & kNoResize) != kNoResize)
         return failure(DERECHO_INVALID, "shared memory is not sealed against resizing");

@@ -19,8 +19,7 @@ Status MirrorTable::announce(RegionId id, uint64_t size_bytes) {
     if (unwanted_.erase(id.value)) return {};
     Mapping mapping;
     if (Status status = map_anonymous(size_bytes, mapping); !status.ok()) return status;
-    mirrors_.emplace(id.value, std::move(mapping));
-    total_bytes_ += size_bytes;
+    add(id, std::move(mapping));
     return {};
 }
 
@@ -29,15 +28,20 @@ Status MirrorTable::announce_sealed(RegionId id, uint64_t size_bytes, int fd) {
     if (unwanted_.erase(id.value)) return {};
     Mapping mapping;
     if (Status status = map_sealed(fd, size_bytes, mapping); !status.ok()) return status;
-    mirrors_.emplace(id.value, std::move(mapping));
-    total_bytes_ += size_bytes;
+    add(id, std::move(mapping));
     return {};
 }
 
-std::span<const std::byte> MirrorTable::visible(RegionId id) const {
+void MirrorTable::add(RegionId id, Mapping memory) {
+    total_bytes_ += memory.size();
+    mirrors_.emplace(id.value, Mirror{std::move(memory)});
+}
+
+std::span<const std::byte> MirrorTable::visible(RegionId id) {
     const auto found = mirrors_.find(id.value);
     if (!synced_ || found == mirrors_.end()) return {};
-    return found->second.bytes();
+    found->second.asked = true;
+    return found->second.memory.bytes();
 }
 
 bool MirrorTable::place(RegionId id, uint64_t offset, uint64_t size_bytes, std::byte*& out) {
@@ -45,7 +49,7 @@ bool MirrorTable::place(RegionId id, uint64_t offset, uint64_t size_bytes, std::
     if (!last_ || last_id_ != id.value) {
         const auto found = mirrors_.find(id.value);
         if (found == mirrors_.end()) return true;
-        last_ = &found->second;
+        last_ = &found->second.memory;
         last_id_ = id.value;
     }
     if (offset > last_->size() || size_bytes > last_->size() - offset) return false;
@@ -59,7 +63,7 @@ Mapping MirrorTable::take_out(RegionId id) {
         if (unwanted_.size() < limits_.regions_max) unwanted_.insert(id.value);
         return {};
     }
-    Mapping memory = std::move(found->second);
+    Mapping memory = std::move(found->second.memory);
     total_bytes_ -= memory.size();
     mirrors_.erase(found);
     last_ = nullptr;
@@ -67,7 +71,17 @@ Mapping MirrorTable::take_out(RegionId id) {
 }
 
 void MirrorTable::freeze_all() {
-    for (auto& [id, mapping] : mirrors_) freeze(mapping);
+    for (auto& [id, mirror] : mirrors_) freeze(mirror.memory);
+}
+
+void MirrorTable::drop_unasked() {
+    std::erase_if(mirrors_, [this](const auto& entry) {
+        const Mirror& mirror = entry.second;
+        if (!mirror.asked) total_bytes_ -= mirror.memory.size();
+        return !mirror.asked;
+    });
+    unwanted_.clear();
+    last_ = nullptr;
 }
 
 }  // namespace libderecho

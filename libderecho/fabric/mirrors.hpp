@@ -20,6 +20,8 @@ public:
         uint32_t regions_max = 4096;
     };
     explicit MirrorTable(Limits limits) : limits_(limits) {}
+    // For what is announced from now on.
+    void set_limits(Limits limits) { limits_ = limits; }
 
     // A region was announced: make room for it, or map the memory behind `fd`. A failure costs the peer its connection.
     Status announce(RegionId id, uint64_t size_bytes);
@@ -27,7 +29,8 @@ public:
     // What existed before the link came up is shown all at once, so that no counter is seen without its data.
     void synced() { synced_ = true; }
 
-    std::span<const std::byte> visible(RegionId id) const;
+    // Of one that was asked for, the memory stays until it is forgotten.
+    std::span<const std::byte> visible(RegionId id);
     // Where to put what is received for [offset, offset + size): null if nobody wants it. False if it is out of bounds.
     bool place(RegionId id, uint64_t offset, uint64_t size_bytes, std::byte*& out);
 
@@ -35,6 +38,8 @@ public:
     void forget(RegionId id) { take_out(id); }
     // As forget(), for who needs its memory still; not mapped if it has not arrived.
     Mapping take_out(RegionId id);
+    // The peer is gone: nobody will ask for what nobody has asked for yet.
+    void drop_unasked();
     // The peer is gone but may live on: keep everything as it is now.
     void freeze_all();
 
@@ -42,10 +47,15 @@ public:
     uint64_t memory_bytes() const { return total_bytes_; }
 
 private:
+    struct Mirror {
+        Mapping memory;
+        bool asked = false;
+    };
     Status check(RegionId id, uint64_t size_bytes);
+    void add(RegionId id, Mapping memory);
 
     Limits limits_;
-    std::unordered_map<uint64_t, Mapping> mirrors_;
+    std::unordered_map<uint64_t, Mirror> mirrors_;
     std::unordered_set<uint64_t> unwanted_;  // forgotten before they arrived
     uint64_t total_bytes_ = 0;
     bool synced_ = false;

@@ -13,6 +13,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "fabric/bootstrap.hpp"
+#include "fabric/crowd.hpp"
 #include "fabric/host.hpp"
 #include "fabric/links.hpp"
 #include "fabric/own_region.hpp"
@@ -63,6 +64,7 @@ public:
     void disconnect(NodeId peer) override;
     void shut() override;
     bool connected(NodeId peer) const override;
+    void set_members(std::span<const NodeLife> members) override;
 
     Region* expose(RegionId id, size_t size_bytes, std::span<const NodeId> readers) override;
     void retire(Region* region) override;
@@ -87,9 +89,15 @@ public:
 private:
     Verdict judge(const Hello& hello, bool never_up, Status& why) override;
     bool ever_up(NodeId node, uint64_t incarnation) const override;
+    bool is_member(const Hello& hello) const override;
+    Verdict make_place(const Hello& hello, bool dialed, Status& why) override;
     void linked(NewLink link) override;
 
     Peer* find(NodeId node) const;
+    Standing standing_of(const Hello& hello) const;
+    std::vector<Peer*> displaceable(bool only_large) const;
+    void displace(std::span<Peer* const> strangers, const char* why);
+    void limit_newcomers();
     Status make_memory(size_t size_bytes, RegionMemory& out) const;
     bool watch(Peer& peer);
     void count_neighbours();
@@ -105,6 +113,7 @@ private:
     void send(Peer& peer);
     void bury_broken();
     void bury(uint32_t slot, bool cut_off);
+    void forget_past_life();
     void wake_sleepers();
     void watch_for_room();
     bool restless() const { return broken_ > 0 || bootstrap_->impatient(); }
@@ -116,8 +125,9 @@ private:
     bool sealed_memory_ = false;
 
     std::vector<std::unique_ptr<OwnRegion>> regions_;
-    std::array<std::unique_ptr<Peer>, kLinksMax> peers_;  // by slot
-    std::vector<Peer*> linked_, tcp_peers_, verbs_peers_;
+    std::array<std::unique_ptr<Peer>, kLinksMax> peers_;   // by slot
+    std::vector<Peer*> linked_, tcp_peers_, verbs_peers_;  // linked_: the oldest first
+    std::vector<NodeLife> members_;                        // of the view
     bool crowded_ = false;
     std::deque<PastLife> past_;
 
@@ -249,7 +259,7 @@ void NetFabricImpl::retire(Region* region) {
 }
 
 std::span<const std::byte> NetFabricImpl::mirror(NodeId node, RegionId id) {
-    if (const Peer* peer = find(node); peer && peer->mirrors->has(id)) return peer->mirrors->visible(id);
+    if (Peer* peer = find(node); peer && peer->mirrors->has(id)) return peer->mirrors->visible(id);
     for (auto life = past_.rbegin(); life != past_.rend(); ++life)
         if (life->node == node && life->mirrors->has(id)) return life->mirrors->visible(id);
     return {};
@@ -370,6 +380,7 @@ void NetFabricImpl::look(Instant now) {
             if (peer->broken.ok()) breaks(*peer, look_at(*peer));
     for (Peer* peer : linked_)
         if (peer->shm && peer->backlog() && peer->broken.ok()) send(*peer);
+    limit_newcomers();
     bury_broken();
     if (anything || bootstrap_->impatient() || bootstrap_->awaits_thread() || bootstrap_->next_deadline() <= now)
         bootstrap_->look(now, *events_);
@@ -427,13 +438,19 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
         if (peer->direct) peer->direct->shut();
         VerbsLink::bury(std::move(peer->verbs));
     }
+    peer->mirrors->drop_unasked();
     if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
-    if (past_.size() >= kPastLivesMax) {
-        const auto oldest =
-            std::find_if(past_.begin(), past_.end(), [](const PastLife& l) { return l.mirrors->empty(); });
-        if (oldest != past_.end()) past_.erase(oldest);
-    }
-    past_.push_back({peer->node(), peer->hello.incarnation, polls_, cut_off, std::move(peer->mirrors)});
+    if (past_.size() >= kPastLivesMax) forget_past_life();
+    past_.push_back(
+        {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors)});
+}
+
+// The oldest of which nothing is looked at any more; a stranger's rather than a member's, which must not come back.
+void NetFabricImpl::forget_past_life() {
+    const auto over = [](const PastLife& life) { return life.mirrors->empty(); };
+    auto life = std::ranges::find_if(past_, [&](const PastLife& l) { return over(l) && !l.member; });
+    if (life == past_.end()) life = std::ranges::find_if(past_, over);
+    if (life != past_.end()) past_.erase(life);
 }
 
 // ------------------------------------------------------------------------------------------------- peers
@@ -480,8 +497,12 @@ Directory::Verdict NetFabricImpl::judge(const Hello& hello, bool never_up, Statu
                              name + " is taken by the node at " + listen_address() + ": give every node its own id");
         return Verdict::refused;
     }
-    if (const Peer* peer = find(hello.node)) {
+    if (Peer* peer = find(hello.node)) {
         if (peer->hello.incarnation == hello.incarnation) return Verdict::already;
+        if (is_member(hello) && peer->standing != Standing::member) {
+            breaks(*peer, failure(DERECHO_DUPLICATE, "the member with " + name + " has come"));
+            return Verdict::later;
+        }
         why = failure(DERECHO_DUPLICATE,
                       name + " is already connected from " + peer->hello.address + ": give every node its own id");
         return Verdict::refused;
@@ -495,8 +516,10 @@ Directory::Verdict NetFabricImpl::judge(const Hello& hello, bool never_up, Statu
                                            ": come back as a new incarnation");
         return Verdict::refused;
     }
-    if (linked_.size() < kLinksMax) return Verdict::welcome;
-    why = failure(DERECHO_NO_MEMORY, here + " has " + std::to_string(kLinksMax) + " links already");
+    const auto clients = std::ranges::count(linked_, Standing::client, &Peer::standing);
+    if (standing_of(hello) != Standing::client || clients < options_.shares.clients_max) return Verdict::welcome;
+    why = failure(DERECHO_NO_MEMORY, here + " has " + std::to_string(clients) +
+                                         " clients already, as many as its option clients_max allows");
     return Verdict::refused;
 }
 
@@ -514,8 +537,11 @@ void NetFabricImpl::linked(NewLink link) {
     Peer& peer = *peers_[slot];
     peer.slot = slot;
     peer.hello = std::move(link.hello);
-    peer.mirrors = std::make_unique<MirrorTable>(MirrorTable::Limits{.region_bytes_max = options_.region_bytes_max,
-                                                                     .total_bytes_max = options_.mirror_bytes_max});
+    peer.standing = standing_of(peer.hello);
+    peer.was_member = peer.standing == Standing::member;
+    peer.dialed = link.dialed;
+    peer.source = std::move(link.source);
+    peer.mirrors = std::make_unique<MirrorTable>(options_.shares.of(peer.standing));
     if (link.wire == Wire::shm) {
         peer.shm = std::make_unique<ShmLink>(std::move(link.shm), *peer.mirrors);
         peer.bootstrap = std::move(link.tcp);
@@ -546,6 +572,67 @@ void NetFabricImpl::linked(NewLink link) {
     log::info("linked with node " + std::to_string(raw(peer.node())) + " at " + event.address + " over " +
               wire_name(link.wire) + " (" + link.why_no_better + ")");
     events_->push_back(std::move(event));
+}
+
+// ------------------------------------------------------------------------------------------------- shares
+
+void NetFabricImpl::set_members(std::span<const NodeLife> members) {
+    members_.assign(members.begin(), members.end());
+    for (Peer* peer : linked_) {
+        const Standing standing = standing_of(peer->hello);
+        if (standing == peer->standing) continue;
+        peer->standing = standing;
+        peer->was_member |= standing == Standing::member;
+        peer->mirrors->set_limits(options_.shares.of(standing));
+    }
+}
+
+bool NetFabricImpl::is_member(const Hello& hello) const {
+    return !hello.client && std::ranges::find(members_, NodeLife{hello.node, hello.incarnation}) != members_.end();
+}
+
+Standing NetFabricImpl::standing_of(const Hello& hello) const {
+    return hello.client ? Standing::client : is_member(hello) ? Standing::member : Standing::newcomer;
+}
+
+// The oldest first. Not those that this node called, nor what is left of members.
+std::vector<Peer*> NetFabricImpl::displaceable(bool only_large) const {
+    std::vector<Peer*> strangers;
+    for (Peer* peer : linked_)
+        if (peer->standing == Standing::newcomer && !peer->dialed && !peer->was_member && peer->broken.ok() &&
+            (!only_large || peer->mirrors->memory_bytes() > options_.shares.newcomer_idle_bytes))
+            strangers.push_back(peer);
+    return strangers;
+}
+
+void NetFabricImpl::displace(std::span<Peer* const> strangers, const char* why) {
+    std::vector<std::string_view> sources;
+    for (const Peer* peer : strangers) sources.push_back(peer->source);
+    breaks(*strangers[who_gives_way(sources)], failure(DERECHO_NO_MEMORY, why));
+}
+
+Directory::Verdict NetFabricImpl::make_place(const Hello& hello, bool dialed, Status& why) {
+    const auto strangers = displaceable(false);
+    const bool crowded_out = standing_of(hello) == Standing::newcomer && !dialed;
+    const bool full = linked_.size() >= kLinksMax;
+    if (broken_ > 0 && full) return Verdict::later;
+    if ((crowded_out && strangers.size() >= limits::newcomers_max) || (full && !strangers.empty()))
+        displace(strangers, "it is in no view, and gave way to another that joins");
+    if (!full) return Verdict::welcome;
+    why = failure(DERECHO_NO_MEMORY,
+                  "node " + std::to_string(raw(self())) + " has " + std::to_string(kLinksMax) + " links already");
+    return broken_ > 0 ? Verdict::later : Verdict::refused;
+}
+
+// Only who is about to be a member has much to show, and few are at a time.
+void NetFabricImpl::limit_newcomers() {
+    if (members_.empty()) return;  // it joins itself: they may be members of the view that it is about to be in
+    for (auto large = displaceable(true); !large.empty(); large = displaceable(true)) {
+        uint64_t bytes = 0;
+        for (const Peer* peer : large) bytes += peer->mirrors->memory_bytes();
+        if (bytes <= options_.shares.newcomers_bytes_max) return;
+        displace(large, "it is in no view, and the memory that it takes is needed for others that join");
+    }
 }
 
 bool NetFabricImpl::watch(Peer& peer) {

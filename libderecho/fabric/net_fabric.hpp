@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fabric/fabric.hpp"
+#include "fabric/shares.hpp"
 #include "fabric/verbs_device.hpp"
 #include "fabric/wire_format.hpp"
 
@@ -31,8 +32,7 @@ struct NetFabricOptions {
     VerbsOptions verbs;
     Duration connect_timeout = milliseconds(2000);
     uint64_t tcp_queue_bytes_max = 64 << 20;  // copies and notes held for one slow peer; data by reference is free
-    uint64_t region_bytes_max = (1ull << 30) + (64 << 20);  // a larger region of a peer costs it its connection
-    uint64_t mirror_bytes_max = 8ull << 30;                 // of one peer, together
+    Shares shares;
 };
 
 class NetFabric : public Fabric {

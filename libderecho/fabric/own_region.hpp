@@ -6,13 +6,14 @@
 #include <memory>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "fabric/fabric.hpp"
 #include "fabric/memory.hpp"
 
 namespace libderecho {
 
 // Links have slots, so that a set of them is a few words and pushing to many costs no more than pushing to one.
-inline constexpr uint32_t kLinksMax = 256;
+inline constexpr uint32_t kLinksMax = limits::links_max;
 
 class LinkSet {
 public:

@@ -14,6 +14,7 @@ namespace libderecho {
 namespace {
 
 constexpr size_t kFdsMax = 2;
+constexpr size_t kMessagesPerReceive = 256;  // then the layers above get to work
 
 union ControlBuffer {
     cmsghdr align;
@@ -107,7 +108,7 @@ Status ShmLink::send() {
 }
 
 Status ShmLink::receive() {
-    for (;;) {
+    for (size_t i = 0; i < kMessagesPerReceive; ++i) {
         UnixMessage message;
         std::array<UniqueFd, kFdsMax> fds;
         const int got = receive_unix(parts_.socket.get(), message, fds);
@@ -117,6 +118,7 @@ Status ShmLink::receive() {
         if (got < 0) return lost("its process ended or closed the connection");
         if (Status status = take(message, fds[0]); !status.ok()) return status;
     }
+    return {};
 }
 
 Status ShmLink::take(const UnixMessage& message, const UniqueFd& fd) {

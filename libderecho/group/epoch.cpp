@@ -18,6 +18,13 @@ size_t trim_count(const GroupOptions& options, const View& view) {
 
 }  // namespace
 
+ViewMemory view_memory_max(const GroupOptions& options) {
+    const size_t shards = options.services.size();
+    const uint64_t row = ViewChangeColumns(limits::members_max, shards * limits::members_max).row_bytes;
+    const uint64_t shard = ShardColumns(limits::members_max, options.ring_bytes).row_bytes;
+    return {std::max(row, shard), row + shards * shard, static_cast<uint32_t>(1 + shards)};
+}
+
 Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now)
     : view_(std::move(view)),
       self_(self),

@@ -19,6 +19,14 @@ struct StateWanted {
     NodeId donor{};  // who was asked, by the STATE_REQUEST event it got
 };
 
+// Memory that a member shows to the others for one view, at most: its row, and a region a shard.
+struct ViewMemory {
+    uint64_t region_bytes_max = 0;
+    uint64_t bytes = 0;
+    uint32_t regions = 0;
+};
+ViewMemory view_memory_max(const GroupOptions& options);
+
 class Epoch {
 public:
     // `held`: shards whose state this node has, whatever the view says: it may have got it too late to be counted.

@@ -11,17 +11,22 @@ namespace libderecho {
 namespace {
 
 constexpr uint32_t kMailChannel = 0;
-constexpr uint64_t kMailBytes = 64 << 10;
 // The columns of the view change are read every so many steps while nothing happens: they are lines of their own.
 constexpr uint32_t kLookEvery = 8;
 constexpr size_t kLivesRemembered = 256;
+// Who joins may be held up, as a member may, and is patient with.
+constexpr uint64_t kSilencesOfNewcomer = 5;
+constexpr Duration kSilenceOfNewcomerAtLeast = milliseconds(5000);
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
 }  // namespace
 
 Group::Group(GroupOptions options, Fabric& fabric, Now now)
-    : options_(std::move(options)), fabric_(fabric), mail_(fabric, options_.incarnation, kMailChannel, kMailBytes) {
+    : options_(std::move(options)),
+      fabric_(fabric),
+      mail_(fabric, options_.incarnation, kMailChannel, kMailBytes),
+      newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}) {
     joining_.emplace(options_, fabric_, mail_);
     for (size_t k = 0; k < options_.services.size(); ++k) {
         senders_.push_back(std::make_unique<RingWriter>(options_.ring_bytes));
@@ -35,7 +40,7 @@ bool Group::step(Now now) {
     moved_ = false;
     poll_fabric(now);
     moved_ |= mail_.step(now.wall_ns);
-    read_letters();
+    read_letters(now);
     if (leases_.any_released()) moved_ |= leases_.retire();
     if (joining_) step_joining(now);
     if (phase() == Phase::member) step_member(now);
@@ -63,6 +68,7 @@ void Group::poll_fabric(Now now) {
     for (const PeerEvent& event : peer_events_) {
         moved_ = true;
         peer_events_for_rpc_.push_back(event);
+        newcomers_.peer_event(event, now.monotonic);
         if (event.kind == PeerEvent::Kind::up) {
             mail_.peer_up(event.peer, event.incarnation);
             up_.emplace_back(event.peer, event.incarnation);
@@ -100,10 +106,11 @@ bool Group::is_lost(const Member& member) const {
     return std::ranges::find(lost_, std::pair{member.node, member.incarnation}) != lost_.end();
 }
 
-void Group::read_letters() {
+void Group::read_letters(Now now) {
     Mail::Letter letter;
     while (mail_.read(letter)) {
         moved_ = true;
+        newcomers_.heard_from(letter.from, now.monotonic);
         if (static_cast<Letter>(letter.kind) == Letter::join) {
             answer_join(letter);
         } else if (options_.client && static_cast<Letter>(letter.kind) == Letter::view) {
@@ -111,6 +118,7 @@ void Group::read_letters() {
             if (view && (!client_view_ || raw(view->id) > raw(client_view_->id))) {
                 client_view_ = std::move(view);
                 client_view_new_ = true;
+                tell_fabric(*client_view_);
                 for (const Member& member : client_view_->members) {
                     drop_earlier_life(member);
                     if (!is_up(member)) fabric_.connect(member.address);
@@ -177,6 +185,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
         return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
     }
     epochs_.push_back(std::move(epoch));
+    tell_fabric(current().view());
     ++stats_.views;
     // Whoever has no state yet sends nothing: if the view changed before it came, the node would never see its own
     // messages delivered, for the next state contains them.
@@ -200,6 +209,17 @@ void Group::drop_earlier_life(const Member& member) {
     if (earlier == up_.end() || is_up(member)) return;
     coverage::hit(coverage::Branch::earlier_life_dropped);
     cut_off(member.node, earlier->second, "a later life of it is in the view");
+}
+
+void Group::tell_fabric(const View& view) {
+    std::vector<NodeLife> members;
+    for (const Member& member : view.members) members.push_back({member.node, member.incarnation});
+    fabric_.set_members(members);
+}
+
+void Group::drop_silent_newcomers(Now now) {
+    for (const NodeId node : newcomers_.take_silent(current().view(), now.monotonic))
+        expel(node, "it is in no view and does not ask to join");
 }
 
 // A newcomer connects to those of lower rank; who knows one tells it that it is in.
@@ -228,6 +248,7 @@ void Group::step_member(Now now) {
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
+    drop_silent_newcomers(now);
     if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
     if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
@@ -342,6 +363,7 @@ void Group::expel(NodeId node, const std::string& why) {
 void Group::cut_off(NodeId node, uint64_t incarnation, const std::string& why) {
     mail_.peer_lost(node);
     fabric_.disconnect(node);
+    newcomers_.forget(node);
     std::erase(clients_, node);
     std::erase_if(joins_, [&](const Member& m) { return m.node == node; });
     note_lost(node, incarnation);
@@ -437,6 +459,10 @@ bool Group::has_events() const { return has_events_before_end() || (phase() == P
 const View* Group::view() const {
     if (options_.client) return client_view_ ? &*client_view_ : nullptr;
     return epochs_.empty() ? nullptr : &epochs_.back()->view();
+}
+
+bool Group::is_in_a_view(NodeId node) const {
+    return std::ranges::any_of(epochs_, [&](const auto& epoch) { return epoch->view().rank_of(node).has_value(); });
 }
 
 const StateWanted* Group::state_wanted(ShardIndex shard) const {

@@ -17,6 +17,7 @@
 #include "fabric/fabric.hpp"
 #include "group/epoch.hpp"
 #include "group/joining.hpp"
+#include "group/newcomers.hpp"
 #include "group/options.hpp"
 #include "smc/batch.hpp"
 #include "smc/leases.hpp"
@@ -32,6 +33,8 @@ public:
         member,   // in a view
         ended,    // left, ejected, without majority or state: end() says which
     };
+
+    static constexpr uint64_t kMailBytes = 64 << 10;  // of its ring to each peer
 
     Group(GroupOptions options, Fabric& fabric, Now now);
     ~Group();
@@ -58,6 +61,8 @@ public:
     const View* taken_view() const { return taken_view_.get(); }
     // The view installed by the protocol, which may be ahead of it. Null before the first.
     const View* view() const;
+    // In that, or in one that the application has not taken all of.
+    bool is_in_a_view(NodeId node) const;
 
     // ---- state transfer. A joiner's deliveries are held until its state is complete.
     // Non-null while `shard` waits for its state and everything before it was taken.
@@ -92,7 +97,7 @@ private:
     using Sender = std::unique_ptr<RingWriter>;
 
     void poll_fabric(Now now);
-    void read_letters();
+    void read_letters(Now now);
     void answer_join(const Mail::Letter& letter);
     void step_joining(Now now);
     void step_member(Now now);
@@ -108,6 +113,8 @@ private:
     static void add(Stats& stats, const Epoch& epoch);
     void fence_removed(const View& old_view, RankSet suspects);
     void drop_earlier_life(const Member& member);
+    void tell_fabric(const View& view);
+    void drop_silent_newcomers(Now now);
     void greet_members();
     derecho_status claim_room(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
     void note_lost(NodeId node, uint64_t incarnation);
@@ -133,6 +140,7 @@ private:
     bool client_view_new_ = false;
     std::vector<Member> joins_;  // as leader: who asked
     std::vector<NodeId> clients_;
+    Newcomers newcomers_;
     std::vector<std::pair<NodeId, uint64_t>> up_;    // lives that are connected
     std::vector<std::pair<NodeId, uint64_t>> lost_;  // lives that ended
     std::vector<PeerEvent> peer_events_;

@@ -9,6 +9,7 @@
 #include "base/after_fork.hpp"
 #include "node/allocations.hpp"
 #include "node/drive.hpp"
+#include "rpc/shares.hpp"
 
 namespace libderecho {
 namespace {
@@ -26,6 +27,9 @@ Instant deadline_in(int64_t timeout_ms) {
 // ---------------------------------------------------------------------------------------------------- coming in
 
 Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>& out) {
+    const uint32_t clients_max = options.fabric.shares.clients_max;
+    options.fabric.shares = shares_of(options.group, options.mail_bytes);
+    options.fabric.shares.clients_max = clients_max;
     std::unique_ptr<NetFabric> fabric;
     if (Status status = open_net_fabric(options.fabric, fabric); !status.ok()) return status;
     options.group.address = fabric->listen_address();

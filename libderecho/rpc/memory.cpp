@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -304,10 +305,16 @@ size_t Memory::take(std::span<derecho_event> events) {
 void Memory::peer_up(NodeId node, uint64_t incarnation) {
     const std::lock_guard lock(mutex_);
     disconnect(node);  // in case that an earlier life's end was not told
-    mail_.peer_up(node, incarnation);
     Peer& peer = peer_of(node, incarnation);
     peer.connected = true;
-    peer.direct = fabric_.direct(node);
+    give_mail(peer);
+}
+
+// Only members have keys to each other's memory.
+void Memory::give_mail(Peer& peer) {
+    if (!peer.connected || !peer.member || peer.node == self_ || std::exchange(peer.has_mail, true)) return;
+    mail_.peer_up(peer.node, peer.incarnation);
+    peer.direct = fabric_.direct(peer.node);
 }
 
 void Memory::peer_lost(NodeId node) {
@@ -337,7 +344,11 @@ void Memory::members_changed(const View& view) {
         peer->member = view.holds(peer->node, peer->incarnation);
         if (!peer->member) lose(*peer);
     }
-    for (const Member& member : view.members) peer_of(member.node, member.incarnation).member = true;
+    for (const Member& member : view.members) {
+        Peer& peer = peer_of(member.node, member.incarnation);
+        peer.member = true;
+        give_mail(peer);
+    }
     forget_strangers();
 }
 

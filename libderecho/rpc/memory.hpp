@@ -205,6 +205,7 @@ private:
         uint64_t incarnation = 0;
         bool member = false;
         bool connected = false;
+        bool has_mail = false;  // both
         bool lost = false;      // was connected, and never will be again
         bool offended = false;  // it breaks the rules: its letters are not read any more
         List waiting;           // operations that have not asked for all they want, in the order they were begun
@@ -235,6 +236,7 @@ private:
     Peer* find_member(NodeId node);
     Peer* find_connected(NodeId node);
     Peer& peer_of(NodeId node, uint64_t incarnation);
+    void give_mail(Peer& peer);
     uint64_t add(std::span<std::byte> bytes, uint32_t access, std::unique_ptr<DeviceMemory> device);
     Status plan(std::span<const Piece> pieces, Operation& operation);
     void register_pieces(std::unique_lock<std::mutex>& lock, const Peer& peer, std::span<const Piece> pieces,

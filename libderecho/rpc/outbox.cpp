@@ -29,6 +29,11 @@ bool Outbox::post(NodeId to, uint8_t kind, std::span<const std::byte> header, st
     return true;
 }
 
+uint64_t Outbox::waiting_bytes(NodeId to) const {
+    const auto queue = queues_.find(to);
+    return queue == queues_.end() ? 0 : queue->second.bytes.size() - queue->second.first;
+}
+
 void Outbox::pop(Queue& queue) {
     queue.first += sizeof(Head) + queue.front().size_bytes;
     waiting_.fetch_sub(1, std::memory_order_relaxed);

@@ -22,6 +22,7 @@ public:
 
     // False if too much awaits this receiver. `header` is one of letters.hpp.
     bool post(NodeId to, uint8_t kind, std::span<const std::byte> header, std::span<const std::byte> data);
+    uint64_t waiting_bytes(NodeId to) const;
     // Forget what awaits a node that is gone.
     void drop(NodeId to);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -49,19 +50,27 @@ bool Rpc::step(Now now) {
 }
 
 void Rpc::peer_changed(const PeerEvent& event) {
+    const bool self_is_client = group_.options().client;
     if (event.kind == PeerEvent::Kind::up) {
-        mail_.peer_up(event.peer, event.incarnation);
-        memory_.peer_up(event.peer, event.incarnation);
+        if (!event.client && !self_is_client) memory_.peer_up(event.peer, event.incarnation);
         const View* view = group_.view();
         const std::lock_guard lock(mutex_);
-        peers_[event.peer] = {event.client, view && view->rank_of(event.peer).has_value()};
+        Peer& peer = peers_[event.peer] = {.incarnation = event.incarnation, .client = event.client};
+        peer.member = view && view->rank_of(event.peer).has_value();
+        if (event.client || self_is_client || (view && view->holds(event.peer, event.incarnation)))
+            give_mail(event.peer, peer);
     }
     if (event.kind == PeerEvent::Kind::lost) {
-        mail_.peer_lost(event.peer);
         memory_.peer_lost(event.peer);
         {
             const std::lock_guard lock(mutex_);
-            peers_.erase(event.peer);
+            const auto peer = peers_.find(event.peer);
+            const bool answers_nobody_awaits = peer != peers_.end() && peer->second.client;
+            mail_.peer_lost(event.peer, answers_nobody_awaits);
+            if (peer != peers_.end()) {
+                clients_held_ -= peer->second.held;
+                peers_.erase(peer);
+            }
             outbox_.drop(event.peer);
             std::erase_if(transfers_, [&](const Transfer& t) { return t.node == event.peer; });
         }
@@ -71,7 +80,7 @@ void Rpc::peer_changed(const PeerEvent& event) {
 
 void Rpc::members_changed(const View& view) {
     members_of_ = view.id;
-    memory_.members_changed(view);
+    if (!group_.options().client) memory_.members_changed(view);
     std::vector<NodeId> removed;
     {
         const std::lock_guard lock(mutex_);
@@ -80,9 +89,28 @@ void Rpc::members_changed(const View& view) {
             const bool member = view.rank_of(node).has_value();
             if (peer.member && !member) removed.push_back(node);
             peer.member = member;
+            if (view.holds(node, peer.incarnation)) give_mail(node, peer);
         }
     }
     for (const NodeId node : removed) lose_queries_to(node);
+}
+
+void Rpc::give_mail(NodeId node, Peer& peer) {
+    if (std::exchange(peer.has_mail, true)) return;
+    mail_.peer_up(node, peer.incarnation);
+}
+
+// A client that asks for more than it reads: its next questions wait in its own ring. (Members never do: what they wait
+// for might be behind what this node waits for.)
+void Rpc::hold_slow_clients() {
+    for (auto& [node, peer] : peers_) {
+        if (!peer.client) continue;
+        const bool slow = outbox_.waiting_bytes(node) > letter_max_bytes();
+        if (slow == peer.held) continue;
+        peer.held = slow;
+        clients_held_ += slow ? 1 : -1ull;
+        mail_.hold(node, slow);
+    }
 }
 
 // At once, not when the application next takes events: the node may have come back by then.
@@ -105,6 +133,7 @@ void Rpc::drain_outbox() {
         const std::span<const std::byte> parts[] = {letter};
         return mail_.send(node, kind, parts);
     });
+    if (outbox_.any_waiting() || clients_held_ > 0) hold_slow_clients();
 }
 
 // The group reports the loss back as a peer event.
@@ -154,7 +183,7 @@ derecho_status Rpc::query(ShardIndex shard, NodeId node, uint32_t method, std::s
         if (peer == peers_.end() || peer->second.client) return DERECHO_NOT_MEMBER;
         // The fate of whoever is in no view is not watched: it might be dead, and nobody would say so.
         const bool knows_a_view = newest_request_ != 0;
-        if (knows_a_view && !peer->second.member) return DERECHO_NOT_MEMBER;
+        if ((knows_a_view || !group_.options().client) && !peer->second.member) return DERECHO_NOT_MEMBER;
     }
     const uint64_t id = calls_.open(Call::Kind::query, node);
     if (id == 0) return DERECHO_AGAIN;
@@ -201,6 +230,8 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
 Status Rpc::begin(Memory::Kind kind, NodeId node, const MemoryKey& key, uint64_t offset,
                   std::span<const Memory::Piece> pieces, uint64_t& operation) {
     if (const derecho_status status = sending_status(); status != DERECHO_OK) return {status, {}};
+    if (group_.options().client)
+        return failure(DERECHO_NOT_MEMBER, "this node is a client, and only members use each other's memory");
     return memory_.begin(kind, node, key, offset, pieces, operation);
 }
 

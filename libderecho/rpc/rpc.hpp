@@ -91,9 +91,13 @@ private:
         bool given = false;
         ReleasePoint point;
     };
+    // Mail is for those who have something to say here: members, and clients with them.
     struct Peer {
+        uint64_t incarnation = 0;
         bool client = false;
         bool member = false;
+        bool has_mail = false;
+        bool held = false;  // its queries stay in its ring while many answers wait for it
     };
     struct Transfer {
         NodeId node{};
@@ -106,6 +110,8 @@ private:
     void members_changed(const View& view);
     void lose_queries_to(NodeId node);
     void drain_outbox();
+    void give_mail(NodeId node, Peer& peer);
+    void hold_slow_clients();
     void expel(NodeId node, const std::string& why);
 
     // take
@@ -124,6 +130,7 @@ private:
     Verdict give_query(const Incoming& letter, Out& out);
     Verdict give_reply(const Incoming& letter, Out& out);
     Verdict give_state(const Incoming& letter, Out& out);
+    bool owes_replies(NodeId node) const;
     Verdict keep_early(const Incoming& letter, const ReplyHeader& header);
     bool has_to_wait(const Incoming& letter);
     bool marked(const ReleasePoint& point) const;
@@ -155,6 +162,7 @@ private:
     uint32_t announce_last_ = kNone;
     size_t sweep_slot_ = ~size_t{0};  // calls from here on have to be looked at for members that are gone
     uint32_t sweep_delays_ = 0;
+    uint64_t clients_held_ = 0;
     std::optional<derecho_event> closed_;  // the group's last event: given after everything else
     bool over_ = false;                    // it was given
     std::list<EarlyReply> early_;

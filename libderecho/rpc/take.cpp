@@ -378,7 +378,7 @@ Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
         if (call->target != letter.from) return Verdict::drop;
         calls_.close(*call);
     } else {
-        if (!call->announced) return keep_early(letter, header);
+        if (!call->announced) return owes_replies(letter.from) ? keep_early(letter, header) : Verdict::drop;
         const int rank = call->roll->rank_of(letter.from);
         if (rank < 0 || !(call->pending >> rank & 1)) return Verdict::drop;
         call->pending &= ~(1ull << rank);
@@ -392,6 +392,12 @@ Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
     event.data = letter.bytes.data() + sizeof header;
     event.size_bytes = letter.bytes.size() - sizeof header;
     return Verdict::give;
+}
+
+// A call that is not known to be ordered yet was so in a view whose events are not all taken.
+bool Rpc::owes_replies(NodeId node) const {
+    return group_.is_in_a_view(node) ||
+           std::ranges::any_of(rolls_, [&](const auto& roll) { return roll->rank_of(node) >= 0; });
 }
 
 // Copied, so that letters behind it (a joiner's state, say) are not held up.

@@ -38,7 +38,7 @@ class MailBox {
 public:
     MailBox(Fabric& fabric, NodeId peer, RegionId out, RegionId in, uint64_t ring_bytes)
         : fabric_(fabric), peer_(peer), in_(in), ring_bytes_(ring_bytes), writer_(ring_bytes) {
-        region_ = fabric.expose(out, MailColumns::ring + ring_bytes, std::span(&peer, 1));
+        region_ = fabric.expose(out, Mail::region_bytes(ring_bytes), std::span(&peer, 1));
         if (!region_) return;
         writer_.move_to(region_->bytes().subspan(MailColumns::ring), 0, 0);
         writer_.unseal();
@@ -51,6 +51,8 @@ public:
     NodeId peer() const { return peer_; }
     bool alive() const { return alive_; }
     void lost() { alive_ = false; }
+    void drop_unread() { at_ = received_; }
+    void hold(bool held) { held_ = held; }
     bool finished() const { return !alive_ && !unread() && released_.leases_held == 0; }
 
     bool send(uint8_t kind, std::span<const std::span<const std::byte>> parts) {
@@ -72,7 +74,7 @@ public:
         bool moved = publish_sent(timestamp_ns);
         moved |= release();
         if (moved) fabric_.push_counters(*region_, 0, MailColumns::counter_bytes);
-        if (mirror_.size() != MailColumns::ring + ring_bytes_) return moved;
+        if (mirror_.size() != Mail::region_bytes(ring_bytes_)) return moved;
         writer_.reuse_below(load(word(mirror_.data(), MailColumns::released)));
         const uint64_t sent = load(word(mirror_.data(), MailColumns::sent));
         if (sent == received_) return moved;
@@ -83,9 +85,10 @@ public:
 
     bool offended() const { return offended_; }
     bool unread() const { return at_ < received_ && !offended_; }
+    bool readable() const { return unread() && !held_; }
 
     bool read(Mail::Letter& letter) {
-        while (unread()) {
+        while (readable()) {
             const uint64_t offset = at_ & (ring_bytes_ - 1);
             const std::byte* const frame = mirror_.data() + MailColumns::ring + offset;
             const FrameTag tag = tag_at(frame);
@@ -149,12 +152,15 @@ private:
     ReleasePoint released_;
     bool alive_ = true;
     bool offended_ = false;
+    bool held_ = false;
 };
 
 Mail::Mail(Fabric& fabric, uint64_t incarnation, uint32_t channel, uint64_t ring_bytes)
     : fabric_(fabric), incarnation_(incarnation), channel_(channel), ring_bytes_(ring_bytes) {}
 
 Mail::~Mail() = default;
+
+uint64_t Mail::region_bytes(uint64_t ring_bytes) { return MailColumns::ring + ring_bytes; }
 
 MailBox* Mail::find(NodeId peer) const {
     const auto it = std::ranges::find_if(boxes_, [&](const auto& b) { return b->alive() && b->peer() == peer; });
@@ -168,12 +174,21 @@ void Mail::peer_up(NodeId peer, uint64_t incarnation) {
     boxes_.push_back(std::make_unique<MailBox>(fabric_, peer, out, in, ring_bytes_));
 }
 
-void Mail::peer_lost(NodeId peer) {
+void Mail::peer_lost(NodeId peer, bool drop_unread) {
     if (MailBox* box = find(peer)) {
         box->step(0);  // what is visible by now was sent before the loss
         maybe_unread_ = true;
         box->lost();
+        box->hold(false);
+        if (drop_unread) box->drop_unread();
     }
+}
+
+void Mail::hold(NodeId peer, bool held) {
+    MailBox* box = find(peer);
+    if (!box) return;
+    box->hold(held);
+    maybe_unread_ |= !held;
 }
 
 bool Mail::knows(NodeId peer) const { return find(peer) != nullptr; }
@@ -215,7 +230,7 @@ bool Mail::read(Letter& letter) {
 }
 
 bool Mail::has_letters() const {
-    return maybe_unread_ && std::ranges::any_of(boxes_, [](const auto& box) { return box->unread(); });
+    return maybe_unread_ && std::ranges::any_of(boxes_, [](const auto& box) { return box->readable(); });
 }
 
 void Mail::done(const Letter& letter) {

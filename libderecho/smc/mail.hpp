@@ -23,10 +23,12 @@ public:
     ~Mail();
 
     void peer_up(NodeId peer, uint64_t incarnation);
-    // What it sent before can still be read.
-    void peer_lost(NodeId peer);
+    // What it sent before can still be read; or is dropped, if nobody answers it any more.
+    void peer_lost(NodeId peer, bool drop_unread = false);
     bool knows(NodeId peer) const;
     uint64_t message_max_bytes() const { return ring_bytes_ / limits::ring_share; }
+    // What each end shows to the other.
+    static uint64_t region_bytes(uint64_t ring_bytes);
 
     // Copies the parts, one after the other. False if the ring is full or the peer unknown. At most message_max_bytes.
     bool send(NodeId peer, uint8_t kind, std::span<const std::span<const std::byte>> parts);
@@ -44,6 +46,8 @@ public:
     };
     // The next unread one of any peer, each peer's in order. False if there is none.
     bool read(Letter& letter);
+    // A peer whose letters stay in its ring meanwhile, so that it must wait.
+    void hold(NodeId peer, bool held);
     bool has_letters() const;
     // ... or given back at once: only by who never leases any of this Mail's letters.
     void done(const Letter& letter);
