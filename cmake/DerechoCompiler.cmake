@@ -51,8 +51,11 @@ if(DERECHO_LTO)
     if(derecho_lto_works)
         set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
         if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-            # Objects hold ordinary code as well, so that the tests link them in seconds.
-            set(CMAKE_CXX_COMPILE_OPTIONS_IPO -flto=auto -ffat-lto-objects)
+            set(CMAKE_CXX_COMPILE_OPTIONS_IPO -flto=auto -fno-fat-lto-objects)
+            if(DERECHO_TESTS)
+                # Objects hold ordinary code as well, so that the tests link them in seconds. It is made twice then.
+                set(CMAKE_CXX_COMPILE_OPTIONS_IPO -flto=auto -ffat-lto-objects)
+            endif()
         endif()
     else()
         message(STATUS "no link-time optimisation: ${derecho_lto_problem}")

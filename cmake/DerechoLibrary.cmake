@@ -6,22 +6,26 @@ add_library(derecho::derecho ALIAS derecho)
 target_link_libraries(derecho PRIVATE derecho_core)
 target_include_directories(derecho INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
                                              $<INSTALL_INTERFACE:${derecho_includedir}>)
+target_compile_features(derecho INTERFACE $<BUILD_INTERFACE:cxx_std_20>) # installed: derechoConfig.cmake
 target_link_options(derecho PRIVATE "LINKER:--version-script=${export_map}" LINKER:-z,now)
 # The library's own allocations are counted (libderecho/node/allocations.cpp).
 target_link_options(derecho PRIVATE LINKER:--wrap=_Znwm LINKER:--wrap=_Znam LINKER:--wrap=_ZnwmSt11align_val_t)
 if(NOT DERECHO_SANITIZE)
     target_link_options(derecho PRIVATE LINKER:--no-undefined)
 endif()
-# A wheel cannot hold symbolic links, so its library has no version in the file name.
-set_target_properties(derecho PROPERTIES LINKER_LANGUAGE CXX LINK_DEPENDS "${export_map}")
-if(NOT SKBUILD)
-    set_target_properties(derecho PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-endif()
+# The library's file and SONAME are libderecho.so.N, N being the version of the ABI (docs/abi.md): the same everywhere.
+set_target_properties(derecho PROPERTIES LINKER_LANGUAGE CXX LINK_DEPENDS "${export_map}" SOVERSION ${derecho_abi})
 
 # `cmake --build . --target derecho_wheel` builds what a wheel holds, and nothing else.
 add_custom_target(derecho_wheel DEPENDS derecho)
 
-install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir})
+if(SKBUILD)
+    # A wheel cannot hold symbolic links: what -lderecho finds there is a script of the linker's.
+    file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/link/libderecho.so" "INPUT(libderecho.so.${derecho_abi})\n")
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/link/libderecho.so" DESTINATION ${derecho_libdir})
+    set(derecho_namelink NAMELINK_SKIP)
+endif()
+install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libdir} ${derecho_namelink})
 install(FILES include/derecho.h include/derecho.hpp include/derecho_stub.h DESTINATION ${derecho_includedir})
 install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp PATTERN *.h)
 

@@ -73,6 +73,7 @@ install_libderecho() {
     .venv/bin/python bindings/java/build.py --output build/bindings
     .venv/bin/python bindings/csharp/build.py --output build/bindings
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation . \
+        -C cmake.define.DERECHO_BENCH=ON \
         -C build-dir=build/wheel -C cmake.define.DERECHO_TESTS=ON -C cmake.define.DERECHO_WERROR=ON
     echo "$want" >$stamp
 }

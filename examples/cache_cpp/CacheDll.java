@@ -2,8 +2,6 @@
 // Written by `derecho stubs --dll` from cache.py; do not edit.
 // An unsigned number is all bits of the signed one of its width. An optional value is null when absent. What is no
 // number, text, bytes, list of numbers, or optional of these is the bytes of its message (docs/layout.md).
-package cache;
-
 import static java.lang.foreign.ValueLayout.*;
 import static java.nio.charset.StandardCharsets.UTF_8;
 

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Text;
 using Derecho;
-using Example;
 
 internal sealed class Replica : Cache
 {

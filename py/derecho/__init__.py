@@ -28,7 +28,7 @@ from .futures import Future, Replies, Reply
 from .group import Group, join
 from .memory import MemoryKey, RegisteredMemory, Transfer
 from .raw import RawShard
-from .service import ordered, query, schema, service
+from .service import Caller, ordered, query, schema, service
 from .types import *  # noqa: F403
 from .views import Member, View
 
@@ -36,6 +36,7 @@ __version__ = version()
 
 __all__ = [
     "Buffer",
+    "Caller",
     "Future",
     "Group",
     "Member",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from .codec.encode import Parts
 from .codec.method import Method
@@ -20,13 +21,41 @@ R = TypeVar("R")
 REPLY_WANTED = 1  # DERECHO_CALL_REPLY
 
 
+class _Source(str):
+    """An annotation as it was written, shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _written(annotation: Any) -> _Source:
+    return _Source(annotation if isinstance(annotation, str) else inspect.formatannotation(annotation))
+
+
+def _describe(call: Any, method: Method, future: type) -> None:
+    """Give a call the name, the docstring and the signature of its method, for ``help()`` and for editors."""
+    signature = inspect.signature(method.function)
+    named = [p.replace(annotation=_written(p.annotation)) for p in list(signature.parameters.values())[1:]]
+    result = _Source(f"{future.__name__}[{_written(signature.return_annotation)}]")
+    call.__name__ = method.name
+    call.__qualname__ = method.where
+    call.__module__ = method.function.__module__
+    call.__doc__ = inspect.getdoc(method.function) or f"The {method.kind} method {method.where}."
+    call.__signature__ = signature.replace(parameters=named, return_annotation=result)
+
+
+def _shown(call: Any, kind: str) -> str:
+    """``<ordered Cache.put(key: str, value: bytes) -> Replies[int]>``."""
+    return f"<{kind} {call.__qualname__}{call.__signature__}>"
+
+
 class OrderedCall(Generic[P, R]):
     """A method that every member applies, in the same order.
 
     Calling it returns `Replies` at once. All three forms copy their arguments before they return.
     """
 
-    __slots__ = ("_decode", "_encode", "_host", "_id", "_where")
+    __slots__ = ("__dict__", "_decode", "_encode", "_host", "_id", "_where")
 
     def __init__(self, host: ServiceHost, method: Method) -> None:
         self._host = host
@@ -34,6 +63,10 @@ class OrderedCall(Generic[P, R]):
         self._where = method.where
         self._encode = cast("Callable[P, Parts]", method.encode)
         self._decode = cast("Callable[[memoryview], R]", method.decode_result)
+        _describe(self, method, Replies)
+
+    def __repr__(self) -> str:
+        return _shown(self, "ordered")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Replies[R]:
         """Send the call; wait for room in the ring, and for a view change to finish, at most the group's time-out.
@@ -62,7 +95,7 @@ class OrderedCall(Generic[P, R]):
 class QueryCall(Generic[P, R]):
     """A method that one member answers, out of order with ordered calls."""
 
-    __slots__ = ("_decode", "_encode", "_host", "_id", "_where")
+    __slots__ = ("__dict__", "_decode", "_encode", "_host", "_id", "_where")
 
     def __init__(self, host: ServiceHost, method: Method) -> None:
         self._host = host
@@ -70,6 +103,10 @@ class QueryCall(Generic[P, R]):
         self._where = method.where
         self._encode = cast("Callable[P, Parts]", method.encode)
         self._decode = cast("Callable[[memoryview], R]", method.decode_result)
+        _describe(self, method, Reply)
+
+    def __repr__(self) -> str:
+        return _shown(self, "query")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Reply[R]:
         """Ask this node itself if it is a member, else the first member of the view."""

@@ -28,7 +28,18 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        import derecho
+
+        click.echo(f"derecho {derecho.version()}")
+        ctx.exit()
+
+
 @click.group(cls=_Commands)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def main() -> None:
     """libderecho: strongly consistent replicated state, for programs in every language."""
 

@@ -860,7 +860,7 @@ del loaderclass
 add_library_search_dirs([os.path.join(os.path.dirname(os.path.abspath(__file__)), "_native")])
 
 # Begin libraries
-_libs["derecho"] = load_library("derecho")
+_libs["libderecho.so.1"] = load_library("libderecho.so.1")
 
 # 1 libraries
 # End libraries

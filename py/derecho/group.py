@@ -18,7 +18,7 @@ from .codec.method import ServiceSchema
 from .engine import Engine
 from .errors import Closed, DerechoError, InvalidArgument
 from .raw import RawShard
-from .service import schema
+from .service import Caller, schema
 from .service_host import ServiceHost
 from .state import check_service
 from .views import View
@@ -211,14 +211,14 @@ class Group:
 
     # ---------------------------------------------------------------------------------------- services
 
-    def __getitem__(self, cls: type[S]) -> S:
+    def __getitem__(self, cls: type[S]) -> Caller[S]:
         """Return the proxy of a service: ``group[Cache].put("k", b"v")``.
 
         Its ordered methods give `derecho.Replies`, its queries `derecho.Reply`.
         """
         return self.service(cls)
 
-    def service(self, cls: type[S], name: str | None = None) -> S:
+    def service(self, cls: type[S], name: str | None = None) -> Caller[S]:
         """Return the proxy of a service, by class and, where one class serves several, by name.
 
         Raises
@@ -230,7 +230,7 @@ class Group:
         proxy = self._proxies.get(host.schema.name)
         if proxy is None:
             proxy = self._proxies[host.schema.name] = _proxy(host)
-        return cast("S", proxy)
+        return cast("Caller[S]", proxy)
 
     def local(self, cls: type[S], name: str | None = None) -> S:
         """Return this node's replica, the very instance given to :meth:`join`: for reading.

@@ -107,7 +107,7 @@ def _classpath(others: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def _options() -> list[str]:
-    return [f"-Dderecho.library={_NATIVE / 'libderecho.so'}", "--enable-native-access=ALL-UNNAMED"]
+    return [f"-Dderecho.library={next(_NATIVE.glob('libderecho.so.*'))}", "--enable-native-access=ALL-UNNAMED"]
 
 
 def _folders() -> Iterator[Path]:

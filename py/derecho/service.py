@@ -1,21 +1,24 @@
 """The decorators that make a class a replicated service.
 
-Statically, a decorated method is what its proxy is: calling it on ``group[Cache]`` gives a future of the result. At run
-time the class keeps its plain functions, so an instance of its own can be used, and tested, as any object.
+The class stays an ordinary class, for type checkers, too: ``Cache().put("k", b"v")`` is an int, so that it can be
+tested without a group. What ``group[Cache]`` gives has, for type checkers, the type of the class itself
+(``type[Cache]``, which is `Caller` ``[Cache]``): reached through it, a method is an `OrderedCall` or a `QueryCall`,
+whose results are futures.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
 from .codec.method import MARK, ServiceSchema, schema_of
 
 if TYPE_CHECKING:
     from .calls import OrderedCall, QueryCall
 
-__all__ = ["ordered", "query", "schema", "service"]
+__all__ = ["Caller", "ordered", "query", "schema", "service"]
 
 C = TypeVar("C", bound=type)
 S = TypeVar("S")
@@ -24,24 +27,27 @@ R = TypeVar("R")
 
 _SCHEMA = "__derecho_schema__"
 
+#: The type of ``group[Cache]``, for annotations: ``def fill(cache: derecho.Caller[Cache]) -> None``.
+Caller: TypeAlias = type[S]
+
 if TYPE_CHECKING:
 
     class OrderedMethod(Generic[S, P, R]):
         """What type checkers see of an ordered method."""
 
         @overload
-        def __get__(self, instance: None, owner: type) -> OrderedMethod[S, P, R]: ...
+        def __get__(self, instance: None, owner: type) -> OrderedCall[P, R]: ...
         @overload
-        def __get__(self, instance: S, owner: type) -> OrderedCall[P, R]: ...
+        def __get__(self, instance: S, owner: type) -> Callable[P, R]: ...
         def __get__(self, instance: Any, owner: type) -> Any: ...
 
     class QueryMethod(Generic[S, P, R]):
         """What type checkers see of a query."""
 
         @overload
-        def __get__(self, instance: None, owner: type) -> QueryMethod[S, P, R]: ...
+        def __get__(self, instance: None, owner: type) -> QueryCall[P, R]: ...
         @overload
-        def __get__(self, instance: S, owner: type) -> QueryCall[P, R]: ...
+        def __get__(self, instance: S, owner: type) -> Callable[P, R]: ...
         def __get__(self, instance: Any, owner: type) -> Any: ...
 
     def ordered(function: Callable[Concatenate[S, P], R]) -> OrderedMethod[S, P, R]:
@@ -54,19 +60,36 @@ if TYPE_CHECKING:
 
 else:
 
-    def ordered(function):
+    def ordered(function=None):
         """Declare a method that every member runs, in the same order.
 
         It must be deterministic: given the same state and arguments, the same new state at every member. Parameters and
         result are annotated (docs/layout.md lists the types).
         """
-        setattr(function, MARK, "ordered")
+        return _mark("ordered", function)
+
+    def query(function=None):
+        """Declare a method that one member runs, out of order with ordered ones. It must not change the state."""
+        return _mark("query", function)
+
+    def _mark(kind, function):
+        if not inspect.isfunction(function):
+            raise TypeError(_no_function(kind, function))
+        before = getattr(function, MARK, None)
+        if before is not None:
+            raise TypeError(f"{function.__qualname__}: has @derecho.{before} already: a method is ordered or a query")
+        setattr(function, MARK, kind)
         return function
 
-    def query(function):
-        """Declare a method that one member runs, out of order with ordered ones. It must not change the state."""
-        setattr(function, MARK, "query")
-        return function
+    def _no_function(kind, given):
+        if given is None:
+            return f"write @derecho.{kind} without parentheses, in the line above a method: it has no options"
+        if isinstance(given, (staticmethod, classmethod, property)):
+            return (
+                f"@derecho.{kind} is for a method of a replica, which takes self: {type(given).__name__} "
+                f"{getattr(given, '__qualname__', '')} does not go with it".replace("  ", " ")
+            )
+        return f"@derecho.{kind} is written above a function in a class, not above {given!r}"
 
 
 @overload
@@ -96,6 +119,11 @@ def service(cls: Any = None, *, name: str | None = None, state: Any = None) -> A
     scope = sys._getframe(1).f_locals
 
     def decorate(target: type) -> type:
+        if not isinstance(target, type):
+            raise TypeError(
+                f"@derecho.service is written above a class, not above {target!r}; @derecho.ordered and "
+                "@derecho.query are for its methods"
+            )
         setattr(target, _SCHEMA, schema_of(target, name or target.__name__, scope, state))
         return target
 

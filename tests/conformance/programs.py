@@ -27,7 +27,7 @@ _END_S = 10.0
 def environment() -> dict[str, str]:
     """What programs need to find the library, or the package, under test."""
     path = os.pathsep.join(p for p in sys.path if p)
-    library = str(installed() / "_native" / "libderecho.so")
+    library = str(next((installed() / "_native").glob("libderecho.so.*")))
     return os.environ | {"PYTHONPATH": path, "DERECHO_LIBRARY": library}
 
 

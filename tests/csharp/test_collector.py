@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import derecho
+from derecho._native import LIBRARY
 
-LIBRARY = Path(derecho.__file__).parent / "_native" / "libderecho.so"
 PROGRAM = Path(__file__).parent / "Collector.cs"
 BUILD = Path(__file__).resolve().parent.parent.parent / "bindings" / "csharp" / "build.py"
 MESSAGES = 1_000_000

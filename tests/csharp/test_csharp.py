@@ -62,7 +62,7 @@ def run(program: Path, request: pytest.FixtureRequest) -> Callable[..., subproce
 def library() -> Path:
     package = importlib.util.find_spec("derecho")
     assert package is not None and package.origin is not None, "the package is not installed: make setup"
-    return Path(package.origin).parent / "_native" / "libderecho.so"
+    return next((Path(package.origin).parent / "_native").glob("libderecho.so.*"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import derecho
+from derecho._native import LIBRARY
 
-LIBRARY = Path(derecho.__file__).parent / "_native" / "libderecho.so"
 PROGRAM = Path(__file__).parent / "Collector.java"
 MESSAGES = 1_000_000
 GROWTH_MAX_BYTES = 8 << 20  # compiled code, mostly; buffers that are never given back would be 64 MB

@@ -10,12 +10,11 @@ from pathlib import Path
 import build
 import pytest
 
-import derecho
+from derecho._native import LIBRARY
 
 TESTS = Path(__file__).resolve().parent.parent.parent / "bindings" / "java" / "src" / "test" / "java"
 CLASSES = sorted(path.stem for path in TESTS.rglob("*Test.java"))
 CONSOLE = ("org.junit.platform", "junit-platform-console-standalone", "1.11.4")
-LIBRARY = Path(derecho.__file__).parent / "_native" / "libderecho.so"
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,34 @@ def test_it_compiles_as_strict_c99_against_the_header_alone(root: Path, tmp_path
     run("gcc", "-std=c99", *STRICT.split(), f"-I{root / 'include'}", "-c", source, "-o", tmp_path / "member.o")
 
 
-def test_pkg_config_finds_what_pip_installed(installed: Path, root: Path, tmp_path: Path) -> None:
+def test_pkg_config_finds_what_pip_installed_and_its_program_starts(
+    installed: Path, root: Path, tmp_path: Path
+) -> None:
     flags = run(
         "env", f"PKG_CONFIG_PATH={installed / 'lib' / 'pkgconfig'}", "pkg-config", "--cflags", "--libs", "derecho"
     )
     source = root / "examples" / "c" / "member.c"
     run("gcc", "-std=c99", source, "-o", tmp_path / "member", *flags.split())
+    done = subprocess.run([tmp_path / "member", "nodde=1"], capture_output=True, text=True, timeout=20)
+    assert "nodde" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("languages", ["CXX", "C", "C CXX"])
+def test_a_cmake_project_needs_to_say_no_more_than_that_it_links_the_library(
+    installed: Path, tmp_path: Path, languages: str
+) -> None:
+    """`derecho::derecho` brings the C++ standard that its headers need to C++, and nothing of it to C."""
+    source = tmp_path / ("main.cpp" if "CXX" in languages else "main.c")
+    header = "derecho.hpp" if "CXX" in languages else "derecho.h"
+    source.write_text(f"#include <{header}>\nint main(void) {{ return derecho_abi_version() == 0; }}\n")
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.16)\nproject(small LANGUAGES {languages})\nfind_package(derecho REQUIRED)\n"
+        f"add_executable(small {source.name})\ntarget_link_libraries(small PRIVATE derecho::derecho)\n"
+    )
+    build = tmp_path / "build"
+    run("cmake", "-S", tmp_path, "-B", build, f"-Dderecho_DIR={installed / 'lib' / 'cmake' / 'derecho'}")
+    run("cmake", "--build", build)
+    run(build / "small")
 
 
 def test_three_members_deliver_the_same(member: Path) -> None:

@@ -23,7 +23,7 @@ def mapped(root: Path) -> set[str]:
 
 @pytest.fixture(scope="session")
 def library(installed: Path) -> Path:
-    return installed / "_native" / "libderecho.so"
+    return next((installed / "_native").glob("libderecho.so.*"))
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +41,35 @@ def test_export_map_lists_exactly_the_functions_of_the_header(root: Path, header
 
 def test_library_exports_exactly_the_functions_of_the_header(library: Path, header: Path) -> None:
     lines = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
-    exported = {line.split()[-1].partition("@")[0] for line in lines.splitlines()}
+    exported = {line.split()[-1].partition("@")[0] for line in lines.splitlines() if " A " not in line}
     assert exported == declared(header)
+
+
+def test_a_wheel_and_an_install_have_one_name_for_the_library(
+    root: Path, library: Path, header: Path, tmp_path: Path
+) -> None:
+    """The file and its SONAME end in the version of the ABI, in the wheel and where `cmake --install` puts it."""
+    found = re.search(r"#define DERECHO_ABI_VERSION (\d+)", header.read_text())
+    assert found is not None
+    name = f"libderecho.so.{found[1]}"
+    assert (library.name, soname(library)) == (name, name)
+    subprocess.run(["cmake", "-S", root, "-B", tmp_path / "build"], check=True, capture_output=True)
+    described = (tmp_path / "build" / "cmake_install.cmake").read_text()
+    assert set(re.findall(r"libderecho\.so[.\d]*", described)) == {name, "libderecho.so"}
+
+
+def test_every_symbol_has_the_version_of_the_abi(library: Path, header: Path) -> None:
+    lines = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+    versions = {line.rpartition("@")[2] for line in lines.splitlines() if " T " in line}
+    found = re.search(r"#define DERECHO_ABI_VERSION (\d+)", header.read_text())
+    assert found is not None
+    assert versions == {f"DERECHO_{found[1]}"}
+
+
+def soname(library: Path) -> str:
+    lines = subprocess.run(["objdump", "-p", library], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"SONAME\s+(\S+)", lines)
+    return found[1] if found else ""
 
 
 def test_library_needs_nothing_that_a_machine_may_lack(library: Path) -> None:

@@ -1,7 +1,6 @@
 // Uses examples/cache_cpp through its shim alone: two members, then each kind of call and of failure, a line each.
 using System;
 using System.Text;
-using cache;
 
 internal static class UseCache
 {

@@ -1,6 +1,5 @@
 // Uses examples/cache_cpp through its shim alone: two members, then each kind of call and of failure, a line each.
 
-import cache.CacheDll;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;

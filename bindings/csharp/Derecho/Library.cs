@@ -64,10 +64,12 @@ namespace Derecho
             string chosen = Environment.GetEnvironmentVariable("DERECHO_LIBRARY");
             if (string.IsNullOrEmpty(chosen)) chosen = AppDomain.CurrentDomain.GetData("derecho.library") as string;
             string here = System.IO.Path.GetDirectoryName(typeof(Library).Assembly.Location) ?? "";
-            string beside = System.IO.Path.Combine(here, "libderecho.so");
+            string file = "libderecho.so." + Native.DERECHO_ABI_VERSION, plain = "libderecho.so"; // NuGet's has no version
+            string beside = System.IO.Path.Combine(here, file), plainBeside = System.IO.Path.Combine(here, plain);
+            string[] usual = { beside, plainBeside, file, plain };
             var tried = new List<string>();
             dlerror(); // bound before it is needed: binding it would make it forget what to tell
-            foreach (string path in string.IsNullOrEmpty(chosen) ? new[] { beside, "libderecho.so" } : new[] { chosen })
+            foreach (string path in string.IsNullOrEmpty(chosen) ? usual : new[] { chosen })
             {
                 _handle = dlopen(path, RTLD_NOW);
                 if (_handle != IntPtr.Zero)

@@ -23,8 +23,8 @@ except ImportError as _error:
 lib: Any = _lib.lib
 ffi: Any = _lib.ffi
 
-#: ``libderecho.so``, which lies beside this file (the extension's RPATH says so).
-LIBRARY = Path(_lib.__file__).with_name("libderecho.so")
+#: ``libderecho.so.1``, which lies beside this file (the extension's RPATH says so); the number is the ABI's version.
+LIBRARY = Path(_lib.__file__).with_name(f"libderecho.so.{lib.derecho_abi_version()}")
 
 
 def _load_fast() -> Any:

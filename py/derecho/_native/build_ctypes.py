@@ -34,6 +34,15 @@ SYSTEM_HEADERS = {
 SEARCH = 'add_library_search_dirs([os.path.join(os.path.dirname(os.path.abspath(__file__)), "_native")])'
 
 
+def library_file() -> str:
+    """Return the name of the file, which ends in the version of the ABI."""
+    found = re.search(
+        r"^#define DERECHO_ABI_VERSION (\d+)$", (ROOT / "include" / "derecho.h").read_text(), re.MULTILINE
+    )
+    assert found is not None
+    return f"libderecho.so.{found[1]}"
+
+
 def run_ctypesgen(output: Path) -> str:
     """Return what ctypesgen writes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +50,7 @@ def run_ctypesgen(output: Path) -> str:
             (Path(folder) / name).write_text(lines, encoding="utf-8")
         command = [
             *(sys.executable, "-c", "from ctypesgen.main import main; main()"),
-            *("-l", "derecho", "--cpp", f"gcc -E -nostdinc -I{folder}"),
+            *("-l", library_file(), "--cpp", f"gcc -E -nostdinc -I{folder}"),
             *(f"--strip-build-path={ROOT}/", "-o", str(output), str(ROOT / "include" / "derecho.h")),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from .annotations import ACCEPTED, Unsupported, wire_type
+from .check import explain
 from .decode import make_decoder
 from .encode import Parts, make_encoder, parameters
 from .wire import ArrayOf, Field, ListOf, MapOf, OptionalOf, StructOf, WireType, struct_layout
@@ -207,6 +208,7 @@ def schema_of(cls: type, name: str, scope: Mapping[str, Any], state: Any = None)
     found: dict[str, Callable[..., Any]] = {}
     for base in reversed(cls.__mro__):
         for key, value in vars(base).items():
+            _not_wrapped(f"{cls.__name__}.{key}", value)
             if hasattr(value, MARK):
                 found[key] = value
             elif key in found and base is not object:
@@ -228,20 +230,59 @@ def _method(cls: type, index: int, name: str, function: Callable[..., Any], scop
         hints = typing.get_type_hints(function, localns=dict(scope) | {cls.__name__: cls}, include_extras=True)
     except NameError as error:
         raise TypeError(f"{where}: {error}; annotations must be resolvable where the class is decorated") from error
+    _plain_function(where, function)
+    self, *named = inspect.signature(function).parameters.values() or (None,)
+    _takes_self(where, self, hints, scope)
     fields = []
-    for p in list(inspect.signature(function).parameters.values())[1:]:
+    for p in named:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise TypeError(f"{where}: parameter {p}: a message has a fixed set of parameters")
         if p.name.startswith("_"):
             raise TypeError(f"{where}: parameter {p.name}: names must not start with an underscore")
         if p.name not in hints:
             raise TypeError(f"{where}: parameter {p.name} has no annotation; accepted types: {ACCEPTED}")
-        fields.append(Field(p.name, _resolve(hints[p.name], scope, f"{where}: parameter {p.name}")))
+        field = Field(p.name, _resolve(hints[p.name], scope, f"{where}: parameter {p.name}"))
+        if p.default is not p.empty and (wrong := explain(field.type, p.default)):
+            raise TypeError(f"{where}: the default of parameter {p.name}{wrong}")
+        fields.append(field)
     if "return" not in hints:
         raise TypeError(f"{where}: the result has no annotation (not even -> None); accepted types: {ACCEPTED}")
     result = hints["return"]
     wire = None if result is type(None) else _resolve(result, scope, f"{where}: the result")
     return Method(index, name, getattr(function, MARK), where, tuple(fields), wire, function)
+
+
+def _not_wrapped(where: str, value: Any) -> None:
+    """Refuse what hides a decorated function, or takes no self."""
+    inner = [value, *(getattr(value, name, None) for name in ("__func__", "fget", "func"))]
+    if not inspect.isfunction(value) and any(hasattr(each, MARK) for each in inner):
+        raise TypeError(
+            f"{where}: a service's method is a plain function that takes self, not a {type(value).__name__}"
+        )
+
+
+def _plain_function(where: str, function: Callable[..., Any]) -> None:
+    """Refuse what returns before it has run: replicas apply one call after the other, as a whole."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{where}: a handler is no `async def`: it runs as a whole, at its place in the order; callers await"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{where}: a handler does not `yield`: it returns one value, such as a list")
+
+
+def _takes_self(
+    where: str, first: inspect.Parameter | None, hints: Mapping[str, Any], scope: Mapping[str, Any]
+) -> None:
+    ok = first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    if first is not None and ok and first.name in hints:
+        try:
+            wire_type(hints[first.name], scope)
+        except Unsupported:
+            return
+        ok = False  # a parameter that travels
+    if not ok:
+        raise TypeError(f"{where}: the first parameter must be self")
 
 
 def _resolve(annotation: Any, scope: Mapping[str, Any], what: str) -> WireType:

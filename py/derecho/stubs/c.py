@@ -17,13 +17,25 @@ from ..codec.wire import (
     struct_layout,
 )
 from .cpp import comment, identifier, quoted
-from .model import StubModel, children
+from .model import StubError, StubModel, children
 from .names import distinct, fold, snake
 
-__all__ = ["emit"]
+__all__ = ["c_prefix", "emit"]
 
 _SCALARS = {"f32": "float", "f64": "double", "bool": "bool"}
 _SCALARS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n in (8, 16, 32, 64)}
+
+#: The system's headers: a stub that is named like one would be found in its place.
+_HEADERS = set(
+    """
+    aio alloca assert byteswap complex ctype dirent dlfcn elf endian envz err errno error execinfo fcntl features fenv
+    float fnmatch fstab ftw glob grp iconv ifaddrs inttypes iso646 langinfo libgen libintl limits link locale math
+    mcheck memory monetary mqueue netdb nl_types nss obstack paths poll printf pthread pty pwd regex resolv sched
+    search semaphore setjmp sgtty shadow signal spawn stab stdalign stdarg stdatomic stdbool stdc_predef stddef stdint
+    stdio stdlib stdnoreturn string strings syscall sysexits syslog tar termio termios tgmath thread_db threads time
+    ttyent uchar ucontext ulimit unistd utime utmp utmpx values wait wchar wctype wordexp
+    """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
+)
 
 _HANDLERS_DOC = """\
 What a member does when a method is called. Each is given `context`, the arguments, where to put the result, and its
@@ -56,8 +68,25 @@ def emit(model: StubModel) -> dict[str, str]:
     dict of str to str
         One file: its name and content.
     """
+    prefix = c_prefix(model)
+    file = distinct({prefix: prefix}, _HEADERS)[prefix]
+    return {f"{file}.h": "\n".join(fold(_Header(model, prefix).lines())) + "\n"}
+
+
+def c_prefix(model: StubModel) -> str:
+    """What the names of a service's C functions begin with.
+
+    Raises
+    ------
+    StubError
+        When they would be among the library's own.
+    """
     prefix = snake(model.schema.name)
-    return {f"{prefix}.h": "\n".join(fold(_Header(model, prefix).lines())) + "\n"}
+    if f"{prefix}_".startswith("derecho_"):
+        raise StubError(
+            f"service {model.schema.name}: in C, what begins with derecho_ is the library's; rename the service"
+        )
+    return prefix
 
 
 class _Header:

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from .model import StubError, StubModel, read_services
-from .names import snake
 
 __all__ = ["stubs"]
 
@@ -21,12 +20,14 @@ LANGUAGES = ("python", "java", "csharp", "c", "cpp")
 @click.argument("service", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--lang", required=True, metavar="LANG,...", help=f"Of {', '.join(LANGUAGES)}.")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write to.")
-@click.option("--package", help="Java's package (\"\" for none), C#'s namespace.  [default: the service's name]")
+@click.option(
+    "--package", default="", help="Java's package, whose folder is written to; C#'s namespace.  [default: none]"
+)
 @click.option(
     "--dll", is_flag=True, help="A CMake project that makes the C++ service a DLL of untyped stubs, and shims."
 )
 @click.option("--service", "only", metavar="NAME", help="Only this one of the file's services.")
-def stubs(service: Path, lang: str, out: Path, package: str | None, dll: bool, only: str | None) -> None:
+def stubs(service: Path, lang: str, out: Path, package: str, dll: bool, only: str | None) -> None:
     """Write each language's side of the services in SERVICE, a Python file with @derecho.service classes.
 
     The same input always gives the same bytes. Existing files are replaced, except those meant to be filled in.
@@ -37,9 +38,7 @@ def stubs(service: Path, lang: str, out: Path, package: str | None, dll: bool, o
             raise click.BadParameter(f"{language!r} is none of {', '.join(LANGUAGES)}", param_hint="--lang")
     try:
         models = _chosen(read_services(service), only)
-        for model in models:
-            for language in languages:
-                write(_emitter(language, package, dll)(model), out)
+        write(_all_files(models, [_emitter(language, package, dll) for language in languages]), out)
     except StubError as error:
         click.echo(f"derecho stubs: {error}", err=True)
         sys.exit(1)
@@ -64,14 +63,23 @@ def _chosen(models: list[StubModel], only: str | None) -> list[StubModel]:
     return chosen
 
 
-def _emitter(language: str, package: str | None, dll: bool) -> Callable[[StubModel], dict[str, str]]:
+def _all_files(models: list[StubModel], emitters: list[Callable[[StubModel], dict[str, str]]]) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for model in models:
+        made = {name: text for emit in emitters for name, text in emit(model).items()}
+        for name in made.keys() & files.keys():
+            raise StubError(
+                f"{model.schema.name}: another service of this file has {name} already; write one by --service"
+            )
+        files |= made
+    return files
+
+
+def _emitter(language: str, package: str, dll: bool) -> Callable[[StubModel], dict[str, str]]:
     module = importlib.import_module(f"derecho.stubs.{'dll' if dll else language}")
 
-    def package_of(model: StubModel) -> str:
-        return snake(model.schema.name) if package is None else package
-
     if dll:
-        return lambda model: module.emit(model, language, package_of(model))
+        return lambda model: module.emit(model, language, package)
     if language in ("java", "csharp"):
-        return lambda model: module.emit(model, package_of(model))
+        return lambda model: module.emit(model, package)
     return module.emit  # type: ignore[no-any-return]

@@ -33,6 +33,17 @@ _KEYWORDS = set(
     restrict typeof errno EOF NULL linux unix
     """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
 )
+#: Names that no namespace can have: of the C library's functions and of namespaces in the stub's headers.
+_NO_NAMESPACES = set(
+    """
+    abort accept access alarm basename bind brk ceil clock clone close conj connect cos daemon daylight derecho div
+    drem environ errno exit exp fcntl flock floor fork free gamma getline index jn kill link listen log logb longjmp
+    lround madvise malloc mkdir mprotect nearbyint nice open pause pipe poll popen pow printf profil puts quick_exit
+    raise rand random read recv remainder remove rename rewind round scalb scanf select send setenv setjmp shutdown
+    signal significand sin sleep socket splice sqrt stat statx std stderr stdin stdout strfry strsignal swab sync
+    syscall system tan tee tempnam time timezone tm tolower toupper trunc truncate umask unlink vfork wait write yn
+    """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
+)
 _SCALARS = {"f32": "float", "f64": "double", "bool": "bool"}
 _SCALARS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n in (8, 16, 32, 64)}
 
@@ -84,7 +95,8 @@ def quoted(text: str) -> str:
 def service_names(model: StubModel) -> tuple[str, str]:
     """The service's class, and its namespace."""
     name = identifier(plain(model.schema.name))
-    return distinct({name: name}, _struct_names(model))[name], identifier(snake(model.schema.name))
+    space = identifier(snake(model.schema.name))
+    return distinct({name: name}, _struct_names(model))[name], distinct({space: space}, _NO_NAMESPACES)[space]
 
 
 def method_names(model: StubModel) -> dict[str, str]:

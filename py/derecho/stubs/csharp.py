@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from ..codec.method import Method
 from ..codec.wire import (
@@ -17,7 +18,7 @@ from ..codec.wire import (
     WireType,
     struct_layout,
 )
-from .csharp_text import NUMBERS, OF_OBJECT, Code, Names
+from .csharp_text import NUMBERS, OF_BINDING, OF_OBJECT, Code, Names, checked_namespace
 from .model import StubModel
 from .names import camel, fold, pascal
 
@@ -47,15 +48,15 @@ def emit(model: StubModel, namespace: str) -> dict[str, str]:
     model : StubModel
         The service.
     namespace : str
-        Of the generated class.
+        Of the generated class; "" for none.
 
     Returns
     -------
     dict of str to str
         The one file's name, and its text.
     """
-    name = pascal(model.schema.name)
-    return {f"{name}.cs": _ServiceFile(model, name, namespace).text()}
+    name = Names(_SERVICE | _USED | OF_BINDING | {"Exception", "Object", "String"}).add(pascal(model.schema.name))
+    return {f"{name}.cs": _ServiceFile(model, name, checked_namespace(namespace, name)).text()}
 
 
 class _Body:
@@ -257,7 +258,7 @@ class _ServiceFile:
         for used in ("System", "System.Collections.Generic", "Derecho"):
             code.put(f"using {used};")
         code.put()
-        with code.block(f"namespace {self.namespace}"):
+        with code.block(f"namespace {self.namespace}") if self.namespace else nullcontext():
             code.docstring(model.doc, f"The service {model.schema.name}: derive from it to implement it.")
             with code.block(f"public abstract class {self.name} : Service"):
                 self._head()

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
 
+from .model import StubError
 from .names import comment_lines
 
-__all__ = ["NUMBERS", "OF_OBJECT", "Code", "Names"]
+__all__ = ["NUMBERS", "OF_BINDING", "OF_OBJECT", "Code", "Names", "checked_namespace"]
 
 #: C#'s numbers, by their names on the wire.
 NUMBERS = {"i8": "sbyte", "u8": "byte", "i16": "short", "u16": "ushort", "i32": "int", "u32": "uint"}
@@ -16,6 +17,18 @@ NUMBERS |= {"i64": "long", "u64": "ulong", "f32": "float", "f64": "double", "boo
 
 #: What every class has.
 OF_OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", "ReferenceEquals", "ToString"}
+
+#: The binding's own classes, and the namespaces it uses: a service of one of these names would hide it.
+OF_BINDING = set(
+    """
+    AddressInUse BadHandle Buffer BufferPin Bytes CallFlags Claim Closed Config DecodeError Decoder Derecho DerechoError
+    DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group GroupOptions InHandler
+    Incompatible InternalError InvalidArgument Library Log Map Member MemberRemoved MemoryAccess MemoryKey MemoryPart
+    MessageBatch NoMajority NoMemory NotMember Nothing OutgoingCall OutgoingQuery RawGroup RawService RegisteredMemory
+    RemoteError Replies Reply Result RingFull ScratchEncoder Service ServiceCaller Shard StateError StateLost Stats
+    Status Struct System Timeout TooLarge Transfer UnknownMethod Unreachable View ViewChanging
+    """.split()  # noqa: SIM905 (a list of 70 quoted words is no easier to read)
+)
 
 _KEYWORDS = set(
     """
@@ -28,6 +41,22 @@ _KEYWORDS = set(
 )
 
 _WIDTH = 120
+
+
+def checked_namespace(namespace: str, cls: str) -> str:
+    """A namespace that a class of this name may have, "" for none.
+
+    Raises
+    ------
+    StubError
+        When that is no name of a namespace, or programs could not name the class that it holds.
+    """
+    for part in namespace.split(".") if namespace else ():
+        if not part.isidentifier() or part in _KEYWORDS:
+            raise StubError(f"--package {namespace}: {part!r} is no name of a namespace in C#")
+    if namespace.rpartition(".")[2] == cls:
+        raise StubError(f"--package {namespace}: in C# a namespace has not the name of its class; take another")
+    return namespace
 
 
 class Names:

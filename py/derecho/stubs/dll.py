@@ -7,6 +7,7 @@ import importlib
 from ..codec.method import Method
 from ..codec.wire import WireType
 from . import cpp
+from .c import c_prefix
 from .cpp import comment, declaration, identifier, method_names, service_names, value_type
 from .model import StubError, StubModel
 from .names import distinct, fold, snake
@@ -15,6 +16,7 @@ from .passing import Passing, passing
 __all__ = ["emit"]
 
 _NUMBERS = {"f32": "float", "f64": "double", "bool": "uint8_t"}
+_LIBRARIES = {"asan", "c", "crypto", "dl", "gcc_s", "m", "pthread", "rt", "ssl", "stdc++", "tsan", "util"}
 _NUMBERS |= {f"{s}{n}": f"{'u' if s == 'u' else ''}int{n}_t" for s in "iu" for n in (8, 16, 32, 64)}
 
 
@@ -26,7 +28,9 @@ def emit(model: StubModel, language: str, package: str) -> dict[str, str]:
     StubError
         When a method's function would be one that the DLL has already.
     """
-    prefix = snake(model.schema.name)
+    prefix = c_prefix(model)
+    if prefix in _LIBRARIES:
+        raise StubError(f"service {model.schema.name}: lib{prefix}.so is a library of the system's; rename the service")
     taken = {text.partition("(")[0].rpartition(f"{prefix}_")[2] for text, _ in _common(prefix)} | {"member", "call"}
     for method in model.methods:
         name = snake(method.name)
@@ -334,16 +338,20 @@ def _cmake(model: StubModel, name: str) -> str:
     return f"""\
 # {_head(model, "its DLL")}
 # cmake -S . -B build -Dderecho_DIR="$(derecho cmake-dir)" && cmake --build build
-cmake_minimum_required(VERSION 3.18)
+# cmake --install build --prefix DIR: the DLL to ship, with libderecho beside it, in DIR/lib; its header in DIR/include.
+cmake_minimum_required(VERSION 3.21)
 project({name} LANGUAGES CXX)
 find_package(derecho REQUIRED)
-find_package(Threads REQUIRED)
 if(NOT CMAKE_BUILD_TYPE)
     set(CMAKE_BUILD_TYPE Release)
 endif()
 
-add_library({name} SHARED {name}_dll.cpp {name}_service.cpp)
-target_compile_features({name} PRIVATE cxx_std_20)
-target_link_libraries({name} PRIVATE derecho::derecho Threads::Threads)
-target_link_options({name} PRIVATE "LINKER:--version-script=${{CMAKE_CURRENT_SOURCE_DIR}}/{name}_dll.map")
+add_library({name}_dll SHARED {name}_dll.cpp {name}_service.cpp)
+set_target_properties({name}_dll PROPERTIES OUTPUT_NAME {name} INSTALL_RPATH "$ORIGIN")
+target_link_libraries({name}_dll PRIVATE derecho::derecho)
+target_link_options({name}_dll PRIVATE "LINKER:--version-script=${{CMAKE_CURRENT_SOURCE_DIR}}/{name}_dll.map")
+
+install(TARGETS {name}_dll LIBRARY DESTINATION lib)
+install(IMPORTED_RUNTIME_ARTIFACTS derecho::derecho LIBRARY DESTINATION lib)
+install(FILES {name}_dll.h DESTINATION include)
 """

@@ -10,11 +10,13 @@ from ..codec.wire import Field, StructOf, WireType, struct_layout
 from .java_codec import JavaTypes, Numbers, Reader, Writer, plus
 from .java_text import (
     KEYWORDS,
+    OF_BINDING,
     OF_OBJECT,
     WIDTH,
     block,
     declaration,
     distinct,
+    in_package,
     indented,
     javadoc,
     type_name,
@@ -27,7 +29,10 @@ from .names import camel, pascal
 __all__ = ["emit"]
 
 _OF_SERVICE = "dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of"
-_OF_LANG = "Boolean Byte Double Exception Float Integer Long Object Override Short String Void"
+_OF_LANG = """
+    AssertionError Boolean Byte Double Exception Float IllegalArgumentException Integer Long Object Override Short
+    String System Throwable Void
+"""
 
 # Names that the statements around a parameter, or a record's component, use.
 _NUMBERED = r"(at|count|index|item|key|list|map|value)\d+"
@@ -68,13 +73,13 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The one file, by its name.
+        The one file, by its name, in the folder of its package.
     """
     stub = _Stub(model)
     body = "\n".join(part for line in stub.lines() for part in wrapped(line))
     imports = "".join(f"import {full};\n" for name, full in _IMPORTS.items() if re.search(rf"\b{name}\b", body))
     head = _HEAD.format(service=model.schema.name, source=model.source) + (f"package {package};\n" if package else "")
-    return {f"{stub.name}.java": f"{head}\n{imports}\n{body}\n"}
+    return {in_package(package, f"{stub.name}.java"): f"{head}\n{imports}\n{body}\n"}
 
 
 class _Stub:
@@ -82,7 +87,8 @@ class _Stub:
 
     def __init__(self, model: StubModel) -> None:
         self.model = model
-        self.name = type_name(model.schema.name)
+        reserved = {"Caller", *_IMPORTS, *words(KEYWORDS, OF_BINDING, _OF_LANG)}
+        self.name = distinct([model.schema.name], type_name, reserved)[model.schema.name]
         taken = {self.name, "Caller", *_IMPORTS, *words(_OF_LANG)}
         records = distinct((s.name for s in model.structs), pascal, taken)
         self.types = JavaTypes(records)

@@ -6,15 +6,18 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable
 
+from .model import StubError
 from .names import comment_lines, pascal
 
 __all__ = [
     "KEYWORDS",
+    "OF_BINDING",
     "OF_OBJECT",
     "WIDTH",
     "block",
     "declaration",
     "distinct",
+    "in_package",
     "indented",
     "javadoc",
     "type_name",
@@ -28,7 +31,15 @@ KEYWORDS = """
     abstract assert boolean break byte case catch char class const continue default do double else enum extends final
     finally float for goto if implements import instanceof int interface long native new package private protected
     public return short static strictfp super switch synchronized this throw throws transient try void volatile while
-    true false null _
+    true false null yield _
+"""
+#: The binding's own classes: a service of one of these names would hide it from the programs that use both.
+OF_BINDING = """
+    AddressInUse BadHandle Buffer Calls Claim Closed Config DecodeError Decoder Derecho DerechoError DuplicateNode
+    Ejected EncodeError Encoder Event EventBatch EventKind Flags Group InHandler Incompatible InternalError
+    InvalidArgument Member MemberRemoved MemoryKey MessageBatch NoMajority NoMemory NotMember Pending RawGroup
+    RegisteredMemory RemoteError Replies Reply RingFull Service Shard StateError StateLost Stats Status Timeout
+    TooLarge Transfer UnknownMethod Unreachable View ViewChanging
 """
 OF_OBJECT = "clone equals finalize getClass hashCode notify notifyAll toString wait"
 _NOTHING = re.compile(r"(?!)")
@@ -37,6 +48,20 @@ _NOTHING = re.compile(r"(?!)")
 def type_name(name: str) -> str:
     """A class's name, of whatever a service is called."""
     return pascal(re.sub(r"\W|^(?=\d)", "_", name))
+
+
+def in_package(package: str, file: str) -> str:
+    """Where a file of a package lies.
+
+    Raises
+    ------
+    StubError
+        When that is no name of a package.
+    """
+    for part in package.split(".") if package else ():
+        if not part.isidentifier() or part in words(KEYWORDS):
+            raise StubError(f"--package {package}: {part!r} is no name of a package in Java")
+    return "/".join([*package.split("."), file]) if package else file
 
 
 def words(*texts: str) -> set[str]:

@@ -49,13 +49,13 @@ def snake(name: str) -> str:
 
 def pascal(name: str) -> str:
     """``"get_all"`` to ``"GetAll"``."""
-    return "".join(word[:1].upper() + word[1:] for word in _words(name)) or name
+    return plain("".join(word[:1].upper() + word[1:] for word in _words(name)) or name)
 
 
 def camel(name: str) -> str:
     """``"get_all"`` to ``"getAll"``."""
     whole = pascal(name)
-    return whole[:1].lower() + whole[1:]
+    return plain(whole[:1].lower() + whole[1:])
 
 
 def constant(name: str) -> str:

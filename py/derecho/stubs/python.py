@@ -6,10 +6,10 @@ import keyword
 
 from ..codec.method import Method
 from ..codec.wire import ArrayOf, Blob, ListOf, MapOf, OptionalOf, ScalarType, StructOf, WireType
-from .model import StubModel, children
+from .model import StubError, StubModel, children
 from .names import distinct, plain, snake
 
-__all__ = ["annotation", "class_name", "docstring", "emit"]
+__all__ = ["BUILTINS", "annotation", "class_name", "docstring", "emit"]
 
 _SCALARS = {"bool": "bool", "i64": "int", "f64": "float", "f32": "derecho.float32"}
 _SCALARS |= {
@@ -26,6 +26,9 @@ def emit(model: StubModel) -> dict[str, str]:
         One file: its name and content.
     """
     schema = model.schema
+    for method in model.methods:
+        if method.name == "derecho":
+            raise StubError(f"{method.where}: in Python a method of this name hides the package; rename it")
     lines = [
         f'"""Service {schema.name}: what a member implements, and what a caller calls. See docs/python.md.',
         "",
@@ -49,7 +52,7 @@ def emit(model: StubModel) -> dict[str, str]:
             *docstring(model.struct_docs[struct.name], "    "),
             *fields,
         ]
-    cls = class_name(schema.name, [*(s.name for s in model.structs), "derecho", "dataclass", "Annotated"])
+    cls = class_name(schema.name, [*(s.name for s in model.structs), "derecho", "dataclass", "Annotated", *BUILTINS])
     options = [] if cls == schema.name else [f'name="{_escaped(schema.name)}"']
     options += [f"state={annotation(model.state)}"] if model.state else []
     given = f"({', '.join(options)})" if options else ""
@@ -92,6 +95,7 @@ def annotation(wire: WireType) -> str:
 
 
 _SPELLED_OUT_MAX = 4
+BUILTINS = ("bool", "bytes", "dict", "float", "int", "list", "str", "tuple", "ImportError", "NotImplementedError")
 
 
 def _has_long_array(model: StubModel) -> bool:

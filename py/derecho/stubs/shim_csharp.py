@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import Template
 
 from ..codec.method import Method
-from .csharp_text import NUMBERS, OF_OBJECT, Code, Names
+from .csharp_text import NUMBERS, OF_OBJECT, Code, Names, checked_namespace
 from .model import StubModel
 from .names import camel, fold, pascal, snake
 from .passing import Passing, passing
@@ -18,7 +18,7 @@ _OWN |= {"Load", "Native", "Open", "SchemaHash", "Start", "Text", "Utf8", "WaitM
 
 
 def emit(model: StubModel, namespace: str) -> dict[str, str]:
-    """Write the shim, a class of a namespace."""
+    """Write the shim, a class of a namespace, "" for none."""
     prefix, service = snake(model.schema.name), pascal(model.schema.name)
     names = Names(OF_OBJECT | _OWN | {f"{service}Dll"})
     methods, native = Code(), Code()
@@ -34,7 +34,16 @@ def emit(model: StubModel, namespace: str) -> dict[str, str]:
         methods="\n".join(methods.lines),
         native="\n".join(native.lines),
     )
+    if not checked_namespace(namespace, f"{service}Dll"):
+        text = _without_namespace(text)
     return {f"{service}Dll.cs": "\n".join(fold(text.splitlines())) + "\n"}
+
+
+def _without_namespace(text: str) -> str:
+    """The same class in no namespace: what is in its braces, one step to the left."""
+    head, _, inside = text.partition("\nnamespace \n{\n")
+    lines = [line.removeprefix("    ") for line in inside.rstrip().removesuffix("}").splitlines()]
+    return "\n".join([head, *lines])
 
 
 def _type(p: Passing) -> str:

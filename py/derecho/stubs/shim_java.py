@@ -7,7 +7,18 @@ from string import Template
 
 from ..codec.method import Method
 from ..codec.wire import WireType
-from .java_text import KEYWORDS, OF_OBJECT, declaration, distinct, indented, javadoc, type_name, words, wrapped
+from .java_text import (
+    KEYWORDS,
+    OF_OBJECT,
+    declaration,
+    distinct,
+    in_package,
+    indented,
+    javadoc,
+    type_name,
+    words,
+    wrapped,
+)
 from .model import StubModel
 from .names import camel, snake
 from .passing import Passing, passing
@@ -41,7 +52,12 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
         hash=f"0x{model.schema.hash:016x}L",
         methods="\n".join(indented(methods)),
     )
-    return {f"{service}Dll.java": "\n".join(part for line in text.splitlines() for part in wrapped(line)) + "\n"}
+    return {
+        in_package(package, f"{service}Dll.java"): "\n".join(
+            part for line in text.splitlines() for part in wrapped(line)
+        )
+        + "\n"
+    }
 
 
 def _number(p: Passing) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from ..codec.method import Method
 from .model import StubModel
 from .names import distinct, fold, snake
 from .passing import Passing, passing
-from .python import class_name, docstring
+from .python import BUILTINS, class_name, docstring
 
 __all__ = ["emit"]
 
@@ -42,7 +42,7 @@ def emit(model: StubModel, package: str) -> dict[str, str]:
     return {f"{name}_dll.py": "\n".join(fold(lines)) + "\n"}
 
 
-_MODULE = ["Any", "Call", "Callable", "Generic", "Sequence", "T", "TypeVar", "ctypes"]
+_MODULE = ["Any", *BUILTINS, "Call", "Callable", "Generic", "Sequence", "T", "TypeVar", "ctypes"]
 
 _RUNTIME = '''
 
