@@ -15,6 +15,9 @@ from typing import Any
 import cffi
 import pytest
 
+from derecho.stubs.model import read_services
+from derecho.stubs.names import snake
+
 EXAMPLE = Path("examples/cache_cpp")
 Run = Callable[..., str]
 CLOSED, REMOTE_ERROR, BAD_HANDLE, INVALID, TIMEOUT = 5, 17, 4, 3, 2
@@ -85,13 +88,27 @@ def test_a_method_named_like_what_a_dll_has_is_refused(stubs: Any, methods: str,
 def test_a_dll_of_any_names_compiles_and_so_does_its_shim(
     root: Path, installed: Path, stubs: Any, run: Run, service: str, tmp_path: Path
 ) -> None:
-    done = stubs(root / "tests" / "stubs" / service, "--lang", "cpp,python", "--dll", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+    source = root / "tests" / "stubs" / service
+    for model in read_services(source):  # a project each
+        name = model.schema.name
+        done = stubs(source, "--service", name, "--lang", "cpp,python", "--dll", "--out", tmp_path / snake(name))
+        assert done.returncode == 0, done.stderr
     flags = ["-std=c++20", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only"]
-    for source in tmp_path.glob("*.cpp"):
+    for source in tmp_path.glob("*/*.cpp"):
         run("g++", *flags, f"-I{installed / 'include'}", source)
-    for shim in tmp_path.glob("*_dll.py"):
+    for shim in tmp_path.glob("*/*_dll.py"):
         compile(shim.read_text(), shim.name, "exec")
+
+
+def test_an_installed_dll_brings_the_library_and_names_no_place_of_the_machine_that_built_it(
+    library: Path, run: Run, tmp_path: Path
+) -> None:
+    run("cmake", "--install", library.parent, "--prefix", tmp_path)
+    shipped = tmp_path / "lib" / "libcache.so"
+    assert re.search(r"RUNPATH\s+\$ORIGIN\n", run("objdump", "-p", shipped))
+    needed = run("env", "-u", "LD_LIBRARY_PATH", "ldd", shipped)
+    assert re.search(rf"libderecho\.so\.\d+ => {tmp_path}/lib/libderecho\.so", needed)
+    assert (tmp_path / "include" / "cache_dll.h").exists()
 
 
 def test_the_library_exports_its_functions_and_nothing_else(root: Path, library: Path, run: Run) -> None:
