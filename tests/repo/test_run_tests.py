@@ -1,0 +1,43 @@
+"""`make test` takes a command for hung by its silence, not by the clock: a slow machine fails nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run_tests(root: Path) -> ModuleType:
+    sys.path.insert(0, str(root / "tools"))
+    spec = importlib.util.spec_from_file_location("run_tests", root / "tools" / "run_tests.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["run_tests"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    sys.path.pop(0)
+    return module
+
+
+def test_silence_begins_anew_with_every_word(run_tests: ModuleType) -> None:
+    quiet = run_tests.Quiet(now=0)
+    said = [quiet.seconds(bytes_so_far, now) for now, bytes_so_far in enumerate([10, 10, 10, 20, 20, 30])]
+    assert said == [0, 1, 2, 0, 1, 0]
+
+
+def test_what_says_nothing_is_killed_and_what_it_started_too(run_tests: ModuleType, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = ["sh", "-c", "sleep 1000 & echo $! ; wait"]
+    assert run_tests.run_command(command, {}, 0.5, log) is None
+    text = log.read_text()
+    assert "taken to hang, as it printed nothing for 0.5 s, and killed" in text
+    started = text.splitlines()[1]
+    assert not Path("/proc", started, "exe").exists()
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_ends_by_itself_gives_its_code(run_tests: ModuleType, code: int, tmp_path: Path) -> None:
+    assert run_tests.run_command(["sh", "-c", f"exit {code}"], {}, 60, tmp_path / "log") == code
