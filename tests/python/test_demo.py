@@ -95,6 +95,9 @@ def test_the_table_shows_digests_views_and_the_verdict(tree: Path) -> None:
         "disk",
         "Every replica equals the disk",
         "saw views",
+        "piece p50",
+        "Meanwhile a lone query, from another process, took",
+        "Together they replicated",
     ):
         assert words in done.stdout
 
@@ -113,6 +116,16 @@ def test_a_wrong_option_is_explained(options: list[str], text: str) -> None:
     done = demo(*options)
     assert done.returncode == 2
     assert text in done.stderr
+
+
+def test_a_lone_call_is_measured_beside_the_flow(tree: Path) -> None:
+    """What a piece takes is mostly the queue before it: a lone call, meanwhile, is not in that queue."""
+    done = demo("--input", str(tree), "--json", "--members", "3", "--fresh", "py")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert 0 < result["query_p50_us"] < 5_000_000
+    assert result["bytes_per_s"] > 0
+    assert "call_p50_us" not in result["members"][0] and result["members"][0]["piece_p50_us"] > 0
 
 
 def test_an_empty_tree_is_a_failure_that_says_so(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from .files import standard_library
 from .launchers import LANGUAGES, Launcher, Missing, launcher
-from .show import Display, final_table, view_history
+from .show import Display, final_table, speed, view_history
 from .supervisor import NAMES, Demo, DemoError
 
 __all__ = ["demo"]
@@ -75,6 +75,7 @@ def demo(members: str, kill: str | None, fresh: str, wire: str, root: Path | Non
         click.echo(json.dumps(result, indent=2))
     else:
         console.print(final_table(result))
+        console.print(speed(result), highlight=False)
         console.print(view_history(result), highlight=False)
         console.print(_verdict(result["equal"], result["seconds"], result["kill_to_view_ms"]), highlight=False)
     if not result["equal"]:

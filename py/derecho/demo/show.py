@@ -11,7 +11,7 @@ from rich.table import Table
 
 from .supervisor import Demo
 
-__all__ = ["Display", "final_table", "view_history"]
+__all__ = ["Display", "final_table", "speed", "view_history"]
 
 
 class Display:
@@ -56,7 +56,7 @@ def final_table(result: dict[str, Any]) -> Table:
     """Return the table at the end: one row a member, and one for the disk; the digests are over (path, content)."""
     table = Table(title=f"{result['files']} files, {result['bytes'] / 1e6:.1f} MB, over {result['wire']}")
     table.add_column("member")
-    for name in ("files", "MB", "MB/s sent", "call p50", "call p99"):
+    for name in ("files", "MB", "MB/s", "piece p50", "piece p99"):
         table.add_column(name, justify="right")
     table.add_column("SHA-256")
     for m in result["members"]:
@@ -70,13 +70,25 @@ def final_table(result: dict[str, Any]) -> Table:
             f"{m['files']}",
             f"{m['bytes'] / 1e6:.1f}",
             "" if m["bytes_per_s"] is None else f"{m['bytes_per_s'] / 1e6:.1f}",
-            _duration(m["call_p50_us"]),
-            _duration(m["call_p99_us"]),
+            _duration(m["piece_p50_us"]),
+            _duration(m["piece_p99_us"]),
             f"{m['sha256'][:8]}… {verdict}",
         )
     megabytes = f"{result['bytes'] / 1e6:.1f}"
     table.add_row("disk", str(result["files"]), megabytes, "", "", "", f"{result['disk_sha256'][:8]}…")
     return table
+
+
+def speed(result: dict[str, Any]) -> str:
+    """Return what it took, and what that means: a piece waits behind megabytes, a lone call does not."""
+    lines = []
+    if result["bytes_per_s"]:
+        lines.append(f"Together they replicated {result['bytes_per_s'] / 1e6:.0f} MB/s, once all had started.")
+    if result["query_p50_us"] is not None:
+        lone = _duration(result["query_p50_us"])
+        lines.append(f"Meanwhile a lone query, from another process, took {lone} (p50).")
+    lines.append("A piece is 128 KB, the last of 8 in its queue; its time ends when all have applied it.")
+    return "\n".join(lines)
 
 
 def view_history(result: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from .files import digest_of_tree, find_files
 from .launchers import LANGUAGES, Launcher
+from .probe import Probe
 
 __all__ = ["NAMES", "Demo", "DemoError", "MemberProcess"]
 
@@ -127,6 +128,9 @@ class Demo:
         self.started = time.monotonic()
         self.seconds = 0.0
         self.kill_to_view_ms: float | None = None
+        self.bytes_per_s: float | None = None  # of all together, from the first file to the last of those who began
+        self._flow: tuple[float, int] | None = None  # when it began, and what there was
+        self._probe: Probe | None = None
         self._tick = tick
         self._say = say
         self._deadline = self.started + deadline_s
@@ -156,11 +160,14 @@ class Demo:
             names = NAMES[: self.count]
             for i, name in enumerate(names):
                 self._start(name, i + 1, addresses[i], addresses[: self.count], list(self.files)[i :: self.count])
+            self._until(lambda: all(m.joined for m in self.members), "every member to join")
+            self._probe = Probe(addresses[: self.count], self._group, self.wire)
             if self.kill is not None:
                 self._until(lambda: self._stored() * 2 >= self.total_bytes, "half of the bytes to be stored")
                 self._replace(self.kill, addresses)
             self._until(lambda: all(m.sent for m in self._alive()), "every share to be sent")
             self.seconds = time.monotonic() - self.started
+            self._probe.end()
             return self._compare()
         finally:
             self._end()
@@ -200,6 +207,8 @@ class Demo:
             "files": len(self.files),
             "bytes": self.total_bytes,
             "seconds": self.seconds,
+            "bytes_per_s": self.bytes_per_s,
+            "query_p50_us": self._probe.p50_us() if self._probe else None,
             "disk_sha256": disk,
             "killed": self.kill,
             "kill_to_view_ms": self.kill_to_view_ms,
@@ -222,8 +231,8 @@ class Demo:
             "sent_bytes": sent.get("sent_bytes"),
             "bytes_per_s": sent["sent_bytes"] / seconds if seconds else None,
             "calls": sent.get("calls"),
-            "call_p50_us": _micro(sent.get("p50_s")),
-            "call_p99_us": _micro(sent.get("p99_s")),
+            "piece_p50_us": _micro(sent.get("p50_s")),
+            "piece_p99_us": _micro(sent.get("p99_s")),
             "sha256": report.get("digest"),
             "equal": report.get("digest") == disk,
         }
@@ -276,6 +285,8 @@ class Demo:
         event = line["event"]
         if event == "progress":
             member.stored_bytes = line["stored_bytes"]
+            if self._flow is None and member.stored_bytes > 0:
+                self._flow = time.monotonic(), member.stored_bytes
         elif event == "view":
             member.views.append({"id": line["id"], "nodes": line["nodes"]})
             if self._killed_at and self.kill_to_view_ms is None:
@@ -284,8 +295,18 @@ class Demo:
             member.joined = line
         elif event == "sent":
             member.sent = line
+            self._measure_flow()
         elif event == "report":
             member.report = line
+
+    def _measure_flow(self) -> None:
+        """When those who began have sent everything: what all replicas got since the first file, per second."""
+        if self._flow is None or self.bytes_per_s is not None:
+            return
+        began, before = self._flow
+        seconds = time.monotonic() - began
+        if seconds > 0 and all(m.sent for m in self.members[: self.count] if m.alive):
+            self.bytes_per_s = max(0, self._stored() - before) / seconds
 
     def _alive(self) -> list[MemberProcess]:
         return [m for m in self.members if m.alive]
@@ -314,6 +335,8 @@ class Demo:
         return "\n".join(words)
 
     def _end(self) -> None:
+        if self._probe is not None:
+            self._probe.end()
         for member in self.members:
             if member.process.poll() is None and member.report is not None:
                 member.tell("leave")
