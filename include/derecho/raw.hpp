@@ -30,6 +30,16 @@ inline int64_t milliseconds(std::chrono::nanoseconds duration) {
     return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
 
+namespace detail {
+
+/** A text as C takes it, which would take a NUL for its end. @throws InvalidArgument */
+inline const char* c_text(const std::string& text) {
+    if (text.find('\0') == std::string::npos) return text.c_str();
+    throw InvalidArgument("text contains a NUL character: \"" + std::string(text.c_str()) + "\\0...\"");
+}
+
+}  // namespace detail
+
 /** Owner of a handle: moved, never copied; closed once. */
 template <class Opaque, derecho_status (*Close)(Opaque*)>
 class Handle {
@@ -63,7 +73,7 @@ public:
 
     /** Set an option. @throws InvalidArgument naming the known ones. */
     Config& set(const std::string& key, const std::string& value) {
-        check(derecho_config_set(handle_.get(), key.c_str(), value.c_str()));
+        check(derecho_config_set(handle_.get(), detail::c_text(key), detail::c_text(value)));
         return *this;
     }
     Config& node(uint32_t id) { return set("node", std::to_string(id)); }
@@ -74,14 +84,14 @@ public:
 
     /** Set options from a TOML file. @throws InvalidArgument with file, line and reason. */
     Config& load(const std::string& path) {
-        check(derecho_config_load(handle_.get(), path.c_str()));
+        check(derecho_config_load(handle_.get(), detail::c_text(path)));
         return *this;
     }
 
     /** Declare a service, or with hash 0 a shard for plain messages. Every node declares the same, in the same order.
      */
     Config& service(const std::string& name, uint64_t schema_hash = 0) {
-        check(derecho_config_add_service(handle_.get(), name.c_str(), schema_hash));
+        check(derecho_config_add_service(handle_.get(), detail::c_text(name), schema_hash));
         services_.push_back({name, schema_hash});
         return *this;
     }
@@ -89,7 +99,7 @@ public:
 
     std::string get(const std::string& key) const {
         const char* value = nullptr;
-        check(derecho_config_get(handle_.get(), key.c_str(), &value));
+        check(derecho_config_get(handle_.get(), detail::c_text(key), &value));
         return value;
     }
 
@@ -419,7 +429,7 @@ public:
 
     Shard shard(const std::string& service) const {
         derecho_shard* found = nullptr;
-        check(derecho_shard_open(handle(), service.c_str(), &found));
+        check(derecho_shard_open(handle(), detail::c_text(service), &found));
         return Shard(found);
     }
 

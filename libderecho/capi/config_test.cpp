@@ -76,6 +76,9 @@ TEST_F(Config, a_wrong_value_is_told_with_its_key_and_what_is_accepted) {
     refused("contacts", "a:1, b", "\"b\" is not host:port");
     refused("listen", (std::string(60, 'h') + ":7000").c_str(), "fewer than 64");
     refused("group", "", "is empty");
+    refused("group", "a\nb", "\"a\\x0ab\"");
+    refused("group", "\xff", "UTF-8");
+    refused("listen", "a\n:1", "\"a\\x0a:1\"");
     refused("ring_bytes", "1024", "from 65536 to");
 }
 

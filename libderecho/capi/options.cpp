@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/limits.hpp"
+#include "base/names.hpp"
 
 namespace libderecho::capi {
 namespace {
@@ -76,13 +77,13 @@ const Option* find(std::string_view key) {
 }
 
 std::string quoted(std::string_view key, std::string_view value) {
-    return "option " + std::string(key) + ": \"" + std::string(value) + "\" ";
+    return "option " + std::string(key) + ": " + libderecho::quoted(value) + " ";
 }
 
 Status unknown(std::string_view key) {
     std::string known;
     for (const Option& option : kTable) known += (known.empty() ? "" : ", ") + std::string(option.key);
-    return failure(DERECHO_INVALID, "unknown option \"" + std::string(key) + "\"; there are: " + known);
+    return failure(DERECHO_INVALID, "unknown option " + libderecho::quoted(key) + "; there are: " + known);
 }
 
 bool parse(std::string_view text, int64_t& value) {
@@ -108,7 +109,7 @@ Status check_address(std::string_view key, std::string_view value) {
     const int64_t lowest = key == "contacts" ? 1 : 0;  // 0 is any free port: one can listen there, but not call it
     int64_t port = -1;
     const bool good = colon != std::string_view::npos && colon > 0 && parse(value.substr(colon + 1), port) &&
-                      port >= lowest && port <= 65535 && value.size() < limits::address_bytes;
+                      port >= lowest && port <= 65535 && value.size() < limits::address_bytes && is_printable(value);
     if (good) return {};
     return failure(DERECHO_INVALID, quoted(key, value) + "is not host:port with a port from " + std::to_string(lowest) +
                                         " to 65535 and fewer than " + std::to_string(limits::address_bytes) +
@@ -130,9 +131,7 @@ Status check(const Option& option, std::string_view value) {
             if (value == "true" || value == "false") return {};
             return failure(DERECHO_INVALID, quoted(option.key, value) + "is neither true nor false");
         case Type::text:
-            if (!value.empty() && value.size() < limits::name_bytes) return {};
-            return failure(DERECHO_INVALID, quoted(option.key, value) + "is empty, or has " +
-                                                std::to_string(limits::name_bytes) + " bytes or more");
+            return check_name(option.key == "group" ? "the group" : "option " + std::string(option.key), value);
         case Type::address:
             return value.empty() ? Status{} : check_address(option.key, value);
         case Type::addresses:
@@ -189,9 +188,7 @@ int64_t Options::integer(std::string_view key) const {
 }
 
 Status Options::add_service(std::string_view name, uint64_t schema_hash) {
-    if (name.empty() || name.size() >= limits::name_bytes)
-        return failure(DERECHO_INVALID, "the name of a service has 1 to " + std::to_string(limits::name_bytes - 1) +
-                                            " bytes, not " + std::to_string(name.size()));
+    if (Status status = check_name("a service", name); !status.ok()) return status;
     if (std::ranges::any_of(services_, [&](const ServiceInfo& s) { return s.name == name; }))
         return failure(DERECHO_INVALID, "there is a service \"" + std::string(name) + "\" already");
     if (services_.size() >= limits::shards_max)

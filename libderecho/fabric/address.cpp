@@ -8,6 +8,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "base/names.hpp"
 #include "fabric/apart.hpp"
 
 namespace libderecho {
@@ -56,7 +57,8 @@ UniqueFd accept_from(int listener) {
 
 Status parse_address(std::string_view text, std::string& host_out, uint16_t& port_out) {
     const size_t colon = text.rfind(':');
-    const std::string shown = "address '" + std::string(text.substr(0, 80)) + "'";
+    const std::string shown = "address " + quoted(text.substr(0, 80));
+    if (!is_printable(text)) return failure(DERECHO_INVALID, shown + " is no plain text");
     if (colon == std::string_view::npos || colon == 0)
         return failure(DERECHO_INVALID, shown + " is not of the form host:port, such as 127.0.0.1:7001");
     std::string_view host = text.substr(0, colon);

@@ -12,6 +12,7 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/names.hpp"
 #include "fabric/bootstrap.hpp"
 #include "fabric/crowd.hpp"
 #include "fabric/host.hpp"
@@ -33,13 +34,12 @@ constexpr Duration kLastWords = milliseconds(10), kLastWordsAtEnd = milliseconds
 
 Status check_options(const NetFabricOptions& options) {
     const auto invalid = [](const std::string& what) { return failure(DERECHO_INVALID, what); };
-    const std::string longest = " is longer than " + std::to_string(limits::name_bytes - 1) + " bytes";
-    if (options.group_name.size() >= limits::name_bytes) return invalid("the group's name" + longest);
+    if (!options.group_name.empty())
+        if (Status status = check_name("the group", options.group_name); !status.ok()) return status;
     if (options.services.size() > kServicesMax)
         return invalid("more than " + std::to_string(kServicesMax) + " services");
     for (const ServiceId& service : options.services)
-        if (service.name.size() >= limits::name_bytes)
-            return invalid("the name of service '" + service.name + "'" + longest);
+        if (Status status = check_name("a service", service.name); !status.ok()) return status;
     if (options.listen.size() >= limits::address_bytes) return invalid("the listen address is too long");
     if (options.advertise.size() + 5 >= limits::address_bytes) return invalid("the advertised address is too long");
     if (options.listen.empty() && !options.client)

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/limits.hpp"
+#include "base/names.hpp"
 
 namespace libderecho {
 namespace {
@@ -78,7 +79,7 @@ public:
             return;
         }
         text.assign(reinterpret_cast<const char*>(rest_.data()), n);
-        for (const char c : text) ok_ = ok_ && static_cast<unsigned char>(c) >= 0x20;  // it ends up in messages
+        ok_ = is_printable(text);  // it ends up in messages
         rest_ = rest_.subspan(n);
     }
     void wire(Wire& wire) {
@@ -234,7 +235,7 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
 std::vector<std::byte> encode_refused(const Status& why) {
     Writer out(BootstrapKind::refused);
     out.number(static_cast<int32_t>(why.code));
-    out.text(why.detail.substr(0, kDetailBytesMax));
+    out.text(printable_start(why.detail, kDetailBytesMax));
     return out.finish();
 }
 

@@ -33,7 +33,8 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).counter_bytes),
       change_(view_, self, trim_count(options, view_), rows_,
               {options.require_majority, options.heartbeat, options.suspect_after}, now),
-      wanted_(options.services.size()) {
+      wanted_(options.services.size()),
+      members_max_(options.members_max) {
     for (size_t k = 0; k < options.services.size(); ++k) {
         const ShardEpoch::Identity identity{view_.id, ShardIndex{static_cast<uint32_t>(k)}, self, view_.nodes()};
         shards_.push_back(
@@ -116,7 +117,7 @@ Decision Epoch::propose(std::span<const Member> joins) const {
         decision.next.members.push_back(std::move(member));
     });
     for (const Member& join : joins) {
-        if (decision.next.members.size() < limits::members_max) decision.next.members.push_back(join);
+        if (decision.next.members.size() < members_max_) decision.next.members.push_back(join);
     }
     if (!joins.empty() && survivors != first_ranks(view_.members.size()))
         coverage::hit(coverage::Branch::joins_and_removals_together);

@@ -75,7 +75,8 @@ private:
     ViewChange change_;
     std::vector<std::unique_ptr<ShardEpoch>> shards_;
     std::vector<std::optional<StateWanted>> wanted_;  // by shard
-    std::vector<StateRequest> requests_;              // not yet taken; this node is the donor
+    const uint32_t members_max_;
+    std::vector<StateRequest> requests_;  // not yet taken; this node is the donor
     bool announced_ = false;
     bool finished_ = false;
     size_t turn_ = 0;

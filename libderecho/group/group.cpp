@@ -145,17 +145,25 @@ void Group::answer_join(const Mail::Letter& letter) {
         body.text(view.members[change.leader()].address);
         return write_letter(mail_, letter.from, Letter::leader, body);
     }
-    ByteWriter refusal;
-    refusal.number(int32_t{DERECHO_DUPLICATE});
-    if (const auto rank = view.rank_of(joiner.node); rank && has(change.alive(), raw(*rank))) {
-        refusal.text("a live member of the group has node id " + std::to_string(raw(joiner.node)) + ", at " +
-                     view.members[raw(*rank)].address + "; choose another id");
-        return write_letter(mail_, letter.from, Letter::refused, refusal);
-    }
+    if (const auto rank = view.rank_of(joiner.node); rank && has(change.alive(), raw(*rank)))
+        return refuse_join(letter.from, DERECHO_DUPLICATE,
+                           "a live member of the group has node id " + std::to_string(raw(joiner.node)) + ", at " +
+                               view.members[raw(*rank)].address + "; choose another id");
+    if (count(change.alive()) >= options_.members_max)
+        return refuse_join(letter.from, DERECHO_TOO_LARGE,
+                           "the group is full: it has " + std::to_string(options_.members_max) +
+                               " members, and more there cannot be; join when one has left");
     const auto same = [&](const Member& m) { return m.node == joiner.node; };
     std::erase_if(joins_, same);
     joins_.push_back(std::move(joiner));
     steps_to_look_ = 0;
+}
+
+void Group::refuse_join(NodeId node, derecho_status status, const std::string& why) {
+    ByteWriter refusal;
+    refusal.number(int32_t{status});
+    refusal.text(why);
+    write_letter(mail_, node, Letter::refused, refusal);
 }
 
 // ------------------------------------------------------------------------------------------------ coming in

@@ -99,6 +99,7 @@ private:
     void poll_fabric(Now now);
     void read_letters(Now now);
     void answer_join(const Mail::Letter& letter);
+    void refuse_join(NodeId node, derecho_status status, const std::string& why);
     void step_joining(Now now);
     void step_member(Now now);
     void step_shards(Now now);

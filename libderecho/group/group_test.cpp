@@ -80,6 +80,42 @@ TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_
     EXPECT_EQ(group.peer_events()[0].incarnation, 5u);
 }
 
+// What a joiner asks for, in its mail.
+void ask_to_join(FakeFabric& fabric, Group& group) {
+    PeerEvent up;
+    up.peer = kPeer;
+    up.incarnation = 5;
+    fabric.events.push_back(up);
+    group.step({});
+    ByteWriter join;
+    join.number(uint64_t{5});
+    join.text("127.0.0.1:7002");
+    const auto size = static_cast<uint32_t>(join.bytes().size());
+    const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
+    const auto mail = fabric.theirs(kPeer, 0);
+    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
+    std::memcpy(mail.data() + kMailRing + sizeof(FrameHeader), join.bytes().data(), size);
+    put(mail, 0, frame_bytes(size));
+}
+
+TEST(Group, that_is_full_says_so_to_whom_it_does_not_let_in) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options = founder();
+    options.members_max = 1;
+    Group group(options, fabric, {});
+    group.step({});
+    ask_to_join(fabric, group);
+    for (int i = 0; i < 8; ++i) group.step({});
+    EXPECT_EQ(group.view()->members.size(), 1u);
+    const auto sent = fabric.ours(2);  // behind its row and its shard
+    ASSERT_GT(sent.size(), kMailRing);
+    const FrameTag frame = tag_at(sent.data() + kMailRing);
+    EXPECT_EQ(static_cast<Letter>(frame.flags), Letter::refused);
+    ByteReader in(sent.subspan(kMailRing + sizeof(FrameHeader), frame.size_bytes));
+    EXPECT_EQ(in.number<int32_t>(), DERECHO_TOO_LARGE);
+    EXPECT_EQ(in.text(1024), "the group is full: it has 1 members, and more there cannot be; join when one has left");
+}
+
 // A link may have come up at this end only: its loss was not the death of that life, which then dials again.
 TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     FakeFabric fabric{NodeId{1}};

@@ -17,14 +17,15 @@ struct ServiceInfo {
 
 struct GroupOptions {
     NodeId self{};
-    uint64_t incarnation = 0;              // grows from one life of a node id to the next
-    std::string address;                   // where others reach this node: "host:port"
-    std::vector<std::string> contacts;     // tried in turn; the node whose address is the first may found the group
-    std::vector<ServiceInfo> services;     // shard k of the view replicates services[k]
-    bool client = false;                   // never in a view
-    bool require_majority = true;          // a view needs more than half of the one before
-    uint64_t ring_bytes = 4 << 20;         // of one sender in one shard; a power of two
-    uint64_t message_max_bytes = 1 << 20;  // at most ring_bytes / 4
+    uint64_t incarnation = 0;           // grows from one life of a node id to the next
+    std::string address;                // where others reach this node: "host:port"
+    std::vector<std::string> contacts;  // tried in turn; the node whose address is the first may found the group
+    std::vector<ServiceInfo> services;  // shard k of the view replicates services[k]
+    bool client = false;                // never in a view
+    bool require_majority = true;       // a view needs more than half of the one before
+    uint32_t members_max = limits::members_max;
+    uint64_t ring_bytes = 4 << 20;                 // of one sender in one shard; a power of two
+    uint64_t message_max_bytes = 1 << 20;          // at most ring_bytes / 4
     uint64_t sequence_max = limits::sequence_max;  // in one view; then it is changed
     Duration heartbeat = milliseconds(100);
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long

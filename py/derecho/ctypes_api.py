@@ -339,6 +339,8 @@ class String(MutableString, ctypes.Union):
     def __init__(self, obj=b""):
         if isinstance(obj, (bytes, UserString)):
             self.data = bytes(obj)
+            if b"\0" in bytes(obj):
+                raise ValueError(f"{bytes(obj)!r} contains a NUL character")
         else:
             self.raw = obj
 

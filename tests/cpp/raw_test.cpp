@@ -82,8 +82,11 @@ TEST(CppRaw, statuses_are_exceptions_with_the_cores_sentence) {
         EXPECT_EQ(error.status(), DERECHO_INVALID);
         EXPECT_NE(std::string(error.what()).find("nodde"), std::string::npos);
     }
+    EXPECT_THROW(config.group(std::string("a\0", 2)), InvalidArgument) << "C would take it for \"a\"";
+    EXPECT_THROW(config.service(std::string("a\0", 2)), InvalidArgument);
     RawGroup group = found(config);
     EXPECT_THROW(group.shard("other"), InvalidArgument);
+    EXPECT_THROW(group.shard(std::string("log\0", 4)), InvalidArgument);
     EXPECT_THROW(group.shard("log").send(Bytes(64 << 20)), TooLarge);
     EXPECT_EQ(config.get("node"), "1");
 }

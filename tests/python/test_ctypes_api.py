@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import derecho
 from derecho._native import fast
@@ -57,3 +60,10 @@ def test_a_process_that_ends_without_closing_its_group_ends() -> None:
     done = subprocess.run([sys.executable, "-c", ENDS_WITHOUT_CLOSING], capture_output=True, text=True, timeout=30)
     assert done.stdout == "joined\n", done.stderr
     assert done.returncode == 0
+
+
+def test_a_string_with_a_nul_is_refused() -> None:
+    from derecho import ctypes_api
+
+    with pytest.raises((ValueError, ctypes.ArgumentError), match="NUL"):
+        ctypes_api.derecho_config_set(None, b"group", b"a\0")

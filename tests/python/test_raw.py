@@ -286,6 +286,22 @@ def test_an_unknown_shard_is_named(nodes: Nodes) -> None:
         nodes.groups[0].raw("other")
 
 
+@pytest.mark.parametrize("name", ["a\0", "\0", "a\nb", "", "x" * 64, "\x7f", "\x85"])
+def test_a_name_is_refused_as_a_whole_and_never_cut_short(name: str) -> None:
+    everything = {"node": 1, "listen": "127.0.0.1:0", "timeout": 10.0}
+    with pytest.raises(derecho.InvalidArgument, match=r"NUL|1 to 63 bytes"):
+        derecho.join(raw=[name], **everything)
+    with pytest.raises(derecho.InvalidArgument, match=r"NUL|1 to 63 bytes"):
+        derecho.join(raw=["a"], group=name, **everything)
+
+
+def test_a_name_may_be_of_any_language(nodes: Nodes) -> None:
+    group = nodes.join(1, [], raw=["Größe 中文"], group="😀")
+    group.raw("Größe 中文").send(b"x")
+    with pytest.raises((derecho.InvalidArgument, KeyError), match="a"):
+        group.raw("Größe 中文\0")
+
+
 def test_reading_ends_with_the_group(nodes: Nodes) -> None:
     a, b = logs(nodes, 2)
     a.send(b"last")

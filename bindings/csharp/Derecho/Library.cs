@@ -155,8 +155,12 @@ namespace Derecho
     {
         internal static readonly System.Text.UTF8Encoding Strict = new System.Text.UTF8Encoding(false, true);
 
-        /// <summary>With a NUL at the end.</summary>
-        internal static byte[] Terminated(string text) => Strict.GetBytes(text + "\0");
+        /// <summary>With a NUL at the end, and none before.</summary>
+        internal static byte[] Terminated(string text)
+        {
+            if (text.IndexOf('\0') >= 0) throw new InvalidArgument("text contains a NUL character: " + text.Replace("\0", "\\0"));
+            return Strict.GetBytes(text + "\0");
+        }
 
         internal static string Text(byte* terminated)
         {

@@ -216,6 +216,9 @@ namespace Tests
                 var error = Check.Throws<InvalidArgument>(() => config["colour"] = "red", "colour");
                 Check.Equal(Status.Invalid, error.Status);
                 Check.Throws<InvalidArgument>(() => config["node"] = "-1", "node");
+                Check.Throws<InvalidArgument>(() => config["group"] = "a\0", "NUL");
+                Check.Throws<InvalidArgument>(() => config.AddService("a\0", 0), "NUL");
+                Check.Throws<InvalidArgument>(() => config.AddService("a\n", 0), "1 to 63 bytes");
                 Check.Throws<InvalidArgument>(() => config.Load("/does/not/exist.toml"), "exist.toml");
                 Check.Throws<InvalidArgument>(() => RawGroup.Join(config), "node");
                 config.Dispose();

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BY_STATUS, DerechoError, from_status
+from ..errors import BY_STATUS, DerechoError, InvalidArgument, from_status
 
 __all__ = ["LIBRARY", "Claim", "Claiming", "Message", "Right", "check", "error", "fast", "ffi", "lib", "number", "text"]
 
@@ -60,6 +60,13 @@ fast.set_errors(BY_STATUS)
 def text(pointer: Any) -> str:
     """Copy a C string."""
     return str(ffi.string(pointer).decode("utf-8", "replace"))
+
+
+def c_text(value: str) -> bytes:
+    """Encode a string for C, which would take a NUL for its end."""
+    if "\0" in value:
+        raise InvalidArgument(f"{value!r} contains a NUL character")
+    return value.encode()
 
 
 def error(status: int) -> DerechoError:

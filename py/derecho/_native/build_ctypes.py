@@ -31,7 +31,18 @@ SYSTEM_HEADERS = {
         "typedef signed long int64_t; typedef unsigned long uint64_t; typedef unsigned long uintptr_t;\n"
     ),
 }
-SEARCH = 'add_library_search_dirs([os.path.join(os.path.dirname(os.path.abspath(__file__)), "_native")])'
+#: What ctypesgen writes, and what is to be there: it finds the library, and C would take a NUL for a string's end.
+REPLACED = {
+    "add_library_search_dirs([])": (
+        'add_library_search_dirs([os.path.join(os.path.dirname(os.path.abspath(__file__)), "_native")])'
+    ),
+    "            self.data = bytes(obj)\n        else:\n            self.raw = obj\n": (
+        "            self.data = bytes(obj)\n"
+        '            if b"\\0" in bytes(obj):\n'
+        '                raise ValueError(f"{bytes(obj)!r} contains a NUL character")\n'
+        "        else:\n            self.raw = obj\n"
+    ),
+}
 
 
 def library_file() -> str:
@@ -66,8 +77,9 @@ def main() -> None:
     output = Path(sys.argv[1])
     text = run_ctypesgen(output)
     text = re.sub(r'\Ar""".*?"""\n', lambda _: DOCUMENTATION, text, count=1, flags=re.DOTALL)
-    text = text.replace("add_library_search_dirs([])", SEARCH)
-    assert SEARCH in text
+    for generated, wanted in REPLACED.items():
+        assert generated in text, generated
+        text = text.replace(generated, wanted)
     text = re.sub(r" *# \S*/\w+\.h: \d+$", "", text, flags=re.MULTILINE)  # changes with every comment in the header
     text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
     output.write_text(text, encoding="utf-8")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidArgument
-from ._load import check, ffi, lib, text
+from ._load import c_text, check, ffi, lib, text
 
 __all__ = ["Config"]
 
@@ -20,24 +19,21 @@ class Config:
 
     def set(self, key: str, value: str) -> None:
         """Set one option; `InvalidArgument` for an unknown key or a bad value, naming what is accepted."""
-        for part in (key, value):
-            if "\0" in part:
-                raise InvalidArgument(f"option {key!r}: {value!r} contains a NUL character")
-        check(lib.derecho_config_set(self.handle, key.encode(), value.encode()))
+        check(lib.derecho_config_set(self.handle, c_text(key), c_text(value)))
 
     def get(self, key: str) -> str:
         """Read one option."""
         value = ffi.new("const char **")
-        check(lib.derecho_config_get(self.handle, key.encode(), value))
+        check(lib.derecho_config_get(self.handle, c_text(key), value))
         return text(value[0])
 
     def load(self, path: str) -> None:
         """Set options from a TOML file; `InvalidArgument` with file, line and reason."""
-        check(lib.derecho_config_load(self.handle, path.encode()))
+        check(lib.derecho_config_load(self.handle, c_text(path)))
 
     def add_service(self, name: str, schema_hash: int) -> None:
         """Add a service; every node of a group adds the same ones in the same order."""
-        check(lib.derecho_config_add_service(self.handle, name.encode(), schema_hash))
+        check(lib.derecho_config_add_service(self.handle, c_text(name), schema_hash))
 
     def close(self) -> None:
         """Free it."""

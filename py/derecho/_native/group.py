@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import Closed
-from ._load import Message, check, fast, ffi, lib, number, text
+from ._load import Message, c_text, check, fast, ffi, lib, number, text
 from .config import Config
 
 __all__ = ["NativeGroup", "Runs"]
@@ -82,7 +82,7 @@ class NativeGroup:
     def shard(self, service: str) -> int:
         """Return the shard of a service, as the number that `fast` takes."""
         out = ffi.new("derecho_shard **")
-        check(lib.derecho_shard_open(self._handle, service.encode(), out))
+        check(lib.derecho_shard_open(self._handle, c_text(service), out))
         return number(out[0])
 
     def reply(self, node: int, call: int, status: int, parts: tuple[bytes | bytearray | memoryview, ...]) -> bool:

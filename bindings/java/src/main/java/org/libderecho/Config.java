@@ -100,7 +100,9 @@ public final class Config extends Handle {
 
     /** A C string, which cannot hold a NUL. */
     static MemorySegment text(Arena arena, String value) {
-        if (value.indexOf('\0') >= 0) throw new InvalidArgument("text contains a NUL character: " + value);
+        if (value.indexOf('\0') >= 0) {
+            throw new InvalidArgument("text contains a NUL character: " + value.replace("\0", "\\0"));
+        }
         return arena.allocateFrom(value);
     }
 }

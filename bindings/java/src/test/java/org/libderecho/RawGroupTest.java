@@ -288,6 +288,8 @@ class RawGroupTest {
         try (Config config = new Config()) {
             assertThrows(InvalidArgument.class, () -> config.set("nonsense", "1"));
             assertThrows(InvalidArgument.class, () -> config.set("group", "a\0b"));
+            assertThrows(InvalidArgument.class, () -> config.set("group", "a\n"));
+            assertThrows(InvalidArgument.class, () -> config.addService("a\0", 0));
             config.close();
             assertThrows(Closed.class, () -> config.set("node", "1"));
         }
