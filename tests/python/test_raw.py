@@ -296,7 +296,7 @@ def test_a_name_is_refused_as_a_whole_and_never_cut_short(name: str) -> None:
 
 
 def test_a_name_may_be_of_any_language(nodes: Nodes) -> None:
-    group = nodes.join(1, [], raw=["Größe 中文"], group="😀")
+    group = nodes.join(raw=["Größe 中文"], group="😀")
     group.raw("Größe 中文").send(b"x")
     with pytest.raises((derecho.InvalidArgument, KeyError), match="a"):
         group.raw("Größe 中文\0")
