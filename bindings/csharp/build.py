@@ -14,12 +14,13 @@ One assembly serves both runtimes. With an SDK, `dotnet build bindings/csharp/De
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,12 +79,22 @@ def build_program(name: str, sources: Iterable[Path], library: Path) -> Path:
 
 
 def write_starters(program: Path) -> None:
-    """Beside a program, write the command that starts it on each runtime there is."""
+    """Beside a program, write the command that starts it on each runtime, with libderecho where pip installed it."""
+    found = ""
+    if library := next(_installed("libderecho.so.*"), None):
+        found = f'export DERECHO_LIBRARY="${{DERECHO_LIBRARY:-{library}}}"\n'
     for runtime in RUNTIMES:
         if not missing(runtime):
             path = program.with_name(f"{program.stem}-{runtime}")
-            path.write_text(f'#!/bin/sh\nexec {shlex.join(clr.command(runtime, program))} "$@"\n')
+            path.write_text(f'#!/bin/sh\n{found}exec {shlex.join(clr.command(runtime, program))} "$@"\n')
             path.chmod(0o755)
+
+
+def _installed(pattern: str) -> Iterator[Path]:
+    """Files beside the library of the installed Python package."""
+    package = importlib.util.find_spec("derecho")
+    for folder in package.submodule_search_locations or () if package else ():
+        yield from (Path(folder) / "_native").glob(pattern)
 
 
 def main() -> int:

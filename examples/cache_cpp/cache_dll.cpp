@@ -49,6 +49,12 @@ int32_t cache_wait_members(cache_member *handle, uint32_t count, int64_t timeout
     });
 }
 
+int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t timeout_ms) {
+    return dll::guarded([&] {
+        open_members.find(handle)->group.wait_view_exactly(count, dll::from_ms(timeout_ms));
+    });
+}
+
 int32_t cache_wait(cache_call *call, int64_t timeout_ms) {
     return dll::guarded([&] {
         calls.find(call)->wait(dll::from_ms(timeout_ms), false);

@@ -38,8 +38,11 @@ int32_t cache_leave(cache_member *handle);
 /** Stop at once, as a crash would, and close the handle. */
 int32_t cache_close(cache_member *handle);
 
-/** Wait for a view of so many members. */
+/** Wait for a view of so many members, or more. */
 int32_t cache_wait_members(cache_member *handle, uint32_t count, int64_t timeout_ms);
+
+/** Wait for a view of so many members, no more and no fewer. */
+int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t timeout_ms);
 
 /** Wait for the first answer to a call. */
 int32_t cache_wait(cache_call *call, int64_t timeout_ms);

@@ -213,15 +213,18 @@ public:
                         [&](uint64_t* id) { return engine_->raw.try_write(node, key, offset, from, id); });
     }
 
-    /** Wait for a view of so many members. @throws Timeout naming the view there is instead */
+    /** Wait for a view of so many members, or more. @throws Timeout naming the view there is instead */
     View wait_view(size_t members) const { return wait_view(members, engine_->timeout); }
     View wait_view(size_t members, std::chrono::nanoseconds timeout) const {
-        const std::string what = "a view of " + std::to_string(members);
-        if (!engine_->wait([&] { return engine_->view().members.size() == members; }, timeout, what)) {
-            throw Timeout("no view of " + std::to_string(members) + " members within " + detail::seconds_text(timeout) +
-                          "; there are " + std::to_string(engine_->view().members.size()));
-        }
-        return view();
+        return wait_for_view(std::to_string(members) + " or more", timeout,
+                             [members](size_t there) { return there >= members; });
+    }
+
+    /** Wait for a view of so many members, no more and no fewer. @throws Timeout naming the view there is instead */
+    View wait_view_exactly(size_t members) const { return wait_view_exactly(members, engine_->timeout); }
+    View wait_view_exactly(size_t members, std::chrono::nanoseconds timeout) const {
+        return wait_for_view("exactly " + std::to_string(members), timeout,
+                             [members](size_t there) { return there == members; });
     }
 
     /** Why the group ended for this node; null while it goes on. */
@@ -232,6 +235,15 @@ public:
 
 private:
     explicit Group(std::shared_ptr<detail::Engine> engine) : engine_(std::move(engine)) {}
+
+    template <class Wanted>
+    View wait_for_view(const std::string& what, std::chrono::nanoseconds timeout, Wanted wanted) const {
+        if (!engine_->wait([&] { return wanted(engine_->view().members.size()); }, timeout, "a view of " + what)) {
+            throw Timeout("no view of " + what + " members within " + detail::seconds_text(timeout) + "; there are " +
+                          std::to_string(engine_->view().members.size()));
+        }
+        return view();
+    }
 
     template <class Begin>
     Transfer transfer(const char* what, uint32_t node, std::span<const derecho_piece> pieces, Begin begin) {

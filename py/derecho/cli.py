@@ -10,6 +10,10 @@ import click
 
 __all__ = ["main"]
 
+_BINDINGS = {
+    "java": ("derecho.jar", "a JDK 22 or later (apt-get install openjdk-25-jdk, or JAVA_HOME)"),
+    "csharp": ("Derecho.dll", "a C# compiler (apt-get install mono-mcs)"),
+}
 _LAZY = {name: f"derecho.{name}.cli" for name in ("bench", "demo", "doctor", "stubs")}
 
 
@@ -52,6 +56,15 @@ def version() -> None:
     click.echo(derecho.version())
 
 
+def missing(language: str) -> str:
+    """Why there is no binding for a language here, and how to get it."""
+    name, wants = _BINDINGS[language]
+    return (
+        f"This installation has no {name}: it was built without {wants}. With that, and in a clone, "
+        f"`pip install --force-reinstall .` brings it; so does every wheel that the project publishes."
+    )
+
+
 @main.command()
 def info() -> None:
     """Print where the library, the headers, the CMake package and the other languages' bindings are."""
@@ -69,8 +82,11 @@ def info() -> None:
         "csharp": LIBRARY.with_name("Derecho.dll"),
     }
     for name, value in rows.items():
-        missing = isinstance(value, Path) and not value.exists()
-        click.echo(f"{name:<10} {value}{'  (missing)' if missing else ''}")
+        absent = isinstance(value, Path) and not value.exists()
+        click.echo(f"{name:<10} {value}{'  (missing)' if absent else ''}")
+    for language in ("java", "csharp"):
+        if not Path(str(rows[language])).exists():
+            click.echo(missing(language))
 
 
 @main.command("cmake-dir")
@@ -79,6 +95,24 @@ def cmake_dir() -> None:
     import derecho
 
     click.echo(Path(derecho.__file__).parent / "lib" / "cmake" / "derecho")
+
+
+@main.command()
+def jar() -> None:
+    """Print the path of the Java binding: javac -cp $(derecho jar) ..."""
+    from derecho import jvm
+
+    if not jvm.JAR.exists():
+        raise click.ClickException(missing("java"))
+    click.echo(jvm.JAR)
+
+
+@main.command("pkgconfig-dir")
+def pkgconfig_dir() -> None:
+    """Print the folder of the pkg-config file: PKG_CONFIG_PATH=$(derecho pkgconfig-dir)."""
+    import derecho
+
+    click.echo(Path(derecho.__file__).parent / "lib" / "pkgconfig")
 
 
 if __name__ == "__main__":

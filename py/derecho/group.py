@@ -388,31 +388,46 @@ class Group:
             self._engine.on_view.append(function)
         return function
 
-    def wait_view(self, nodes: int | Iterable[int], timeout: float | None = None) -> View:
-        """Wait for a view of so many members, or of exactly these nodes, all of them with their state under way.
+    @overload
+    def wait_view(self, nodes: int | Iterable[int], timeout: float | None = None) -> View: ...
+    @overload
+    def wait_view(self, *, exactly: int, timeout: float | None = None) -> View: ...
+    def wait_view(
+        self, nodes: int | Iterable[int] | None = None, timeout: float | None = None, *, exactly: int | None = None
+    ) -> View:
+        """Wait for a view of so many members or more, or of exactly these nodes, all with their state under way.
 
         Parameters
         ----------
         nodes : int or iterable of int
-            A number of members, or the nodes.
+            The least number of members, or the nodes.
+        exactly : int
+            In place of `nodes`: the number of members, no more and no fewer.
 
         Raises
         ------
         Timeout
             Naming the view there is instead.
         """
-        wanted = nodes if isinstance(nodes, int) else sorted(nodes)
+        if (nodes is None) == (exactly is None):
+            raise TypeError("wait_view() takes a number of members, or the nodes, or exactly=")
+        least = nodes if isinstance(nodes, int) else None
+        wanted = None if nodes is None or least is not None else sorted(cast("Iterable[int]", nodes))
+        what = f"exactly {exactly}" if exactly is not None else f"{least} or more" if least is not None else str(wanted)
 
         def there() -> bool:
             view = self._engine.view
-            found = None if view is None else sorted(view.nodes)
-            return found is not None and (len(found) == wanted if isinstance(wanted, int) else found == wanted)
+            if view is None:
+                return False
+            if least is not None:
+                return len(view.nodes) >= least
+            return len(view.nodes) == exactly if wanted is None else sorted(view.nodes) == wanted
 
         seconds = self._engine.timeout if timeout is None else timeout
-        if not self._engine.wait(there, seconds, f"a view of {wanted}"):
+        if not self._engine.wait(there, seconds, f"a view of {what}"):
             from .errors import Timeout
 
-            raise Timeout(f"no view of {wanted} within {seconds:g} s; there is {self.view}")
+            raise Timeout(f"no view of {what} within {seconds:g} s; there is {self.view}")
         return self.view
 
     @property

@@ -155,8 +155,10 @@ TEST(CppGroup, views_come_in_order_and_can_be_waited_for) {
     {
         CacheMember two(2, &one);
         EXPECT_EQ(one.group->wait_view(2).nodes(), (std::vector<uint32_t>{1, 2}));
+        EXPECT_EQ(one.group->wait_view(1).nodes(), (std::vector<uint32_t>{1, 2}));  // one, or more
+        EXPECT_THROW(one.group->wait_view_exactly(1, milliseconds(20)), Timeout);
     }
-    EXPECT_EQ(one.group->wait_view(1).nodes(), std::vector<uint32_t>{1});
+    EXPECT_EQ(one.group->wait_view_exactly(1).nodes(), std::vector<uint32_t>{1});
     one.cache->ordered<&Cache::clear>().get();  // what is dispatched after the view has been
     const std::lock_guard lock(mutex);
     ASSERT_EQ(seen.size(), 3u);  // its own as well

@@ -37,7 +37,7 @@ PROGRAM = """
         message = next(mine.raw("log").messages(timeout=20))
         assert (message.sender, message.tobytes()) == (2, b"from java"), message
         theirs.close()
-        mine.wait_view(1, timeout=20)
+        mine.wait_view(exactly=1, timeout=20)
     print("ok")
 """
 

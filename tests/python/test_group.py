@@ -146,10 +146,26 @@ def test_views_follow_who_joins_and_leaves(nodes: Nodes) -> None:
     assert a.view.self_rank == 0
     assert b.view.members[1].node == 2
     b.leave()
-    assert a.wait_view(1).nodes == (1,)
+    assert a.wait_view(exactly=1).nodes == (1,)
     assert seen == [(1,), (1, 2), (1,)] == [v.nodes for v in a.views]
     assert b.ended is not None
     assert a[Book].put("k", b"v").all() == {1: 1}
+
+
+def test_a_number_of_members_is_the_least_unless_it_is_to_be_exact(nodes: Nodes) -> None:
+    """A member that waits for two is not left waiting by a third."""
+    a, _, _ = books(nodes, 3)
+    assert len(a.wait_view(2).nodes) == len(a.wait_view(3).nodes) == len(a.wait_view(exactly=3).nodes) == 3
+    for wait, said in (
+        (lambda: a.wait_view(4, 0.05), r"no view of 4 or more within 0.05 s; there is .*\{1, 2, 3\}"),
+        (lambda: a.wait_view(exactly=2, timeout=0.05), "no view of exactly 2 within"),
+        (lambda: a.wait_view([1, 2], 0.05), r"no view of \[1, 2\] within"),
+    ):
+        with pytest.raises(derecho.Timeout, match=said):
+            wait()
+    for arguments in ({}, {"nodes": 2, "exactly": 2}):
+        with pytest.raises(TypeError, match="or exactly="):
+            a.wait_view(**arguments)
 
 
 def test_a_member_that_stops_is_left_out_of_the_answers(nodes: Nodes) -> None:

@@ -210,13 +210,21 @@ namespace Derecho
 
         // ------------------------------------------------------------------------------------------ views, driving
 
-        /// <summary>Wait for a view of so many members.</summary>
+        /// <summary>Wait for a view of so many members, or more.</summary>
         /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
         public View WaitView(int members) => WaitView(members, Engine.Timeout);
 
         /// <inheritdoc cref="WaitView(int)"/>
         public View WaitView(int members, TimeSpan timeout) =>
-            WaitView(v => v.Members.Count == members, $"{members} members", timeout);
+            WaitView(v => v.Members.Count >= members, $"{members} or more members", timeout);
+
+        /// <summary>Wait for a view of so many members, no more and no fewer.</summary>
+        /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
+        public View WaitViewExactly(int members) => WaitViewExactly(members, Engine.Timeout);
+
+        /// <inheritdoc cref="WaitViewExactly(int)"/>
+        public View WaitViewExactly(int members, TimeSpan timeout) =>
+            WaitView(v => v.Members.Count == members, $"exactly {members} members", timeout);
 
         /// <summary>Wait for a view of exactly these nodes, in any order.</summary>
         public View WaitView(IEnumerable<uint> nodes)

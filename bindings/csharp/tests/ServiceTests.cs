@@ -350,9 +350,11 @@ namespace Tests
                 members.Join(new Replica());
                 Check.Sequence(new[] { 1u, 2u }, group.WaitView(2).Nodes);
                 group.WaitView(new[] { 2u, 1u });
+                Check.Sequence(new[] { 1u, 2u }, group.WaitView(1).Nodes); // one, or more
+                Check.Throws<Timeout>(() => group.WaitViewExactly(1, TimeSpan.FromMilliseconds(50)), "{1, 2}");
                 Check.Throws<Timeout>(() => group.WaitView(3, TimeSpan.FromMilliseconds(50)), "{1, 2}");
                 members[1].Leave();
-                Check.Sequence(new[] { 1u }, group.WaitView(1).Nodes);
+                Check.Sequence(new[] { 1u }, group.WaitViewExactly(1).Nodes);
                 Check.Equal(3, group.Views.Count);
                 Check.Equal("view 1: {1}", seen[0]);
                 Check.That(seen.Count == 5 && seen.Contains("later 3"), string.Join("; ", seen));

@@ -235,47 +235,48 @@ static inline derecho_status derecho_replica_await(derecho_replica *replica, uin
     return awaited.status ? derecho_stub_fail(awaited.status, "%s", awaited.why) : DERECHO_OK;
 }
 
-/** Take turns until the view has so many members. */
-static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
-                                                           int64_t timeout_ms) {
+static inline derecho_status derecho_replica_await_count(derecho_replica *replica, uint32_t least, uint32_t most,
+                                                         int64_t timeout_ms) {
     derecho_view view;
     memset(&view, 0, sizeof view);
     view.struct_bytes = sizeof view;
     for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
-        if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count == count)
+        if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count >= least &&
+            view.member_count <= most)
             return DERECHO_OK;
         status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
     }
     if (replica->loading)
         return derecho_stub_fail(DERECHO_TIMEOUT, "no state came within %lld ms", (long long)timeout_ms);
-    return derecho_stub_fail(DERECHO_TIMEOUT, "the view has %u members after %lld ms, not %u",
-                             (unsigned)view.member_count, (long long)timeout_ms, (unsigned)count);
+    return derecho_stub_fail(DERECHO_TIMEOUT, "the view has %u members after %lld ms, not %u%s",
+                             (unsigned)view.member_count, (long long)timeout_ms, (unsigned)least,
+                             most > least ? " or more" : "");
 }
 
-/**
- * Join a group with one service.
- * @param options   key, value, key, value ..., NULL: docs/options.md.
- * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
- */
-static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *options,
-                                               int64_t timeout_ms, derecho_replica *replica) {
-    derecho_stub_begin();
-    derecho_config *config = NULL;
-    derecho_group *group = NULL;
-    derecho_status status = derecho_config_create(&config);
-    for (; options[0] && status == DERECHO_OK; options += 2)
-        status = options[1] ? derecho_config_set(config, options[0], options[1])
-                            : derecho_stub_fail(DERECHO_INVALID, "option %s has no value", options[0]);
-    if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
-    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, &group);
-    if (status == DERECHO_OK) status = derecho_shard_open(group, service, &replica->shard);
-    if (status == DERECHO_OK) replica->group = group;
-    if (status != DERECHO_OK && !*derecho_stub_said) derecho_stub_fail(status, "%s", derecho_last_error());
-    if (status != DERECHO_OK && group) derecho_group_close(group);
-    if (config) derecho_config_close(config);
-    return status;
+/** Take turns until the view has so many members, or more. */
+static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
+                                                           int64_t timeout_ms) {
+    return derecho_replica_await_count(replica, count, UINT32_MAX, timeout_ms);
+}
+
+/** Take turns until the view has so many members, no more and no fewer. */
+static inline derecho_status derecho_replica_await_members_exactly(derecho_replica *replica, uint32_t count,
+                                                                   int64_t timeout_ms) {
+    return derecho_replica_await_count(replica, count, count, timeout_ms);
+}
+
+/** Take turns until there is a view, and the state is loaded. */
+static inline derecho_status derecho_replica_await_state(derecho_replica *replica, int64_t began_ms,
+                                                         int64_t timeout_ms) {
+    while (!replica->seen_view || replica->loading) {
+        if (derecho_now_ms() - began_ms >= timeout_ms)
+            return derecho_stub_fail(DERECHO_TIMEOUT, "no state came within %lld ms", (long long)timeout_ms);
+        const derecho_status status = derecho_replica_turn(replica, 1000000, NULL, NULL);
+        if (status != DERECHO_OK) return status;
+    }
+    return DERECHO_OK;
 }
 
 /** Free what the replica holds. */
@@ -297,6 +298,38 @@ static inline void derecho_replica_free(derecho_replica *replica) {
         free(first);
     }
     free(replica->incoming);
+    replica->incoming = NULL;
+}
+
+/**
+ * Join a group with one service; on DERECHO_OK this node is in a view, and the service has its state.
+ * @param options   key, value, key, value ..., NULL: docs/options.md.
+ * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
+ */
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *options,
+                                               int64_t timeout_ms, derecho_replica *replica) {
+    derecho_stub_begin();
+    const int64_t began_ms = derecho_now_ms();
+    derecho_config *config = NULL;
+    derecho_group *group = NULL;
+    derecho_status status = derecho_config_create(&config);
+    for (; options[0] && status == DERECHO_OK; options += 2)
+        status = options[1] ? derecho_config_set(config, options[0], options[1])
+                            : derecho_stub_fail(DERECHO_INVALID, "option %s has no value", options[0]);
+    if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
+    if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, &group);
+    if (status == DERECHO_OK) status = derecho_shard_open(group, service, &replica->shard);
+    replica->group = group;
+    if (status == DERECHO_OK) status = derecho_replica_await_state(replica, began_ms, timeout_ms);
+    if (status != DERECHO_OK && !*derecho_stub_said) derecho_stub_fail(status, "%s", derecho_last_error());
+    if (status != DERECHO_OK) {
+        if (group) derecho_group_close(group);
+        derecho_replica_free(replica);
+        replica->group = NULL;
+        replica->shard = NULL;
+    }
+    if (config) derecho_config_close(config);
+    return status;
 }
 
 /** Leave the group of a replica that joined, and free both. @return as derecho_group_leave(). */

@@ -317,8 +317,13 @@ class _Header:
         text += f"\n@return as derecho_shard_{'call' if ordered else 'query'}(); DERECHO_INVALID for a text not UTF-8."
         doc = self._model.method_docs[method.name]
         head = ["derecho_shard *shard", *([] if ordered else ["uint32_t node"]), *self._parameters(method)]
-        values = [f"{'' if isinstance(f.type, (ScalarType, Blob)) else '*'}{given}" for f, given in _named(method)]
-        made = [f"    const {name}_arguments arguments = {{{', '.join(values)}}};"] if method.fields else []
+        values, made = [], []
+        for f, given in _named(method):
+            checked, value = self._pointed_to(f.type, given)
+            made += checked
+            values.append(value)
+        if method.fields:
+            made.append(f"    const {name}_arguments arguments = {{{', '.join(values)}}};")
         arguments = f"&{name}_arguments_type, {'&arguments' if method.fields else 'NULL'}"
         what = "call_out ? DERECHO_CALL_REPLY : 0" if ordered else "node"
         call = (
@@ -333,6 +338,16 @@ class _Header:
             f"    return {call};",
             "}",
         ]
+
+    def _pointed_to(self, wire: WireType, given: str) -> tuple[list[str], str]:
+        """The value of an argument that is passed by pointer; NULL is an optional one's absence."""
+        if isinstance(wire, (ScalarType, Blob)):
+            return [], given
+        if isinstance(wire, OptionalOf):
+            absent = f"{given}_absent"
+            return [f"    static {self._name(wire)} {absent};"], f"{given} ? *{given} : {absent}"
+        refused = f'return derecho_stub_fail(DERECHO_INVALID, "argument %s is NULL", "{given}");'
+        return [f"    if (!{given}) {refused}"], f"*{given}"
 
     def _result_reader(self, method: Method) -> list[str]:
         name = self._function(method)

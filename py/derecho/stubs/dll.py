@@ -145,7 +145,11 @@ def _common(prefix: str) -> list[tuple[str, str]]:
         (f"int32_t {prefix}_close({prefix}_member *handle)", "Stop at once, as a crash would, and close the handle."),
         (
             f"int32_t {prefix}_wait_members({prefix}_member *handle, uint32_t count, int64_t timeout_ms)",
-            "Wait for a view of so many members.",
+            "Wait for a view of so many members, or more.",
+        ),
+        (
+            f"int32_t {prefix}_wait_members_exactly({prefix}_member *handle, uint32_t count, int64_t timeout_ms)",
+            "Wait for a view of so many members, no more and no fewer.",
         ),
         (f"int32_t {prefix}_wait({prefix}_call *call, int64_t timeout_ms)", "Wait for the first answer to a call."),
         (f"int32_t {prefix}_wait_all({prefix}_call *call, int64_t timeout_ms)", "Wait for every member's answer."),
@@ -246,6 +250,9 @@ def _common_bodies(prefix: str, cls: str) -> list[str]:
         "leave": ["open_members.remove(handle)->group.leave();"],
         "close": ["open_members.remove(handle)->group.close();"],
         "wait_members": ["open_members.find(handle)->group.wait_view(count, dll::from_ms(timeout_ms));"],
+        "wait_members_exactly": [
+            "open_members.find(handle)->group.wait_view_exactly(count, dll::from_ms(timeout_ms));"
+        ],
         "wait": ["calls.find(call)->wait(dll::from_ms(timeout_ms), false);"],
         "wait_all": ["calls.find(call)->wait(dll::from_ms(timeout_ms), true);"],
         "call_close": ["calls.remove(call);"],

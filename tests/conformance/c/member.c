@@ -260,7 +260,8 @@ static bool has_first(const void *call) { return ((const Call *)call)->count > 0
 static bool has_all(const void *call) {
     return ((const Call *)call)->owed && ((const Call *)call)->count >= ((const Call *)call)->owed;
 }
-static bool has_members(const void *count) { return member.view.member_count == *(const uint32_t *)count; }
+static bool has_members(const void *count) { return member.view.member_count >= *(const uint32_t *)count; }
+static bool has_exactly(const void *count) { return member.view.member_count == *(const uint32_t *)count; }
 static bool has_state(const void *unused) { return (void)unused, member.view.member_count && member.has_state; }
 
 // A method of Everything that is called: its number, the node of a query (0: ordered), its arguments.
@@ -379,16 +380,18 @@ static void do_join(char **words) {
         fail_with(kind_of(status), derecho_last_error());
 }
 
-static void do_wait(char **words) {
-    const uint32_t count = (uint32_t)strtoul(words[0], NULL, 10);
+static void wait_for_members(const char *number, bool (*there)(const void *)) {
+    const uint32_t count = (uint32_t)strtoul(number, NULL, 10);
     pthread_mutex_lock(&member.lock);
-    const derecho_status status = wait_until(has_members, &count);
+    const derecho_status status = wait_until(there, &count);
     pthread_mutex_unlock(&member.lock);
     if (status == DERECHO_OK)
         write_nodes();
     else
         fail_with(kind_of(status), "no such view");
 }
+static void do_wait(char **words) { wait_for_members(words[0], has_members); }
+static void do_wait_exactly(char **words) { wait_for_members(words[0], has_exactly); }
 
 // Values in hex, by way of the struct: read, written again.
 static void write_values(const Blob *message) {
@@ -655,9 +658,9 @@ static const struct {
 } lines[] = {
 #define LINE(name) \
     { #name, do_##name }
-    LINE(join),  LINE(wait),    LINE(echo),    LINE(ask),   LINE(bytes),  LINE(mixed),
-    LINE(add),   LINE(send),    LINE(total),   LINE(fail),  LINE(failat), LINE(unknown),
-    LINE(flood), LINE(threads), LINE(pending), LINE(leave), LINE(close),
+    LINE(join),    LINE(wait),  LINE(wait_exactly), LINE(echo),    LINE(ask),   LINE(bytes),
+    LINE(mixed),   LINE(add),   LINE(send),         LINE(total),   LINE(fail),  LINE(failat),
+    LINE(unknown), LINE(flood), LINE(threads),      LINE(pending), LINE(leave), LINE(close),
 };
 
 static void run(char *line) {

@@ -143,6 +143,8 @@ private:
     const std::map<std::string, std::function<Words(const Words&)>> lines_ = {
         {"join", [this](const Words& w) { return join(w); }},
         {"wait", [this](const Words& w) { return Words{nodes_of(group_->wait_view(std::stoul(w[0])))}; }},
+        {"wait_exactly",
+         [this](const Words& w) { return Words{nodes_of(group_->wait_view_exactly(std::stoul(w[0])))}; }},
         {"echo", [this](const Words& w) { return echo(w); }},
         {"ask",
          [this](const Words& w) {

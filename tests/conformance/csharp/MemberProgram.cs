@@ -96,6 +96,7 @@ namespace Conformance
             {
                 case "join": return Join(words);
                 case "wait": return One(Nodes(_group.WaitView(int.Parse(words[0]), Patience)));
+                case "wait_exactly": return One(Nodes(_group.WaitViewExactly(int.Parse(words[0]), Patience)));
                 case "echo": return Echo(words[0]);
                 case "ask":
                     Everything.Values asked = Everything.Values.Decode(Bytes(words[1]));

@@ -1,7 +1,6 @@
 // The member program of tests/conformance/README.md: does what standard input says, a line each, through generated
 // stubs. Everything.java is made of everything.py by `derecho stubs`.
 
-import everything.Everything;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
@@ -140,6 +139,7 @@ public final class Member {
         return switch (words[0]) {
             case "join" -> join(words);
             case "wait" -> nodes(group.waitView(Integer.parseInt(words[1]), PATIENCE));
+            case "wait_exactly" -> nodes(group.waitViewExactly(Integer.parseInt(words[1]), PATIENCE));
             case "echo" -> echo(values(words[1]));
             case "ask" ->
                 List.of(Words.hex(service.echoHereAt(node(words[1]), values(words[2]))

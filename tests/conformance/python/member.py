@@ -38,6 +38,9 @@ class Member:
     def wait(self, count: str) -> list[object]:
         return [_nodes(self.group.wait_view(int(count)))]
 
+    def wait_exactly(self, count: str) -> list[object]:
+        return [_nodes(self.group.wait_view(exactly=int(count)))]
+
     def echo(self, values: str) -> list[object]:
         answers = self.service.echo(from_hex(values)).all()
         return [",".join(f"{node}={to_hex(answers[node])}" for node in sorted(answers))]

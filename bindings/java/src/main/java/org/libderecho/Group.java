@@ -256,14 +256,24 @@ public final class Group implements AutoCloseable {
         engine.onView.add(function);
     }
 
-    /** Wait for a view of so many members, at most the group's time-out. */
+    /** Wait for a view of so many members or more, at most the group's time-out. */
     public View waitView(int members) {
         return waitView(members, engine.timeout);
     }
 
     /** @throws Timeout naming the view there is instead */
     public View waitView(int members, Duration timeout) {
-        return waitView(view -> view.members().size() == members, members + " members", timeout);
+        return waitView(view -> view.members().size() >= members, members + " or more members", timeout);
+    }
+
+    /** Wait for a view of so many members, no more and no fewer, at most the group's time-out. */
+    public View waitViewExactly(int members) {
+        return waitViewExactly(members, engine.timeout);
+    }
+
+    /** @throws Timeout naming the view there is instead */
+    public View waitViewExactly(int members, Duration timeout) {
+        return waitView(view -> view.members().size() == members, "exactly " + members + " members", timeout);
     }
 
     /** Wait for a view of exactly these nodes. */

@@ -314,6 +314,8 @@ class GroupTest {
         group.onView(seen::add);
         final Group second = join(new Counter());
         assertEquals(List.of(1, 2), group.waitView(2).nodes());
+        assertEquals(List.of(1, 2), group.waitView(1).nodes()); // one, or more
+        assertThrows(Timeout.class, () -> group.waitViewExactly(1, SHORT));
         second.close();
         assertEquals(List.of(1), group.waitView(List.of(1), Nodes.PATIENCE).nodes());
         assertEquals(2, seen.size());
@@ -393,7 +395,7 @@ class GroupTest {
         try (Group second = join(new Counter())) {
             assertEquals(3, Counter.Caller.of(second).add(3).result());
         }
-        group.waitView(1);
+        group.waitViewExactly(1);
         assertEquals(3, first.sum);
         assertEquals(1, group.view().members().size());
     }
