@@ -45,7 +45,7 @@ SIMULATED = "^(sim|Sim|simulated_group_coverage)"
 FUZZ_SECONDS = 3
 QUIET_S = 900.0  # compilers and runners of tests say something for each file and each test
 # Folders of tests/ that mostly compile and start programs, one after the other.
-BESIDE_EACH_OTHER = {"conformance", "csharp", "java", "stubs"}
+BESIDE_EACH_OTHER = {"conformance", "csharp", "docs", "java", "stubs"}
 
 
 @dataclass
