@@ -29,13 +29,6 @@ install(TARGETS derecho EXPORT derechoTargets LIBRARY DESTINATION ${derecho_libd
 install(FILES include/derecho.h include/derecho.hpp include/derecho_stub.h DESTINATION ${derecho_includedir})
 install(DIRECTORY include/derecho DESTINATION ${derecho_includedir} FILES_MATCHING PATTERN *.hpp PATTERN *.h)
 
-# The other languages' side of the binding goes into the wheel if it was built (tools/setup.sh).
-if(SKBUILD)
-    foreach(built derecho.jar derecho-demo.jar derecho-bench.jar Derecho.dll DerechoDemo.dll DerechoBench.dll)
-        install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/build/bindings/${built}" DESTINATION ${derecho_libdir} OPTIONAL)
-    endforeach()
-endif()
-
 include(CMakePackageConfigHelpers)
 install(EXPORT derechoTargets NAMESPACE derecho:: DESTINATION ${derecho_cmakedir})
 configure_package_config_file(cmake/derechoConfig.cmake.in derechoConfig.cmake

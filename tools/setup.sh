@@ -70,10 +70,8 @@ install_libderecho() {
     want=$(LC_ALL=C sort <<<"$want" | sha256sum)
     done_for $stamp "$want" && return
     say "building and installing libderecho (build/wheel)"
-    .venv/bin/python bindings/java/build.py --output build/bindings
-    .venv/bin/python bindings/csharp/build.py --output build/bindings
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation . \
-        -C cmake.define.DERECHO_BENCH=ON \
+        -C cmake.define.DERECHO_BENCH=ON -C cmake.define.DERECHO_JAVA=ON -C cmake.define.DERECHO_CSHARP=ON \
         -C build-dir=build/wheel -C cmake.define.DERECHO_TESTS=ON -C cmake.define.DERECHO_WERROR=ON
     echo "$want" >$stamp
 }

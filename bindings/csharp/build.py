@@ -99,13 +99,20 @@ def _installed(pattern: str) -> Iterator[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument(
+        "--check", action="store_true", help="only look whether there is a compiler, and say what is missing"
+    )
     parser.add_argument("--program")
     parser.add_argument("sources", nargs="*", type=Path)
     arguments = parser.parse_args()
-    if reason := missing("mono"):
-        print(reason, file=sys.stderr)
+    if shutil.which("mcs") is None:
+        print("there is no mcs: apt-get install mono-mcs", file=sys.stderr)
         return 1
+    if arguments.check:
+        return 0
+    if arguments.output is None:
+        parser.error("--output is missing")
     library = build(arguments.output.resolve())
     if arguments.program:
         write_starters(build_program(arguments.program, arguments.sources, library))

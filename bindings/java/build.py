@@ -65,6 +65,7 @@ def build_jar(jar: Path, folder: Path = SOURCES, classpath: Sequence[Path] = ())
         compile_java(sorted(folder.rglob("*.java")), classes, classpath)
         with zipfile.ZipFile(jar, "w", zipfile.ZIP_DEFLATED) as archive:
             _add(archive, "META-INF/MANIFEST.MF", _MANIFEST if folder == SOURCES else b"Manifest-Version: 1.0\n")
+            _add(archive, "META-INF/LICENSE", (ROOT / "LICENSE").read_bytes())
             for path in sorted(classes.rglob("*.class")):
                 _add(archive, path.relative_to(classes).as_posix(), path.read_bytes())
     return jar
@@ -98,6 +99,13 @@ def _compiler() -> list[str]:
     ]
 
 
+def _check() -> int:
+    if any((home / "bin" / "javac").exists() for home in jvm.homes()):
+        return 0
+    print(f"there is no javac of Java {jvm.RELEASE} or later: install a JDK, or set JAVA_HOME", file=sys.stderr)
+    return 1
+
+
 def fetched(coordinates: Coordinates) -> Path:
     """A jar from Maven's own cache, or through Maven.
 
@@ -120,11 +128,18 @@ def fetched(coordinates: Coordinates) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--check", action="store_true", help="only look whether there is a JDK, and say what is missing"
+    )
     parser.add_argument("--sources", type=Path, nargs="+", metavar="FILE", help="compile these")
     parser.add_argument("--classpath", type=Path, nargs="+", default=[], metavar="JAR", help="with these")
     options = parser.parse_args()
     try:
+        if options.check:
+            return _check()
+        if options.output is None:
+            parser.error("--output is missing")
         if options.sources:
             compile_java(options.sources, options.output, options.classpath)
         else:

@@ -45,7 +45,7 @@ def _worker() -> Path:
 
     found = Path(derecho._native.__file__).with_name("derecho-bench")
     if not found.exists():
-        raise BenchError(f"{found} is missing: the package was installed without its benchmark program")
+        raise BenchError(f"{found} is missing: in a clone, `pip install . -C cmake.define.DERECHO_BENCH=ON` builds it")
     return found
 
 
