@@ -47,10 +47,7 @@ def clone(tmp_path: Path) -> Path:
 def environment() -> dict[str, str]:
     """Of a reader who has installed the package, a JDK and mono."""
     folders = [str(Path(sys.executable).parent)]
-    try:
-        folders += [str(home / "bin") for home in jvm.homes() if (home / "bin" / "javac").exists()]
-    except jvm.JavaMissing:
-        pass
+    folders += [str(home / "bin") for home in _homes() if (home / "bin" / "javac").exists()]
     return os.environ | {"PATH": os.pathsep.join([*folders, os.environ["PATH"]])}
 
 
@@ -105,7 +102,7 @@ def test_commands_within_the_text_can_be_typed(page: Page, clone: Path, environm
                 continue
             words = [WORDS.get(word, word) for word in span.split()]
             command = " ".join(words)
-            if len(words) == 2 or "--dll" in words and "--out" not in words:  # only named, not to be typed as it is
+            if len(words) == 2 or ("--dll" in words and "--out" not in words):  # only named, not to be typed as it is
                 command = f"{words[0]} {'--help' if words[1].startswith('-') else words[1] + ' --help'}"
             code, said = terminals.run(command, PATIENCE_S)
             assert code in codes(command), f"{span}, run as: {command}\n{said}"
