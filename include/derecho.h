@@ -181,7 +181,19 @@ typedef struct derecho_member {
     uint32_t node;
     uint32_t flags; /* DERECHO_MEMBER_* */
     char address[DERECHO_ADDRESS_BYTES];
+    uint32_t holdup; /* DERECHO_HOLDUP_*: whether it holds others up just now, and why */
+    uint32_t reserved;
+    uint64_t holdup_ms; /* ... and for how long already */
 } derecho_member;
+
+/** Why a member holds others up. */
+enum {
+    DERECHO_HOLDUP_NONE = 0,
+    DERECHO_HOLDUP_NOT_POLLING = 1,      /* its application does not take what there is */
+    DERECHO_HOLDUP_NOT_RELEASING = 2,    /* its application keeps what it took, and perhaps handles it still */
+    DERECHO_HOLDUP_NO_STATE = 3,         /* it joined, and has not got its state yet */
+    DERECHO_HOLDUP_NOT_ACKNOWLEDGING = 4 /* its library does not move: it is removed if that goes on */
+};
 
 #define DERECHO_MEMBER_HAS_STATE 1u /* holds the state already; otherwise it is being transferred to it */
 
@@ -220,10 +232,37 @@ typedef struct derecho_stats {
     uint64_t work_requests; /* posted to the RDMA device; these three are 0 on other wires */
     uint64_t doorbells;     /* that posted them, several at a time */
     uint64_t completions;   /* polled from the device */
+    uint32_t holdup_node;   /* who holds others up the longest just now; these three are 0 when nobody does */
+    uint32_t holdup;        /* why: DERECHO_HOLDUP_* */
+    uint64_t holdup_ms;     /* for how long already */
 } derecho_stats;
 
 /** Read the totals. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
 DERECHO_API derecho_status derecho_group_stats(derecho_group *group, derecho_stats *stats_out);
+
+#define DERECHO_HOLDUP_TEXT_BYTES 256
+#define DERECHO_ANY_NODE 0xffffffffu
+
+/** A member that holds others up. */
+typedef struct derecho_holdup {
+    uint32_t struct_bytes; /* in: sizeof(derecho_holdup) */
+    uint32_t node;
+    uint32_t cause; /* DERECHO_HOLDUP_* */
+    uint32_t reserved;
+    uint64_t lasted_ms;
+    char text[DERECHO_HOLDUP_TEXT_BYTES]; /* all of it as a sentence; "" for DERECHO_HOLDUP_NONE */
+} derecho_holdup;
+
+/**
+ * Whether a member holds others up, for how long and why: what to add to the error of a wait that came to nothing. Told
+ * from its counters once a heartbeat, and when it lasts for a quarter of suspect_ms. It may be this node itself.
+ * @param node         a member: also told is that it keeps messages whose room nobody waits for, which may be why an
+ *                     answer does not come; DERECHO_ANY_NODE: the one that holds others up the longest.
+ * @return DERECHO_OK (also with DERECHO_HOLDUP_NONE), DERECHO_INVALID (struct_bytes), DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any. Never waits.
+ */
+DERECHO_API derecho_status derecho_group_holdup(derecho_group *group, uint32_t node, derecho_holdup *holdup_out);
 
 /* ------------------------------------------------------------------------------------------------- shards, sending */
 

@@ -239,6 +239,19 @@ public:
         for (auto& [call, pending] : left) pending->fail(why);
     }
 
+    /** A sentence about a member, or any, that holds others up; "" if none does. */
+    std::string holdup_text(uint32_t node = DERECHO_ANY_NODE) const noexcept {
+        derecho_holdup found;
+        found.struct_bytes = sizeof found;
+        return derecho_group_holdup(raw.handle(), node, &found) == DERECHO_OK ? found.text : "";
+    }
+    /** The same, to be added to an error. */
+    std::string because(uint32_t node = DERECHO_ANY_NODE) const {
+        std::string text = holdup_text(node);
+        if (text.empty()) text = holdup_text();
+        return text.empty() ? text : " (" + text + ")";
+    }
+
 private:
     static std::exception_ptr exception_of(derecho_status status, const std::string& text) {
         try {
@@ -252,9 +265,10 @@ private:
         const std::string seconds = std::to_string(std::chrono::duration<double>(timeout).count()) + " s";
         if (status == DERECHO_WEDGED)
             return "members were still being added or removed after " + seconds + "; try again";
-        return "no room within " + seconds +
-               ": a member, perhaps this one, is slow to take messages; try again, or raise "
-               "option ring_bytes (for queries mail_bytes)";
+        const std::string whose = holdup_text();
+        return "no room within " + seconds + ": " +
+               (whose.empty() ? "a member, perhaps this one, is slow to take messages" : whose) +
+               "; try again, or raise option ring_bytes (for queries mail_bytes)";
     }
 
     void dispatch(const derecho_event& event) {

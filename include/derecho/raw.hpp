@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -139,6 +140,14 @@ struct View {
         for (const Member& member : members) found.push_back(member.node);
         return found;
     }
+};
+
+/** A member that holds others up: derecho_holdup. */
+struct Holdup {
+    uint32_t node;
+    uint32_t cause; /* DERECHO_HOLDUP_* */
+    std::chrono::milliseconds lasted;
+    std::string text;
 };
 
 class Shard;
@@ -445,6 +454,14 @@ public:
         return found;
     }
 
+    /** Whether a member holds others up; by default any, the one that does so the longest. */
+    std::optional<Holdup> holdup(uint32_t node = DERECHO_ANY_NODE) const {
+        derecho_holdup found;
+        found.struct_bytes = sizeof found;
+        check(derecho_group_holdup(handle(), node, &found));
+        if (found.cause == DERECHO_HOLDUP_NONE) return std::nullopt;
+        return Holdup{found.node, found.cause, std::chrono::milliseconds(found.lasted_ms), found.text};
+    }
     derecho_stats stats() const {
         derecho_stats stats;
         stats.struct_bytes = sizeof stats;

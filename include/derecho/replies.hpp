@@ -150,7 +150,7 @@ public:
     void wait(std::chrono::nanoseconds timeout) const {
         if (done() || engine_->wait([this] { return done(); }, timeout, state_->where)) return;
         throw Timeout(state_->where + ": member " + std::to_string(member()) + " did not answer within " +
-                      detail::seconds_text(timeout));
+                      detail::seconds_text(timeout) + engine_->because(member()));
     }
 
 private:
@@ -234,7 +234,7 @@ private:
     void await(Done done, std::chrono::nanoseconds timeout, const char* late) const {
         if (done() || engine_->wait(done, timeout, state_->where)) return;
         throw Timeout(state_->where + ": " + (*late != '\0' ? late : who_is_missing()) + " within " +
-                      detail::seconds_text(timeout));
+                      detail::seconds_text(timeout) + engine_->because(first_missing()));
     }
     std::string who_is_missing() const {
         if (!state_->ordered()) return "it was not ordered";
@@ -243,6 +243,11 @@ private:
             if (!reply->done()) nodes += (nodes.empty() ? "" : ", ") + std::to_string(reply->member);
         }
         return "members " + nodes + " did not answer";
+    }
+    uint32_t first_missing() const {
+        for (const auto& reply : state_->replies)
+            if (!reply->done()) return reply->member;
+        return DERECHO_ANY_NODE;
     }
     [[noreturn]] void throw_without_answers() const {
         if (state_->error) std::rethrow_exception(state_->error);

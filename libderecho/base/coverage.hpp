@@ -29,6 +29,9 @@ enum class Branch : uint8_t {
     trim_released_messages,  // delivered only because the trim says that all survivors have them
     early_reply,             // it came before this node had taken its own call
     letter_parked,           // state of a view that this node has not taken yet
+    standstill_suspected,    // a member with signs of life, and nothing else
+    change_standstill,       // ... in a view change
+    slow_removed,            // for its application's sake
     direct_done,             // an operation on memory was carried out by the devices
     direct_broken,           // what was under way had to be done again
     direct_denied,           // a grant was asked for, and not given
@@ -53,6 +56,9 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "trim released messages",
     "a reply before its call was ordered",
     "a letter that had to wait",
+    "standstill suspected",
+    "standstill in a view change suspected",
+    "slow member removed",
     "memory reached directly",
     "direct access broke",
     "direct access denied",

@@ -117,6 +117,24 @@ derecho_status derecho_group_stats(derecho_group* group, derecho_stats* stats_ou
     });
 }
 
+derecho_status derecho_group_holdup(derecho_group* group, uint32_t node, derecho_holdup* holdup_out) {
+    DERECHO_REQUIRE(holdup_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        if (holdup_out->struct_bytes < sizeof(derecho_holdup))
+            return fail(DERECHO_INVALID, "holdup_out->struct_bytes is not sizeof(derecho_holdup)");
+        const Holdup found = inside.node().holdup(node);
+        *holdup_out = {};
+        holdup_out->struct_bytes = sizeof(derecho_holdup);
+        holdup_out->node = raw(found.node);
+        holdup_out->cause = found.cause;
+        holdup_out->lasted_ms = found.lasted.ns / 1'000'000;
+        found.text().copy(holdup_out->text, sizeof holdup_out->text - 1);
+        return DERECHO_OK;
+    });
+}
+
 derecho_status derecho_shard_open(derecho_group* group, const char* service, derecho_shard** shard_out) {
     DERECHO_REQUIRE(service);
     DERECHO_REQUIRE(shard_out);

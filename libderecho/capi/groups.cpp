@@ -62,6 +62,15 @@ derecho_status Inside::refuse(HandleKind kind) const {
     return fail(DERECHO_CLOSED, "the group was closed");
 }
 
+derecho_status fail_to_send(const Inside& inside, derecho_status status) {
+    if (status != DERECHO_AGAIN || !inside.node().group().holdups().any()) return fail(status);
+    return guarded([&] {
+        const std::string whose = inside.node().holdup(DERECHO_ANY_NODE).text();
+        if (whose.empty()) return fail(DERECHO_AGAIN);
+        return fail(Status{DERECHO_AGAIN, "there is no room: " + whose + "; poll and release, then try again"});
+    });
+}
+
 void* add_group(std::unique_ptr<OpenGroup> group) {
     for (uint32_t index = 0; index < kGroupsMax; ++index) {
         GroupSlot& slot = group_slots[index];

@@ -79,6 +79,9 @@ private:
     derecho_status status_ = DERECHO_OK;
 };
 
+// As fail(); where there is no room, it says whose fault that is.
+derecho_status fail_to_send(const Inside& inside, derecho_status status);
+
 // The handle for a group that was joined; null when there are too many.
 void* add_group(std::unique_ptr<OpenGroup> group);
 derecho_status close_group(const void* handle);

@@ -17,7 +17,8 @@ derecho_event events[4];
 size_t count;
 uint64_t number;
 derecho_view view{sizeof(derecho_view), 0, 0, 0, 0, {}};
-derecho_stats stats{sizeof(derecho_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+derecho_stats stats{sizeof(derecho_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+derecho_holdup holdup{sizeof(derecho_holdup), 0, 0, 0, 0, {}};
 derecho_claim claim;
 int fd;
 void* pointer;
@@ -43,6 +44,7 @@ const std::vector<Function> group_functions{
     {"fd", [](void* h) { return derecho_group_fd(as<derecho_group>(h), &fd); }},
     {"view", [](void* h) { return derecho_group_view(as<derecho_group>(h), &view); }},
     {"stats", [](void* h) { return derecho_group_stats(as<derecho_group>(h), &stats); }},
+    {"holdup", [](void* h) { return derecho_group_holdup(as<derecho_group>(h), 1, &holdup); }},
     {"shard_open",
      [](void* h) {
          return derecho_shard_open(as<derecho_group>(h), "raw", reinterpret_cast<derecho_shard**>(&pointer));
@@ -165,6 +167,7 @@ TEST_F(Misuse, a_null_argument_is_named) {
     names(derecho_group_fd(node.group, nullptr), "fd_out");
     names(derecho_group_view(node.group, nullptr), "view_out");
     names(derecho_group_stats(node.group, nullptr), "stats_out");
+    names(derecho_group_holdup(node.group, 1, nullptr), "holdup_out");
     names(derecho_shard_open(node.group, nullptr, &node.shard), "service");
     names(derecho_shard_open(node.group, "raw", nullptr), "shard_out");
     names(derecho_shard_send(node.shard, nullptr, 1, nullptr), "data");
@@ -204,6 +207,8 @@ TEST_F(Misuse, wrong_values_are_refused) {
     EXPECT_EQ(derecho_group_view(node.group, &small), DERECHO_INVALID);
     derecho_stats small_stats{};
     EXPECT_EQ(derecho_group_stats(node.group, &small_stats), DERECHO_INVALID);
+    derecho_holdup small_holdup{};
+    EXPECT_EQ(derecho_group_holdup(node.group, 1, &small_holdup), DERECHO_INVALID);
     claim = {};
     EXPECT_EQ(derecho_claim_commit(node.shard, &claim, 0), DERECHO_INVALID);
     std::memset(&claim, 0xff, sizeof claim);

@@ -61,6 +61,9 @@ constexpr std::array kTable{
     Option{"clients_max", Type::integer, "128", 0, limits::clients_max, "",
            "clients that may be connected to this node at a time; links and memory of members are kept whatever "
            "clients do"},
+    Option{"slow_member_ms", Type::integer, "0", 0, kAnyTime, "",
+           "a member whose application takes nothing, or releases nothing while others wait for the room, for so long "
+           "is removed; 0: never. The same at all nodes"},
     Option{"connect_timeout_ms", Type::integer, "2000", 1, kAnyTime, "", "for one attempt to connect"},
     Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
            "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
@@ -243,6 +246,7 @@ Status Options::resolve(NodeOptions& out) const {
     group.message_max_bytes = static_cast<uint64_t>(message_max_bytes());
     group.heartbeat = ms("heartbeat_ms");
     group.suspect_after = ms("suspect_ms");
+    group.slow_after = ms("slow_member_ms");
 
     NetFabricOptions& fabric = out.fabric;
     fabric.self = group.self;

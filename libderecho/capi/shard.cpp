@@ -22,11 +22,11 @@ derecho_status send(const Inside& inside, const void* data, size_t size, uint64_
     Group& group = inside.node().group();
     Claim claim;
     derecho_status status = group.claim(inside.shard(), size, claim);
-    if (status != DERECHO_OK) return fail(status);
+    if (status != DERECHO_OK) return fail_to_send(inside, status);
     if (size > 0) std::memcpy(claim.payload, data, size);
     status = group.commit(inside.shard(), claim, FrameKind::message, 0, size);
     if (status == DERECHO_AGAIN) group.abort(inside.shard(), claim);
-    if (status != DERECHO_OK) return fail(status);
+    if (status != DERECHO_OK) return fail_to_send(inside, status);
     if (ticket_out) *ticket_out = claim.ticket;
     inside.node().nudge();
     return DERECHO_OK;
@@ -38,7 +38,7 @@ derecho_status send_some(const Inside& inside, Messages messages, size_t& sent, 
     if (batch.count > 1) {
         const derecho_status status =
             inside.node().group().send_batch(inside.shard(), messages.first(batch.count), batch.bytes, ticket);
-        if (status != DERECHO_OK) return fail(status);
+        if (status != DERECHO_OK) return fail_to_send(inside, status);
         inside.node().nudge();
         sent += batch.count;
         return DERECHO_OK;
@@ -57,13 +57,13 @@ derecho_status call(const Inside& inside, uint32_t method, uint32_t flags, const
     Claim claim;
     uint64_t id = 0;
     derecho_status status = rpc.claim_call(inside.shard(), method, flags, size, claim, id);
-    if (status != DERECHO_OK) return fail(status);
+    if (status != DERECHO_OK) return fail_to_send(inside, status);
     if (size > 0) std::memcpy(claim.payload + kLetterHeaderBytes, args, size);
     if (call_out) *call_out = id;  // before it can be ordered
     status = rpc.commit_call(inside.shard(), claim, size);
     if (status != DERECHO_OK) {
         rpc.abort_call(inside.shard(), claim, flags, id, status == DERECHO_AGAIN);
-        return fail(status);
+        return fail_to_send(inside, status);
     }
     inside.node().nudge();
     return DERECHO_OK;
@@ -77,7 +77,7 @@ derecho_status claim(const Inside& inside, uint32_t method, uint32_t flags, size
         flags & DERECHO_CLAIM_MESSAGE
             ? inside.node().group().claim(inside.shard(), size, open.claim)
             : inside.node().rpc().claim_call(inside.shard(), method, flags, size, open.claim, open.call);
-    if (status != DERECHO_OK) return fail(status);
+    if (status != DERECHO_OK) return fail_to_send(inside, status);
     inside->claims.open(open, inside.shard(), out);
     return DERECHO_OK;
 }
@@ -89,13 +89,13 @@ derecho_status commit(const Inside& inside, OpenClaim& open, derecho_claim& clai
                                           : inside.node().rpc().commit_call(shard, open.claim, used);
     if (status == DERECHO_AGAIN) {
         inside->claims.open(open, shard, claim);
-        return fail(status);
+        return fail_to_send(inside, status);
     }
     if (status != DERECHO_OK && !message)
         inside.node().rpc().abort_call(shard, open.claim, open.flags, open.call, false);
     if (message) claim.id = open.claim.ticket;
     inside.node().nudge();
-    return status == DERECHO_OK ? kOk : fail(status);
+    return status == DERECHO_OK ? kOk : fail_to_send(inside, status);
 }
 
 derecho_status abort(const Inside& inside, OpenClaim& open) {
@@ -212,7 +212,7 @@ derecho_status derecho_shard_query(derecho_shard* shard, uint32_t node, uint32_t
         const derecho_status status =
             inside.node().rpc().query(inside.shard(), NodeId{node}, method, bytes(args, size_bytes), *call_out);
         inside.node().nudge();
-        if (status != DERECHO_NOT_MEMBER) return status == DERECHO_OK ? status : fail(status);
+        if (status != DERECHO_NOT_MEMBER) return status == DERECHO_OK ? status : fail_to_send(inside, status);
         return fail(Status{status, "node " + std::to_string(node) + " is not a member of the view, or not connected"});
     });
 }
@@ -229,7 +229,7 @@ derecho_status derecho_group_reply(derecho_group* group, uint32_t node, uint64_t
     return guarded([&]() -> derecho_status {
         const derecho_status sent = inside.node().rpc().reply(NodeId{node}, call, status, bytes(data, size_bytes));
         inside.node().nudge();
-        return sent == DERECHO_OK ? sent : fail(sent);
+        return sent == DERECHO_OK ? sent : fail_to_send(inside, sent);
     });
 }
 
@@ -245,6 +245,6 @@ derecho_status derecho_group_state(derecho_group* group, uint32_t node, uint64_t
             inside.node().rpc().send_state(NodeId{node}, request, bytes(data, size_bytes), last != 0);
         inside.node().nudge();
         if (sent == DERECHO_INVALID) return fail(sent, "request is not the id of a DERECHO_EVENT_STATE_REQUEST");
-        return sent == DERECHO_OK ? sent : fail(sent);
+        return sent == DERECHO_OK ? sent : fail_to_send(inside, sent);
     });
 }

@@ -89,13 +89,14 @@ void Epoch::wedge() {
     change_.wedged();
 }
 
-bool Epoch::shard_rows_arrived(RankSet members) const {
-    return std::ranges::all_of(shards_, [&](const auto& s) { return s->arrived(members); });
+RankSet Epoch::shard_rows_of(RankSet members) const {
+    for (const auto& shard : shards_) members = shard->arrived(members);
+    return members;
 }
 
-RankSet Epoch::departures(size_t joins) const {
+RankSet Epoch::departures(size_t joins, RankSet slow) const {
     const RankSet alive = change_.alive();
-    RankSet leaving = change_.leaving();
+    RankSet leaving = change_.leaving() | (slow & alive);
     for (size_t k = 0; k < shards_.size(); ++k) {
         RankSet holders = 0;
         for_each(alive, [&](size_t r) { holders |= (change_.shards_held_by(r) >> k & 1) << r; });
@@ -107,11 +108,11 @@ RankSet Epoch::departures(size_t joins) const {
     return leaving;
 }
 
-Decision Epoch::propose(std::span<const Member> joins) const {
+Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
     Decision decision;
     decision.next.id = ViewId{raw(view_.id) + 1};
     const RankSet survivors = change_.alive();
-    for_each(survivors & ~departures(joins.size()), [&](size_t r) {
+    for_each(survivors & ~departures(joins.size(), slow), [&](size_t r) {
         Member member = view_.members[r];
         member.shards_with_state = change_.shards_held_by(r);
         decision.next.members.push_back(std::move(member));
@@ -164,6 +165,14 @@ bool Epoch::has_events() const {
     if (!announced_ || !requests_.empty()) return true;
     for (size_t k = 0; k < shards_.size(); ++k) {
         if (!wanted_[k] && shards_[k]->deliverable()) return true;
+    }
+    return false;
+}
+
+bool Epoch::untaken() const {
+    if (!announced_ || !requests_.empty()) return true;
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        if (!wanted_[k] && shards_[k]->untaken()) return true;
     }
     return false;
 }

@@ -40,6 +40,7 @@ public:
     size_t shard_count() const { return shards_.size(); }
     ShardEpoch& shard(size_t k) { return *shards_[k]; }
     const ShardEpoch& shard(size_t k) const { return *shards_[k]; }
+    const std::vector<std::unique_ptr<ShardEpoch>>& shards() const { return shards_; }
 
     // Nobody in this view holds the state of some shard.
     bool state_lost() const;
@@ -49,15 +50,18 @@ public:
 
     void wedge();
     // A member's wedge may be seen before its shards' rows are, which come by another way.
-    bool shard_rows_arrived(RankSet members) const;
+    RankSet shard_rows_of(RankSet members) const;
+    bool shard_rows_arrived(RankSet members) const { return shard_rows_of(members) == members; }
     // Who of those that want to may leave: not the last to hold a state that others still need.
-    RankSet departures(size_t joins) const;
-    Decision propose(std::span<const Member> joins) const;
+    // `slow`: who has to.
+    RankSet departures(size_t joins, RankSet slow) const;
+    Decision propose(std::span<const Member> joins, RankSet slow) const;
     bool finish(const Decision& decision);
 
     // ---- what the application takes, in order
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
     bool has_events() const;
+    bool untaken() const;  // more than rounds in which nobody has anything to say
     bool announced() const { return announced_; }  // its VIEW event was taken
     bool drained() const;                          // over, and everything was taken
     bool leased() const;

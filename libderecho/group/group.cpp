@@ -17,6 +17,14 @@ constexpr size_t kLivesRemembered = 256;
 // Who joins may be held up, as a member may, and is patient with.
 constexpr uint64_t kSilencesOfNewcomer = 5;
 constexpr Duration kSilenceOfNewcomerAtLeast = milliseconds(5000);
+// Of suspect_after: a member that shows signs of life and does nothing else is suspected, too.
+constexpr uint64_t kStandstillsAtMost = 3;
+constexpr uint64_t kNamedAfter = 4;  // a fraction of it: a holdup is told
+
+Holdups::Limits holdup_limits(const GroupOptions& options) {
+    return {
+        {options.suspect_after.ns / kNamedAfter}, {options.suspect_after.ns * kStandstillsAtMost}, options.slow_after};
+}
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
@@ -26,7 +34,8 @@ Group::Group(GroupOptions options, Fabric& fabric, Now now)
     : options_(std::move(options)),
       fabric_(fabric),
       mail_(fabric, options_.incarnation, kMailChannel, kMailBytes),
-      newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}) {
+      newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}),
+      holdups_(holdup_limits(options_)) {
     joining_.emplace(options_, fabric_, mail_);
     for (size_t k = 0; k < options_.services.size(); ++k) {
         senders_.push_back(std::make_unique<RingWriter>(options_.ring_bytes));
@@ -194,6 +203,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     }
     epochs_.push_back(std::move(epoch));
     tell_fabric(current().view());
+    holdups_.enter(current().view(), current().self(), now.monotonic);
     ++stats_.views;
     // Whoever has no state yet sends nothing: if the view changed before it came, the node would never see its own
     // messages delivered, for the next state contains them.
@@ -257,6 +267,7 @@ void Group::step_member(Now now) {
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
     drop_silent_newcomers(now);
+    if (now.monotonic >= change.next_deadline()) look_for_holdups(now);
     if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
     if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
@@ -274,10 +285,11 @@ void Group::step_member(Now now) {
             case ViewChange::Want::proposal:
                 if (!current().shard_rows_arrived(change.alive())) {
                     coverage::hit(coverage::Branch::leader_waited_for_rows);
+                    change.await_rows(change.alive() & ~current().shard_rows_of(change.alive()), now.monotonic);
                     steps_to_look_ = 0;
                     return;
                 }
-                change.propose(current().propose(admissible_joins()));
+                change.propose(current().propose(admissible_joins(), holdups_.slow()));
                 break;
             case ViewChange::Want::install:
                 return install(change.decision(), now);
@@ -286,6 +298,32 @@ void Group::step_member(Now now) {
         }
         moved_ = true;
     }
+}
+
+bool Group::untaken() const {
+    if (also_untaken_ && also_untaken_()) return true;
+    return epochs_.size() > 1 || epochs_.front()->untaken();
+}
+
+// Once a heartbeat.
+void Group::look_for_holdups(Now now) {
+    ViewChange& change = current().change();
+    const bool polled = std::exchange(polls_at_beat_, polls_) != polls_;
+    const bool released = leases_.held() == 0 || std::exchange(oldest_lease_, leases_.oldest()) != leases_.oldest();
+    change.note_application(polled || !untaken(), released);
+    for (size_t k = 0; k < current().shard_count(); ++k) current().shard(k).push_releases();
+    if (change.is_wedged()) return;  // the view change has its own watch
+    std::vector<Holdups::Suspect> suspects;
+    holdups_.look(change, current().shards(), now.monotonic, suspects);
+    for (const auto& [rank, why] : suspects) {
+        coverage::hit(coverage::Branch::standstill_suspected);
+        change.suspect(rank, why);
+    }
+    if (holdups_.slow() == 0 || !change.leads()) return;
+    coverage::hit(coverage::Branch::slow_removed);
+    for (const Holdup& holdup : holdups_.current())
+        if (has(holdups_.slow(), raw(*current().view().rank_of(holdup.node))))
+            log::warn("removed for option slow_member_ms: " + holdup.text());
 }
 
 void Group::step_shards(Now now) {
@@ -301,7 +339,7 @@ void Group::step_shards(Now now) {
 
 bool Group::change_due() const {
     const size_t joins = admissible_joins().size();
-    return joins > 0 || epochs_.back()->departures(joins) != 0 || sequence_ends();
+    return joins > 0 || epochs_.back()->departures(joins, holdups_.slow()) != 0 || sequence_ends();
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.
@@ -384,6 +422,8 @@ void Group::cut_off(NodeId node, uint64_t incarnation, const std::string& why) {
 }
 
 void Group::finish_with(Status status) {
+    if (const auto own = holdups_.own(); own && status.code == DERECHO_EJECTED)
+        status.detail += " (" + own->text() + ")";
     sealed_status_.store(status.code, std::memory_order_release);
     for (const Sender& sender : senders_) sender->seal();
     log::info(name(options_.self) + " ends: " + status.detail);
@@ -428,6 +468,7 @@ void Group::bury_epochs() {
 // ------------------------------------------------------------------------------------------------ receiving
 
 size_t Group::take(std::span<derecho_event> events, Leases::Batch& batch) {
+    note_poll();
     size_t taken = 0;
     while (taken < events.size() && !leases_.full()) {
         if (client_view_new_) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -16,6 +17,7 @@
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
 #include "group/epoch.hpp"
+#include "group/holdups.hpp"
 #include "group/joining.hpp"
 #include "group/newcomers.hpp"
 #include "group/options.hpp"
@@ -84,6 +86,13 @@ public:
     void expel(NodeId node, const std::string& why);
     std::vector<PeerEvent>& peer_events() { return peer_events_for_rpc_; }
 
+    // ---- who holds others up
+    // The application polled, and whatever came of it.
+    void note_poll() { ++polls_; }
+    // What else the application may have to take, by rpc/.
+    void also_untaken(std::function<bool()> untaken) { also_untaken_ = std::move(untaken); }
+    const Holdups& holdups() const { return holdups_; }  // current() and any(): any thread
+
     Leases& leases() { return leases_; }
     const GroupOptions& options() const { return options_; }
     Fabric& fabric() { return fabric_; }
@@ -103,6 +112,8 @@ private:
     void step_joining(Now now);
     void step_member(Now now);
     void step_shards(Now now);
+    void look_for_holdups(Now now);
+    bool untaken() const;
     void take_leave();
     bool all_sent() const;
     std::vector<Member> admissible_joins() const;
@@ -152,6 +163,11 @@ private:
     bool leave_wanted_ = false;
     bool closed_taken_ = false;
     bool moved_ = false;
+    Holdups holdups_;
+    std::function<bool()> also_untaken_;
+    uint64_t polls_ = 0;
+    uint64_t polls_at_beat_ = 0;
+    uint64_t oldest_lease_ = 0;   // at the last heartbeat
     uint32_t steps_to_look_ = 0;  // at the slow columns
     Status end_;
     Stats stats_;

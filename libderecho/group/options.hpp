@@ -29,6 +29,7 @@ struct GroupOptions {
     uint64_t sequence_max = limits::sequence_max;  // in one view; then it is changed
     Duration heartbeat = milliseconds(100);
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
+    Duration slow_after{};                        // an application that holds others up for so long; 0: it may
     Duration retry_contact = milliseconds(50);    // between attempts to reach a contact
 };
 

@@ -172,15 +172,41 @@ bool ShardEpoch::note_releases(const RingWriter& writer) {
     return unpushed_releases_ > ring_bytes_ / 8;
 }
 
+void ShardEpoch::push_releases() {
+    if (wedged_ || unpushed_releases_ == 0) return;
+    unpushed_releases_ = 0;
+    table_.push_quietly(0, columns_.counter_bytes);
+}
+
+ShardEpoch::Standing ShardEpoch::standing(size_t rank) const {
+    Standing standing;
+    const uint64_t* row = counters(rank);
+    for (size_t s = 0; s < senders_; ++s) {
+        const uint64_t sent = table_.value(self_, columns_.received + 8 * s);
+        const uint64_t acknowledged = load(row + columns_.received / 8 + s);
+        const uint64_t released = load(row + columns_.released / 8 + s);
+        standing.behind |= acknowledged < sent;
+        standing.holds_room |= sent > released + ring_bytes_ / 2;
+        standing.acknowledged += acknowledged;
+        standing.released += released;
+    }
+    const RankSet all = first_ranks(senders_);
+    const uint64_t kept = least(table_, all, columns_.released + 8 * rank) + ring_bytes_ / 2;
+    standing.rounds = load(row + columns_.sent_rounds / 8);
+    standing.owes_rounds =
+        standing.rounds < greatest(table_, all, columns_.sent_rounds) && load(row + columns_.sent / 8) <= kept;
+    return standing;
+}
+
 void ShardEpoch::wedge() {
     wedged_ = true;
     table_.push_counters(0, columns_.counter_bytes);
 }
 
-bool ShardEpoch::arrived(RankSet members) const {
-    bool all = true;
-    for_each(members, [&](size_t r) { all = all && table_.arrived(r); });
-    return all;
+RankSet ShardEpoch::arrived(RankSet members) const {
+    RankSet here = 0;
+    for_each(members, [&](size_t r) { here |= table_.arrived(r) ? just(r) : 0; });
+    return here;
 }
 
 void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {
@@ -230,6 +256,22 @@ bool ShardEpoch::deliverable() const {
     const Cursor& next = cursors_[turn_];
     if (!finished_) return next.nulls > 0 || next.at < next.stable;
     return !drained();
+}
+
+bool ShardEpoch::untaken() const {
+    return deliverable() && std::ranges::any_of(cursors_, [this](const Cursor& c) { return message_waits(c); });
+}
+
+// Looks past pads and nulls, of which there are few in a row.
+bool ShardEpoch::message_waits(const Cursor& cursor) const {
+    for (uint64_t at = cursor.at; at < cursor.stable;) {
+        const FrameTag frame = tag_at(cursor.ring + (at & (ring_bytes_ - 1)));
+        const uint64_t whole = whole_frame_bytes(frame);
+        const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
+        if (!silent || whole < 8 || whole > cursor.stable - at) return true;
+        at += whole;
+    }
+    return false;
 }
 
 bool ShardEpoch::drained() const {

@@ -68,10 +68,21 @@ public:
     // Members whose counters cannot be true.
     RankSet offenders() const { return offenders_; }
 
+    // How a member stands to what others wait for.
+    struct Standing {
+        bool behind = false;       // somebody's messages are not acknowledged
+        bool holds_room = false;   // more than half of a ring is kept for it
+        bool owes_rounds = false;  // others have sent more rounds, and it has room to say that it skips them
+        uint64_t acknowledged = 0, released = 0, rounds = 0;
+    };
+    Standing standing(size_t rank) const;
+    // Show what was released and not worth a push of its own.
+    void push_releases();
+
     // Stop receiving and publishing, for good.
     void wedge();
-    // Whether the rows of all these members are here, as they must be before a trim can be read from them.
-    bool arrived(RankSet members) const;
+    // Those of them whose rows are here, as they must be before a trim can be read from them.
+    RankSet arrived(RankSet members) const;
     // The least received of each sender over `survivors`, all of them wedged: appended to `trims`.
     void append_trims(RankSet survivors, std::vector<uint64_t>& trims) const;
     // Deliver up to exactly here and then no more. False if that cannot be.
@@ -82,6 +93,8 @@ public:
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
     // Whether take() would move: perhaps only over nulls.
     bool deliverable() const;
+    // Whether there is a message for the application among it.
+    bool untaken() const;
     // Everything up to the trims was taken.
     bool drained() const;
     // The application gets none of what is left: it will be given a later state instead.
@@ -121,6 +134,7 @@ private:
     void pass_rounds(size_t run, uint64_t quiet);
     RankSet whoever_broke(const Cursor& cursor, uint64_t whole) const;
     bool take_silent(Cursor& cursor);
+    bool message_waits(const Cursor& cursor) const;
     size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);
     size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
     void mark(bool any_events, Leases& leases, Leases::Batch& batch);

@@ -146,6 +146,13 @@ Node::~Node() {
 
 // ---------------------------------------------------------------------------------------------------- telling
 
+Holdup Node::holdup(uint32_t node) const {
+    if (!group_->holdups().any()) return {};
+    for (Holdup& holdup : group_->holdups().current())
+        if (node == DERECHO_ANY_NODE ? !holdup.unfelt : raw(holdup.node) == node) return std::move(holdup);
+    return {};
+}
+
 void Node::view(derecho_view& out) {
     const std::lock_guard lock(view_mutex_);
     out.id = raw(view_.id);
@@ -160,6 +167,10 @@ void Node::view(derecho_view& out) {
         to.node = raw(member.node);
         if ((member.shards_with_state & all_shards) == all_shards) to.flags |= DERECHO_MEMBER_HAS_STATE;
         member.address.copy(to.address, sizeof to.address - 1);
+        const Holdup found = holdup(to.node);
+        if (found.unfelt) continue;
+        to.holdup = found.cause;
+        to.holdup_ms = found.lasted.ns / 1'000'000;
     }
 }
 
@@ -181,6 +192,10 @@ bool Node::stats(derecho_stats& out) {
         out.work_requests = fabric.rdma.work_requests;
         out.doorbells = fabric.rdma.doorbells;
         out.completions = fabric.rdma.completions;
+        const Holdup found = holdup(DERECHO_ANY_NODE);
+        out.holdup_node = raw(found.node);
+        out.holdup = found.cause;
+        out.holdup_ms = found.lasted.ns / 1'000'000;
     });
 }
 

@@ -61,8 +61,10 @@ derecho_status Node::poll_as_driver(std::span<derecho_event> events, int64_t tim
 }
 
 derecho_status Node::take(std::span<derecho_event> events, size_t& count, uint64_t& lease) {
-    if (group_->leases().full()) [[unlikely]]
+    if (group_->leases().full()) [[unlikely]] {
+        group_->note_poll();
         return DERECHO_AGAIN;
+    }
     count = rpc_->take(events, lease);
     if (const View* view = group_->taken_view(); view && view->id != noted_view_) [[unlikely]]
         note_view();

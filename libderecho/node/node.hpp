@@ -52,6 +52,8 @@ public:
     // The descriptor to wait on; -1 if there is none (without reactor).
     int event_fd();
     void view(derecho_view& out);
+    // Of this member, or of any: whoever holds others up the longest.
+    Holdup holdup(uint32_t node) const;
     bool stats(derecho_stats& out);  // false: it is being closed
 
     // To send: use these, then nudge().

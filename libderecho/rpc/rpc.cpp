@@ -25,7 +25,9 @@ Rpc::Rpc(Group& group, uint64_t mail_bytes)
       mail_(group.fabric(), group.options().incarnation, kChannel, mail_bytes),
       self_(group.options().self),
       loopback_(mail_bytes),
-      memory_(group.fabric(), group.options().incarnation, mail_bytes) {}
+      memory_(group.fabric(), group.options().incarnation, mail_bytes) {
+    group_.also_untaken([this] { return !over_ && has_events_of_its_own(); });
+}
 
 // ---------------------------------------------------------------------------------------------------- stepping
 

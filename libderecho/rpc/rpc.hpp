@@ -38,6 +38,7 @@ public:
     // Events for the application, in place until `lease` is released (0: nothing is held). Not while leases are full.
     size_t take(std::span<derecho_event> events, uint64_t& lease);
     bool has_events();
+    bool has_events_of_its_own();  // beside the group's
     // The last event was taken.
     bool over() const { return over_; }
 

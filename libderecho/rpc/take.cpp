@@ -53,8 +53,11 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
 }
 
 bool Rpc::has_events() {
-    if (over_) return false;
-    if (group_.has_events() || announce_first_ != kNone || closed_ || memory_.has_events()) return true;
+    return !over_ && (group_.has_events() || has_events_of_its_own());
+}
+
+bool Rpc::has_events_of_its_own() {
+    if (announce_first_ != kNone || closed_ || memory_.has_events()) return true;
     if (!parked_ && loopback_.has_letters()) return true;
     if (sweeping() && calls_.any_open()) return true;
     if (std::any_of(early_.begin(), early_.end(), [](const EarlyReply& e) { return e.ready && !e.given; })) return true;

@@ -37,6 +37,7 @@ public:
     // ---- the driver
     bool full() const { return next_ - first_ >= limits::leases_max; }
     uint64_t held() const { return next_ - first_; }
+    uint64_t oldest() const { return first_; }
     // Turn a batch into a lease; 0 if it has no marks.
     uint64_t open(Batch& batch);
     // Apply what was released since, oldest first, as far as it goes. True if any ring moved on.

@@ -11,6 +11,8 @@ namespace libderecho {
 ViewChangeColumns::ViewChangeColumns(size_t members, size_t trims) {
     Layout layout;
     heartbeat = layout.words(1);
+    polled = layout.words(1);
+    released = layout.words(1);
     layout.align();
     suspected = layout.words(1);
     change_wanted = layout.words(1);
@@ -78,7 +80,10 @@ void ViewChange::beat(Instant now) {
     if (now < next_beat_) return;
     next_beat_ = now + options_.heartbeat;
     publish(table_.own_word(columns_.heartbeat), *table_.own_word(columns_.heartbeat) + 1);
-    table_.push_quietly(columns_.heartbeat, sizeof(uint64_t));
+    const uint64_t beats = *table_.own_word(columns_.heartbeat);
+    if (application_polls_) publish(table_.own_word(columns_.polled), beats);
+    if (application_releases_) publish(table_.own_word(columns_.released), beats);
+    table_.push_quietly(columns_.heartbeat, 3 * sizeof(uint64_t));
 }
 
 void ViewChange::watch(size_t rank, Instant now) {
@@ -115,6 +120,7 @@ ViewChange::Want ViewChange::step(Instant now) {
     // After a long absence of this node's own, silence of the others proves nothing.
     if (now - last_step_ > Duration{options_.suspect_after.ns / 2}) {
         for (Pulse& pulse : pulses_) pulse.seen = now;
+        awaited_ = 0;
     }
     last_step_ = now;
     beat(now);
@@ -136,6 +142,7 @@ ViewChange::Want ViewChange::step(Instant now) {
     }
     if (!change_called_for()) return Want::nothing;
     if (!wedged_) return Want::wedge;
+    watch_change(now);
     if (leads()) return lead();
     follow();
     return Want::nothing;

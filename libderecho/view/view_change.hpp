@@ -28,6 +28,8 @@ struct ViewChangeColumns {
     ViewChangeColumns(size_t members, size_t trims);
 
     size_t heartbeat;
+    size_t polled;     // the last heartbeat at which the application had taken what there was; beside it
+    size_t released;   // ... at which it kept no message that it had kept at the one before; beside it
     size_t suspected;  // the rest of its line: pushed as one
     size_t change_wanted;
     size_t leave_wanted;
@@ -72,9 +74,20 @@ public:
     void want_leave();
     bool wants_leave() const { return table_.value(self_, columns_.leave_wanted) != 0; }
     void state_held(uint64_t shards);
+    // For the next heartbeat: the application has polled since the last one, or had nothing to take; it has released
+    // since the last one, or kept nothing.
+    void note_application(bool polls, bool releases) {
+        application_polls_ = polls;
+        application_releases_ = releases;
+    }
+    uint64_t polled_by(size_t rank) const { return table_.value(rank, columns_.polled); }
+    uint64_t released_by(size_t rank) const { return table_.value(rank, columns_.released); }
+    bool enough(RankSet ranks) const;
 
     void wedged();
     void propose(const Decision& decision);
+    // As leader: the rows of these are needed before it can propose.
+    void await_rows(RankSet missing, Instant now);
 
     bool leads() const { return lowest(alive()) == self_; }
     size_t leader() const { return lowest(alive()); }
@@ -87,6 +100,10 @@ public:
 
 private:
     void beat(Instant now);
+    // view/overdue.cpp
+    RankSet awaited() const;
+    void suspect_overdue(RankSet awaited, const std::string& what, Instant now);
+    void watch_change(Instant now);
     void watch(size_t rank, Instant now);
     void read_suspicions(size_t rank);
     bool learn_decision();
@@ -96,7 +113,6 @@ private:
     void keep(size_t leader, std::span<const std::byte> proposal);
     std::optional<Decision> decode(std::span<const std::byte> proposal) const;
     std::span<const std::byte> proposal_in(size_t rank, size_t leader) const;
-    bool enough(RankSet ranks) const;
     bool change_called_for() const;
     void set(size_t column, uint64_t value);
 
@@ -110,6 +126,8 @@ private:
     RankSet accused_by_ = 0;  // those who suspect this node
     bool wedged_ = false;
     bool proposed_ = false;
+    bool application_polls_ = true;
+    bool application_releases_ = true;
     std::optional<Decision> decision_;
     Status failure_;
 
@@ -118,6 +136,9 @@ private:
         Instant seen;
     };
     std::vector<Pulse> pulses_;
+    RankSet awaited_ = 0;    // in the change of view
+    Instant awaited_since_;  // and nothing moved since
+    uint64_t change_moves_ = 0;
     Instant last_step_;
     Instant next_beat_;
 };

@@ -30,7 +30,7 @@ from .memory import MemoryKey, RegisteredMemory, Transfer
 from .raw import RawShard
 from .service import Caller, ordered, query, schema, service
 from .types import *  # noqa: F403
-from .views import Member, View
+from .views import Holdup, Member, View
 
 __version__ = version()
 
@@ -39,6 +39,7 @@ __all__ = [
     "Caller",
     "Future",
     "Group",
+    "Holdup",
     "Member",
     "MemoryKey",
     "Message",

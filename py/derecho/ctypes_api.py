@@ -1074,14 +1074,32 @@ struct_derecho_member.__slots__ = [
     'node',
     'flags',
     'address',
+    'holdup',
+    'reserved',
+    'holdup_ms',
 ]
 struct_derecho_member._fields_ = [
     ('node', uint32_t),
     ('flags', uint32_t),
     ('address', c_char * int(64)),
+    ('holdup', uint32_t),
+    ('reserved', uint32_t),
+    ('holdup_ms', uint64_t),
 ]
 
 derecho_member = struct_derecho_member
+
+enum_anon_2 = c_int
+
+DERECHO_HOLDUP_NONE = 0
+
+DERECHO_HOLDUP_NOT_POLLING = 1
+
+DERECHO_HOLDUP_NOT_RELEASING = 2
+
+DERECHO_HOLDUP_NO_STATE = 3
+
+DERECHO_HOLDUP_NOT_ACKNOWLEDGING = 4
 
 
 class struct_derecho_view(Structure):
@@ -1136,6 +1154,9 @@ struct_derecho_stats.__slots__ = [
     'work_requests',
     'doorbells',
     'completions',
+    'holdup_node',
+    'holdup',
+    'holdup_ms',
 ]
 struct_derecho_stats._fields_ = [
     ('struct_bytes', uint32_t),
@@ -1154,6 +1175,9 @@ struct_derecho_stats._fields_ = [
     ('work_requests', uint64_t),
     ('doorbells', uint64_t),
     ('completions', uint64_t),
+    ('holdup_node', uint32_t),
+    ('holdup', uint32_t),
+    ('holdup_ms', uint64_t),
 ]
 
 derecho_stats = struct_derecho_stats
@@ -1165,6 +1189,38 @@ for _lib in _libs.values():
     derecho_group_stats = _lib.get("derecho_group_stats", "cdecl")
     derecho_group_stats.argtypes = [POINTER(derecho_group), POINTER(derecho_stats)]
     derecho_group_stats.restype = derecho_status
+    break
+
+
+class struct_derecho_holdup(Structure):
+    pass
+
+struct_derecho_holdup.__slots__ = [
+    'struct_bytes',
+    'node',
+    'cause',
+    'reserved',
+    'lasted_ms',
+    'text',
+]
+struct_derecho_holdup._fields_ = [
+    ('struct_bytes', uint32_t),
+    ('node', uint32_t),
+    ('cause', uint32_t),
+    ('reserved', uint32_t),
+    ('lasted_ms', uint64_t),
+    ('text', c_char * int(256)),
+]
+
+derecho_holdup = struct_derecho_holdup
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_group_holdup", "cdecl"):
+        continue
+    derecho_group_holdup = _lib.get("derecho_group_holdup", "cdecl")
+    derecho_group_holdup.argtypes = [POINTER(derecho_group), uint32_t, POINTER(derecho_holdup)]
+    derecho_group_holdup.restype = derecho_status
     break
 
 
@@ -1297,7 +1353,7 @@ for _lib in _libs.values():
     derecho_group_state.restype = derecho_status
     break
 
-enum_anon_2 = c_int
+enum_anon_3 = c_int
 
 DERECHO_EVENT_MESSAGE = 1
 
@@ -1552,6 +1608,18 @@ except:
 
 
 try:
+    DERECHO_HOLDUP_TEXT_BYTES = 256
+except:
+    pass
+
+
+try:
+    DERECHO_ANY_NODE = 0xffffffff
+except:
+    pass
+
+
+try:
     DERECHO_CALL_REPLY = 1
 except:
     pass
@@ -1607,6 +1675,8 @@ derecho_member = struct_derecho_member
 derecho_view = struct_derecho_view
 
 derecho_stats = struct_derecho_stats
+
+derecho_holdup = struct_derecho_holdup
 
 derecho_shard = struct_derecho_shard
 

@@ -17,7 +17,7 @@ from .futures import Future, Replies, Reply
 from .memory import Memories
 from .outbox import Outbox
 from .service_host import ServiceHost
-from .views import View, make_view
+from .views import Holdup, View, make_holdup, make_view
 
 if TYPE_CHECKING:
     from .aio import AsyncDriver
@@ -47,13 +47,11 @@ _ENDS: dict[int, tuple[type[DerechoError], str]] = {
 }
 
 
-def _waited_in_vain(error: DerechoError, seconds: float) -> str:
+def _waited_in_vain(error: DerechoError, seconds: float, whose: str) -> str:
     if isinstance(error, ViewChanging):
         return f"members were still being added or removed after {seconds:g} s; try again"
-    return (
-        f"no room within {seconds:g} s: a member, perhaps this one, is slow to take messages, or keeps them; try "
-        "again, or raise option ring_bytes (for queries mail_bytes)"
-    )
+    whose = whose or "a member, perhaps this one, is slow to take messages, or keeps them"
+    return f"no room within {seconds:g} s: {whose}; try again, or raise option ring_bytes (for queries mail_bytes)"
 
 
 class Engine:
@@ -129,9 +127,20 @@ class Engine:
             except (RingFull, ViewChanging) as error:
                 waited = time.monotonic() - started
                 if waited >= seconds:
-                    raise type(error)(_waited_in_vain(error, seconds)) from None
+                    raise type(error)(_waited_in_vain(error, seconds, self.holdup_text())) from None
                 if waited > SPILL_AFTER_S:
                     self.spill()
+
+    def holdup(self, node: int | None = None) -> Holdup | None:
+        """Whether a member holds others up; None: whichever does so the longest."""
+        try:
+            return make_holdup(*self.native.holdup(node))
+        except Closed:
+            return None
+
+    def holdup_text(self, node: int | None = None) -> str:
+        """Tell so as a sentence, "" if it does not."""
+        return str(self.holdup(node) or "")
 
     def spill(self) -> None:
         """Make room in the rings that is taken by messages which are unread, or kept in variables: copy them out.

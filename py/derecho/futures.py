@@ -26,6 +26,7 @@ class Waiter(Protocol):
     timeout: float
 
     def wait(self, done: Callable[[], bool], timeout: float, what: str) -> bool: ...
+    def holdup_text(self, node: int | None = None) -> str: ...
     async def wait_async(self, future: Future[Any], timeout: float) -> bool: ...
 
 
@@ -100,7 +101,13 @@ class Future(Generic[T]):
         return f"<{type(self).__name__} {self._what}: {state}>"
 
     def _late(self, seconds: float) -> str:
-        return f"{self._what}: nothing came within {seconds:g} s"
+        return f"{self._what}: nothing came within {seconds:g} s{self._because()}"
+
+    def _because(self, *nodes: int) -> str:
+        """Whose fault it may be that something does not come, to be added to an error."""
+        texts = filter(None, (self._waiter.holdup_text(node) for node in (*nodes, None)))
+        text = next(texts, "")
+        return f" ({text})" if text else ""
 
     def _set(self, value: Any, error: DerechoError | None = None) -> None:
         """Finish, once; called while dispatching."""
@@ -125,7 +132,7 @@ class Reply(Future[T]):
         self.member = member
 
     def _late(self, seconds: float) -> str:
-        return f"{self._what}: member {self.member} did not answer within {seconds:g} s"
+        return f"{self._what}: member {self.member} did not answer within {seconds:g} s{self._because(self.member)}"
 
     def _take(self, event: Message) -> bool:
         """Finish with what a member answered; True, as nothing else will come."""
@@ -218,7 +225,7 @@ class Replies(Future[T]):
             waiting = [node for node, reply in (self._replies or {}).items() if not reply.done()]
             seconds = self._waiter.timeout if timeout is None else timeout
             who = f"members {', '.join(map(str, waiting))} did not answer" if waiting else "it was not ordered"
-            raise Timeout(f"{self._what}: {who} within {seconds:g} s") from None
+            raise Timeout(f"{self._what}: {who} within {seconds:g} s{self._because(*waiting)}") from None
 
     def replies(self, timeout: float | None = None) -> dict[int, Reply[T]]:
         """Wait until the call is ordered; return each member's own future."""

@@ -21,7 +21,7 @@ from .raw import RawShard
 from .service import Caller, schema
 from .service_host import ServiceHost
 from .state import check_service
-from .views import View
+from .views import Holdup, View
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
@@ -434,6 +434,16 @@ class Group:
     def ended(self) -> DerechoError | None:
         """Why the group ended for this node, None while it goes on."""
         return self._engine.end
+
+    def holdup(self, node: int | None = None) -> Holdup | None:
+        """Return whether a member holds others up, for how long and why: what the errors of waits in vain add.
+
+        Parameters
+        ----------
+        node : int, optional
+            A member; None for the one that does so the longest. It may be this node itself.
+        """
+        return self._engine.holdup(node)
 
     def stats(self) -> dict[str, int]:
         """Return this node's running totals, by the names of ``derecho_stats`` in derecho.h."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Member", "View"]
+__all__ = ["Holdup", "Member", "View"]
 
 _NO_RANK = 0xFFFFFFFF
 
@@ -26,6 +26,35 @@ class Member:
     node: int
     address: str
     has_state: bool
+
+
+_CAUSES = ("", "not polling", "not releasing", "no state", "not acknowledging")
+
+
+@dataclass(frozen=True)
+class Holdup:
+    """A member that holds others up.
+
+    Attributes
+    ----------
+    node : int
+        Its id; it may be this node's own.
+    cause : str
+        ``"not polling"``: its application takes nothing. ``"not releasing"``: it keeps what it took, and with it room
+        in a ring. ``"no state"``: its state has not arrived yet. ``"not acknowledging"``: its library stands still.
+    seconds : float
+        For how long already.
+    text : str
+        All of it as a sentence.
+    """
+
+    node: int
+    cause: str
+    seconds: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -56,6 +85,11 @@ class View:
 
     def __str__(self) -> str:
         return f"view {self.id}: {{{', '.join(map(str, self.nodes))}}}"
+
+
+def make_holdup(node: int, cause: int, lasted_ms: int, text: str) -> Holdup | None:
+    """Build a holdup of what the core gave."""
+    return Holdup(node, _CAUSES[cause], lasted_ms / 1000, text) if cause else None
 
 
 def make_view(view_id: int, self_rank: int, members: list[tuple[int, str, bool]]) -> View:

@@ -38,6 +38,7 @@ _DIFFERENT: dict[str, tuple[set[str], set[str]]] = {
     "group_fd": ({"fd_out"}, set()),
     "group_view": ({"view_out"}, {"struct_bytes"}),
     "group_stats": ({"stats_out"}, {"struct_bytes"}),
+    "group_holdup": ({"holdup_out"}, set()),
     "group_reply": ({"size_bytes"}, set()),
     "group_state": ({"size_bytes"}, set()),
     "shard_send": ({"size_bytes"}, set()),

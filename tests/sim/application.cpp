@@ -46,12 +46,20 @@ bool Application::act(Instant now) {
 
 void Application::calm_down(Instant now) {
     calm_ = true;
-    awake_at_ = now;
-    manners_.sleepy = manners_.hold_lease = 0;
     for (OpenClaim& claim : claims_) claim.until = now;
-    for (Lease& lease : leases_) lease.until = now;
     if (caller_) caller_->calm_down(now);
     if (memory_user_) memory_user_->calm_down();
+    if (stopped_) return;
+    awake_at_ = now;
+    manners_.sleepy = manners_.hold_lease = 0;
+    for (Lease& lease : leases_) lease.until = now;
+}
+
+void Application::stop(bool takes_on) {
+    stopped_ = true;
+    for (Lease& lease : leases_) lease.until = kNever;
+    if (takes_on) return;
+    awake_at_ = kNever;
 }
 
 const char* Application::busy() const {
@@ -240,6 +248,7 @@ bool Application::take(Instant now) {
     }
     const bool hold = random_.chance(manners_.hold_lease);
     lease.until = hold ? now + Duration{random_.between(1'000, manners_.hold_lease_ns)} : now;
+    if (stopped_) lease.until = kNever;
     leases_.push_back(std::move(lease));
     return true;
 }

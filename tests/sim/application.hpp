@@ -48,6 +48,9 @@ public:
     Instant next_wish() const;
     // No more sending; finish what is open, as soon as possible.
     void calm_down(Instant now);
+    // From now on it takes nothing, or it releases nothing of what it takes; in both cases for ever.
+    void stop(bool takes_on);
+    bool stopped() const { return stopped_; }
     // Why not, if it has still something to do.
     const char* busy() const;
     // The process is gone: nothing of its is given back any more.
@@ -120,6 +123,7 @@ private:
     std::vector<uint64_t> bytes_sent_in_view_;
     derecho_status end_status_ = DERECHO_OK;
     bool calm_ = false;
+    bool stopped_ = false;
 };
 
 }  // namespace libderecho::sim

@@ -93,6 +93,29 @@ void pauses(World& world) {
             [&](Process& process) { world.pause(process, world.random().magnitude(1'000'000, 40'000'000)); });
 }
 
+// A member whose heart beats, and which does nothing else any more: from some moment on, or in the middle of a change.
+void stands_still(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.random().chance(0.4) ? world.leader() : world.some_member(); },
+        [&](Process& process) {
+            if (world.random().chance(0.4)) return world.stand_still(process);
+            world.stand_still_at_push(process, world.random().between(1, 24));
+            const auto all = world.members();
+            if (all.size() > 4 && all.back() != &process && world.random().chance(0.5))
+                world.crash(*all.back(), world.some_death());
+            else
+                world.start(world.nodes());
+        });
+}
+
+// One application stops to take, or to release; option slow_member_ms has its node removed.
+void slow_member(World& world) {
+    world.slow_after = milliseconds(12);
+    when_healthy(
+        world, world.some_time(true), [&] { return world.some_member(); },
+        [&](Process& process) { world.stop_application(process, world.random().chance(0.5)); });
+}
+
 void partition(World& world) {
     for (uint64_t n = world.random().between(1, 2); n > 0; --n) {
         const Instant from = world.some_time();
@@ -255,6 +278,8 @@ const std::vector<Scenario>& scenarios() {
         {.name = "crash_leader_in_change", .nodes_min = 4, .plan = crash_leader_in_change},
         {.name = "cascade", .survives = false, .plan = cascade},
         {.name = "pauses", .survives = false, .rough_weather = true, .plan = pauses},
+        {.name = "stands_still", .nodes_min = 4, .plan = stands_still},
+        {.name = "slow_member", .nodes_min = 3, .plan = slow_member},
         {.name = "partition", .survives = false, .plan = partition},
         {.name = "heir_falls_out", .nodes_min = 4, .survives = false, .plan = heir_falls_out},
         {.name = "broken_connections", .survives = false, .plan = broken_connections},

@@ -152,11 +152,12 @@ void World::after_step(Process& process) {
     if (process.group->phase() != Group::Phase::ended) return;
     const Status& end = process.group->end();
     if (end.ok()) throw Violation("who ended knows why: node " + process.life.name());
-    if (scenario_.survives && end.code == DERECHO_EJECTED)
+    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.application->stopped())
         throw Violation("nobody is suspected without reason: node " + process.life.name() + ": " + end.detail);
-    const bool told = process.application->replica().closed;
+    const bool told = process.application->replica().closed || process.application->stopped();
     if (!told && process.view != 0) return;  // events are still to be taken
     trace("node " + process.life.name() + " ended: " + status_name(end.code) + ", " + end.detail);
+    if (process.application->stopped() && end.code == DERECHO_EJECTED) note_slow(process);
     if (end.code == DERECHO_NO_MAJORITY) coverage_.hit("stopped without majority");
     if (end.code == DERECHO_EJECTED) coverage_.hit(process.was_paused ? "ejected after a pause" : "ejected");
     if (end.code == DERECHO_STATE_LOST) coverage_.hit("state lost");
@@ -249,6 +250,7 @@ Process* World::start(uint32_t node, bool client) {
         const bool self_first = options.contacts.empty() && n == node;
         if (!self_first && (n != 0 || options.contacts.empty())) options.contacts.push_back(address_of(n));
     }
+    options.slow_after = slow_after;
     for (uint32_t k = 0; k < shards_; ++k) options.services.push_back({"service" + std::to_string(k), k});
     options.ring_bytes = kRingBytes;
     options.message_max_bytes = kRingBytes / limits::ring_share;
@@ -291,6 +293,53 @@ void World::pause(Process& process, uint64_t for_ns) {
     trace("node " + process.life.name() + " pauses for " + std::to_string(for_ns / 1000) + " us");
     process.paused_until = now() + Duration{for_ns};
     process.was_paused = true;
+}
+
+void World::stand_still(Process& process) {
+    if (!process.alive) return;
+    trace("node " + process.life.name() + " stands still, but for its heart");
+    coverage_.hit("a member stood still");
+    if (changing()) coverage_.hit("a member stood still in a view change");
+    process.stands_still = true;
+    process.alive = false;
+    process.application->drop();
+    beat_on(process);
+}
+
+void World::stand_still_at_push(Process& process, uint64_t count) {
+    auto left = std::make_shared<uint64_t>(count);
+    process.fabric->on_post = [this, &process, left](const SimFabric::Post& post) {
+        if (post.kind == SimFabric::Post::Kind::flush || post.region_bytes >= kRingBytes) return;
+        if (*left == 0 || --*left > 0) return;
+        at(now(), [this, &process] { stand_still(process); });
+    };
+}
+
+void World::beat_on(Process& process) {
+    if (!process.fabric->alive()) return;
+    const ViewChangeColumns columns(installed_.at(process.view).members.size(), 0);
+    for (const auto& region : process.fabric->regions()) {
+        if (region->id.value != process.view << 8) continue;
+        auto* heartbeat = reinterpret_cast<uint64_t*>(region->bytes().data() + columns.heartbeat);
+        publish(heartbeat, *heartbeat + 1);
+        process.fabric->push_quietly(*region, columns.heartbeat, sizeof *heartbeat);
+    }
+    process.fabric->flush();
+    at(now() + kHeartbeat, [this, &process] { beat_on(process); });
+}
+
+void World::stop_application(Process& process, bool takes_on) {
+    trace("the application of node " + process.life.name() + (takes_on ? " keeps what it takes" : " stops"));
+    process.application->stop(takes_on);
+}
+
+// Whoever is removed for its application's sake finds out.
+void World::note_slow(const Process& process) {
+    const std::string& why = process.group->end().detail;
+    if (why.find("this node's own application") == std::string::npos)
+        throw Violation("an ejected node knows it, and why: node " + process.life.name() + ": " + why);
+    coverage_.hit(why.find("not polled") != std::string::npos ? "ejected for not polling"
+                                                              : "ejected for not releasing");
 }
 
 void World::leave(Process& process) {
@@ -410,6 +459,8 @@ bool World::knows_a_member() {
 std::optional<std::string> World::unsettled() {
     const bool lost = group_is_lost();
     std::vector<Process*> left;
+    const auto is_stopped = [](Process* process) { return process->application->stopped(); };
+    const bool answers = std::ranges::none_of(members(), is_stopped);  // all of them do
     for (const auto& process : processes_) {
         if (!process->alive) continue;
         const std::string who = (process->client ? "client " : "node ") + process->life.name();
@@ -428,14 +479,17 @@ std::optional<std::string> World::unsettled() {
         if (process->group->phase() == Group::Phase::ended) return who + " ended, but its application was not told";
         if (process->group->phase() == Group::Phase::joining && !knows_a_member()) continue;
         if (!process->member()) return who + " has not joined: " + process->group->end().detail;
-        if (const char* busy = process->application->busy()) return who + " has not done all its work: " + busy;
+        if (process->application->stopped()) continue;
+        if (const char* busy = process->application->busy(); busy && answers)
+            return who + " has not done all its work: " + busy;
         left.push_back(process.get());
     }
     if (lost || installed_.empty()) return std::nullopt;
-    const auto in_view = members();
+    auto in_view = members();
     const View& newest = installed_.rbegin()->second;
-    if (in_view.size() != newest.members.size())
+    if (in_view.size() + standing_still(newest) != newest.members.size())
         return "the last view, " + std::to_string(raw(newest.id)) + ", still has dead members";
+    std::erase_if(in_view, [](Process* process) { return process->application->stopped(); });
     if (in_view.size() != left.size()) return "some live node is in no view";
     for (Process* process : left) {
         const auto& replica = process->application->replica();
@@ -452,6 +506,13 @@ std::optional<std::string> World::unsettled() {
     return std::nullopt;
 }
 
+// Those for whom nobody waits may stay.
+size_t World::standing_still(const View& view) const {
+    return static_cast<size_t>(std::ranges::count_if(processes_, [&](const auto& process) {
+        return process->stands_still && view.holds(NodeId{process->life.node}, process->life.incarnation);
+    }));
+}
+
 void World::final_checks() {
     if (group_is_lost()) {
         bool all_left = true;
@@ -462,7 +523,8 @@ void World::final_checks() {
             throw Violation("liveness: the group ended though it could go on\n" + describe());
     }
     ledger_.check_chain();
-    const auto left = members();
+    auto left = members();
+    std::erase_if(left, [](Process* process) { return process->application->stopped(); });
     for (Process* process : left)
         ledger_.check_equal(left.front()->application->replica(), process->application->replica());
 }

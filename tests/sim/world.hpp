@@ -42,7 +42,8 @@ struct Process {
     bool was_paused = false;
     bool leaving = false;
     bool client = false;
-    uint64_t view = 0;  // installed
+    bool stands_still = false;  // its heart beats, and that is all
+    uint64_t view = 0;          // installed
 
     bool member() const { return alive && group->phase() == Group::Phase::member; }
 };
@@ -69,6 +70,14 @@ public:
     // Right after its count-th push from now on: of anything, or of the slow columns of a view.
     void crash_at_push(Process& process, uint64_t count, bool of_rows_only, Death death);
     void pause(Process& process, uint64_t for_ns);
+    // From the end of this step, or the one in which it makes its count-th push of the slow columns of a view: its
+    // heart beats on, and it does nothing else any more.
+    void stand_still(Process& process);
+    void stand_still_at_push(Process& process, uint64_t count);
+    // Its application neither takes nor releases, or keeps all that it takes, for ever.
+    void stop_application(Process& process, bool takes_on);
+    // Of the nodes that start from now on: option slow_member_ms.
+    Duration slow_after{};
     void leave(Process& process);
     Death some_death();
     Process* leader();  // lowest-ranked live member of the newest view
@@ -103,6 +112,9 @@ private:
     void note_kind_of_change(const View& view);
     bool was_leader(const Process& process) const;
     void maybe_restart(uint32_t node);
+    void beat_on(Process& process);
+    size_t standing_still(const View& view) const;
+    void note_slow(const Process& process);
     void send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId request, const State& state);
     void state_arrives(Life donor, NodeId joiner, uint32_t shard, ViewId request, std::shared_ptr<State> state);
     Manners draw_manners();

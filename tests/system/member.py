@@ -25,10 +25,12 @@ class Ledger:
         self.entries: list[str] = []
         self.ballast = b""
         self.pause_s = 0.0
+        self.pauses = 0  # that are left
 
     @derecho.ordered
     def add(self, entry: str) -> int:
-        if self.pause_s:
+        if self.pause_s and self.pauses:
+            self.pauses -= 1
             time.sleep(self.pause_s)
         self.entries.append(entry)
         return len(self.entries)
@@ -73,11 +75,24 @@ class Member:
         while time.monotonic() < end:
             self.group[Ledger].add("flood").result(PATIENCE_S)
 
+    def fill(self, entry: str, timeout: float, count: int = 1_000_000) -> int:
+        """Add without waiting for answers, until there is no room for so long, or so many are sent."""
+        self.group._engine.timeout = timeout
+        for _ in range(count):
+            self.group[Ledger].add(entry)
+        return count
+
+    def holdup(self) -> list[Any] | None:
+        found = self.group.holdup()
+        return [found.node, found.cause] if found else None
+
     def load(self, nbytes: int) -> None:
         self.group[Ledger].load(nbytes).all(PATIENCE_S)
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, times: int = 1_000_000) -> None:
+        """Let the handler of `add` take so long, so many times."""
         self.ledger.pause_s = seconds
+        self.ledger.pauses = times
 
     def count_at(self, node: int) -> int:
         return self.group[Ledger].count.at(node).result(PATIENCE_S)

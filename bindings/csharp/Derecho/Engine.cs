@@ -88,8 +88,24 @@ namespace Derecho
 
         private string InVain(Status status, string what) => status == Status.Wedged
             ? $"{what}: members were still being added or removed; try again"
-            : $"{what}: no room: a member, perhaps this one, is slow to take messages; try again, or raise option " +
-              "ring_bytes (for queries mail_bytes)";
+            : $"{what}: no room: {HoldupOf()?.Text ?? "a member, perhaps this one, is slow to take messages"}; try " +
+              "again, or raise option ring_bytes (for queries mail_bytes)";
+
+        private Holdup HoldupOf(uint node = Native.DERECHO_ANY_NODE)
+        {
+            try
+            {
+                return Raw.GetHoldup(node);
+            }
+            catch (Closed)
+            {
+                return null;
+            }
+        }
+
+        /// <summary>Whose fault it may be that something does not come, to be added to an error.</summary>
+        internal string Because(uint node = Native.DERECHO_ANY_NODE) =>
+            (HoldupOf(node) ?? HoldupOf()) is Holdup found ? $" ({found.Text})" : "";
 
         // ------------------------------------------------------------------------------------------ calls under way
 

@@ -50,7 +50,7 @@ namespace Derecho
         /// <summary>For <c>await</c>.</summary>
         public TaskAwaiter<T> GetAwaiter() => AsTask().GetAwaiter();
 
-        internal virtual string Late(TimeSpan timeout) => $"{What}: nothing came within {timeout.TotalSeconds:g} s";
+        internal virtual string Late(TimeSpan timeout) => $"{What}: nothing came within {timeout.TotalSeconds:g} s{Engine.Because()}";
 
         /// <summary>Finish, once; only by the engine.</summary>
         internal void Set(T value, DerechoError error = null)

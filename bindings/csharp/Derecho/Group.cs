@@ -95,6 +95,10 @@ namespace Derecho
         /// <summary>Running totals of this node.</summary>
         public Stats Stats => Engine.Raw.GetStats();
 
+        /// <summary>Whether a member holds others up, by default any: the one that does so the longest; null if not. It
+        /// may be this node itself.</summary>
+        public Holdup Holdup(uint node = Native.DERECHO_ANY_NODE) => Engine.Raw.GetHoldup(node);
+
         internal Engine Engine { get; }
 
         // ------------------------------------------------------------------------------------------ joining, leaving

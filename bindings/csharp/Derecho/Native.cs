@@ -10,13 +10,15 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0x5631a4603e4f45a1;
+        internal const ulong AbiHash = 0xc76d315739cf56d1;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
         internal const int DERECHO_ADDRESS_BYTES = 64;
         internal const int DERECHO_NAME_BYTES = 64;
         internal const uint DERECHO_MEMBER_HAS_STATE = 1;
+        internal const int DERECHO_HOLDUP_TEXT_BYTES = 256;
+        internal const uint DERECHO_ANY_NODE = 4294967295;
         internal const uint DERECHO_CALL_REPLY = 1;
         internal const uint DERECHO_CLAIM_MESSAGE = 2147483648;
         internal const uint DERECHO_FLAG_REPLY = 1;
@@ -46,6 +48,11 @@ namespace Derecho
         internal const int DERECHO_UNKNOWN_METHOD = 18;
         internal const int DERECHO_STATE_LOST = 19;
         internal const int DERECHO_INTERNAL = 20;
+        internal const int DERECHO_HOLDUP_NONE = 0;
+        internal const int DERECHO_HOLDUP_NOT_POLLING = 1;
+        internal const int DERECHO_HOLDUP_NOT_RELEASING = 2;
+        internal const int DERECHO_HOLDUP_NO_STATE = 3;
+        internal const int DERECHO_HOLDUP_NOT_ACKNOWLEDGING = 4;
         internal const int DERECHO_EVENT_MESSAGE = 1;
         internal const int DERECHO_EVENT_CALL = 2;
         internal const int DERECHO_EVENT_QUERY = 3;
@@ -57,15 +64,18 @@ namespace Derecho
         internal const int DERECHO_EVENT_CLOSED = 9;
         internal const int DERECHO_EVENT_MEMORY = 10;
 
-        [StructLayout(LayoutKind.Sequential, Size = 72)]
+        [StructLayout(LayoutKind.Sequential, Size = 88)]
         internal struct derecho_member
         {
             internal uint node;
             internal uint flags;
             internal fixed byte address[64];
+            internal uint holdup;
+            internal uint reserved;
+            internal ulong holdup_ms;
         }
 
-        [StructLayout(LayoutKind.Sequential, Size = 4632)]
+        [StructLayout(LayoutKind.Sequential, Size = 5656)]
         internal struct derecho_view
         {
             internal uint struct_bytes;
@@ -73,10 +83,10 @@ namespace Derecho
             internal ulong id;
             internal uint member_count;
             internal uint reserved;
-            internal fixed byte members[4608]; // 64 of derecho_member
+            internal fixed byte members[5632]; // 64 of derecho_member
         }
 
-        [StructLayout(LayoutKind.Sequential, Size = 120)]
+        [StructLayout(LayoutKind.Sequential, Size = 136)]
         internal struct derecho_stats
         {
             internal uint struct_bytes;
@@ -95,6 +105,20 @@ namespace Derecho
             internal ulong work_requests;
             internal ulong doorbells;
             internal ulong completions;
+            internal uint holdup_node;
+            internal uint holdup;
+            internal ulong holdup_ms;
+        }
+
+        [StructLayout(LayoutKind.Sequential, Size = 280)]
+        internal struct derecho_holdup
+        {
+            internal uint struct_bytes;
+            internal uint node;
+            internal uint cause;
+            internal uint reserved;
+            internal ulong lasted_ms;
+            internal fixed byte text[256];
         }
 
         [StructLayout(LayoutKind.Sequential, Size = 16)]
@@ -193,6 +217,9 @@ namespace Derecho
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_group_stats(IntPtr group, derecho_stats* stats_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_group_holdup(IntPtr group, uint node, derecho_holdup* holdup_out);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_shard_open(IntPtr group, byte* service, IntPtr* shard_out);

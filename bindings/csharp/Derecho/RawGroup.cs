@@ -61,6 +61,16 @@ namespace Derecho
             return new View(&view);
         }
 
+        /// <summary>Whether a member holds others up, by default any: the one that does so the longest; null if
+        /// not.</summary>
+        public Holdup GetHoldup(uint node = Native.DERECHO_ANY_NODE)
+        {
+            var found = new Native.derecho_holdup { struct_bytes = (uint)sizeof(Native.derecho_holdup) };
+            Failures.Check(Native.derecho_group_holdup(Handle, node, &found));
+            GC.KeepAlive(this);
+            return found.cause == Native.DERECHO_HOLDUP_NONE ? null : new Holdup(&found);
+        }
+
         /// <summary>Running totals since this node joined.</summary>
         public Stats GetStats()
         {

@@ -21,7 +21,7 @@ namespace Derecho
         public uint Member { get; }
 
         internal override string Late(TimeSpan timeout) =>
-            $"{What}: member {Member} did not answer within {timeout.TotalSeconds:g} s";
+            $"{What}: member {Member} did not answer within {timeout.TotalSeconds:g} s{Engine.Because(Member)}";
 
         void IPending.Order(Event ordered) { }
 
@@ -177,13 +177,15 @@ namespace Derecho
         }
 
         private string NotOrdered(TimeSpan timeout) =>
-            $"{What}: it was not ordered within {timeout.TotalSeconds:g} s";
+            $"{What}: it was not ordered within {timeout.TotalSeconds:g} s{Engine.Because()}";
 
         private string NotWhole(TimeSpan timeout)
         {
             if (_replies == null) return NotOrdered(timeout);
-            string members = string.Join(", ", _replies.Where(r => !r.IsDone).Select(r => r.Member));
-            return $"{What}: members {members} did not answer within {timeout.TotalSeconds:g} s";
+            uint[] missing = _replies.Where(r => !r.IsDone).Select(r => r.Member).ToArray();
+            string because = missing.Length == 0 ? "" : Engine.Because(missing[0]);
+            return $"{What}: members {string.Join(", ", missing)} did not answer within {timeout.TotalSeconds:g} s" +
+                   because;
         }
     }
 }

@@ -64,6 +64,52 @@ namespace Derecho
         public override string ToString() => $"view {Id}: {{{string.Join(", ", Nodes)}}}";
     }
 
+    /// <summary>Why a member holds others up.</summary>
+    public enum HoldupCause
+    {
+        /// <summary>It does not.</summary>
+        None,
+
+        /// <summary>Its application takes nothing.</summary>
+        NotPolling,
+
+        /// <summary>Its application keeps what it took, and with it room in a ring.</summary>
+        NotReleasing,
+
+        /// <summary>Its state has not arrived yet.</summary>
+        NoState,
+
+        /// <summary>Its library stands still.</summary>
+        NotAcknowledging,
+    }
+
+    /// <summary>A member that holds others up.</summary>
+    public sealed unsafe class Holdup
+    {
+        internal Holdup(Native.derecho_holdup* holdup)
+        {
+            Node = holdup->node;
+            Cause = (HoldupCause)holdup->cause;
+            Lasted = TimeSpan.FromMilliseconds(holdup->lasted_ms);
+            Text = Utf8.Text(holdup->text);
+        }
+
+        /// <summary>Its id; it may be this node's own.</summary>
+        public uint Node { get; }
+
+        /// <summary>Why.</summary>
+        public HoldupCause Cause { get; }
+
+        /// <summary>For how long already.</summary>
+        public TimeSpan Lasted { get; }
+
+        /// <summary>All of it as a sentence.</summary>
+        public string Text { get; }
+
+        /// <summary>The sentence.</summary>
+        public override string ToString() => Text;
+    }
+
     /// <summary>Running totals of a node since it joined.</summary>
     public sealed class Stats
     {
@@ -83,7 +129,19 @@ namespace Derecho
             WorkRequests = s.work_requests;
             Doorbells = s.doorbells;
             Completions = s.completions;
+            HoldupNode = s.holdup_node;
+            Holdup = (HoldupCause)s.holdup;
+            HoldupMs = s.holdup_ms;
         }
+
+        /// <summary>Who holds others up the longest just now; 0 when <see cref="Holdup"/> is None.</summary>
+        public uint HoldupNode { get; }
+
+        /// <summary>Why.</summary>
+        public HoldupCause Holdup { get; }
+
+        /// <summary>For how long already.</summary>
+        public ulong HoldupMs { get; }
 
         /// <summary>Of the protocol.</summary>
         public ulong Steps { get; }

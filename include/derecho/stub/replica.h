@@ -215,6 +215,13 @@ static inline void derecho_awaited_see(void *context, const derecho_event *event
              derecho_status_name(event->status), shown ? ": " : "", shown, shown ? (const char *)event->data : "");
 }
 
+/* Who holds others up, to be added to an error. */
+static inline const char *derecho_stub_because(const derecho_replica *replica, derecho_holdup *holdup) {
+    memset(holdup, 0, sizeof *holdup);
+    holdup->struct_bytes = sizeof *holdup;
+    return derecho_group_holdup(replica->group, DERECHO_ANY_NODE, holdup) == DERECHO_OK ? holdup->text : "";
+}
+
 /**
  * Take turns until every member has answered an ordered call. Call it before the next turn, and so before the next
  * call is made that is to be awaited: answers that came earlier are not seen.
@@ -223,12 +230,15 @@ static inline void derecho_awaited_see(void *context, const derecho_event *event
 static inline derecho_status derecho_replica_await(derecho_replica *replica, uint64_t call, int64_t timeout_ms) {
     derecho_awaited awaited = {call, 0, 0, DERECHO_OK, ""};
     for (const int64_t began = derecho_now_ms(); awaited.owed == 0 || awaited.answered < awaited.owed;) {
-        if (derecho_now_ms() - began >= timeout_ms)
-            return awaited.owed
-                       ? derecho_stub_fail(DERECHO_TIMEOUT, "%u of %u members answered within %lld ms",
-                                           (unsigned)awaited.answered, (unsigned)awaited.owed, (long long)timeout_ms)
-                       : derecho_stub_fail(DERECHO_TIMEOUT, "the call was not ordered within %lld ms",
-                                           (long long)timeout_ms);
+        if (derecho_now_ms() - began >= timeout_ms) {
+            derecho_holdup holdup;
+            const char *because = derecho_stub_because(replica, &holdup);
+            return awaited.owed ? derecho_stub_fail(DERECHO_TIMEOUT, "%u of %u members answered within %lld ms%s%s",
+                                                    (unsigned)awaited.answered, (unsigned)awaited.owed,
+                                                    (long long)timeout_ms, *because ? "; " : "", because)
+                                : derecho_stub_fail(DERECHO_TIMEOUT, "the call was not ordered within %lld ms%s%s",
+                                                    (long long)timeout_ms, *because ? "; " : "", because);
+        }
         const derecho_status status = derecho_replica_turn(replica, 1000000, derecho_awaited_see, &awaited);
         if (status != DERECHO_OK) return status;
     }

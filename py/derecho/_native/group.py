@@ -71,6 +71,13 @@ class NativeGroup:
         ]
         return int(out.id), int(out.self_rank), members
 
+    def holdup(self, node: int | None) -> tuple[int, int, int, str]:
+        """Return node, cause, milliseconds and sentence of a member that holds others up; cause 0 for nobody."""
+        out = ffi.new("derecho_holdup *")
+        out.struct_bytes = ffi.sizeof("derecho_holdup")
+        check(lib.derecho_group_holdup(self._handle, lib.DERECHO_ANY_NODE if node is None else node, out))
+        return int(out.node), int(out.cause), int(out.lasted_ms), text(out.text)
+
     def stats(self) -> dict[str, int]:
         """Return the running totals by name."""
         out = ffi.new("derecho_stats *")

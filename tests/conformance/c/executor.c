@@ -232,6 +232,16 @@ static derecho_status do_group_stats(void) {
     return status;
 }
 
+static derecho_status do_group_holdup(void) {
+    static const char *const causes[] = {"NONE", "NOT_POLLING", "NOT_RELEASING", "NO_STATE", "NOT_ACKNOWLEDGING"};
+    derecho_holdup holdup = {.struct_bytes = sizeof holdup};
+    const derecho_status status = derecho_group_holdup(handle("group"), (uint32_t)number("node"), &holdup);
+    if (status != DERECHO_OK) return status;
+    fprintf(given, "\tcause=%s", causes[holdup.cause]);
+    if (holdup.cause != DERECHO_HOLDUP_NONE) give_number("node", holdup.node);
+    return status;
+}
+
 static derecho_status do_group_reply(void) {
     const derecho_bytes data = payload("data");
     return derecho_group_reply(handle("group"), (uint32_t)number("node"), number("call"), status_input(), data.data,
@@ -459,6 +469,7 @@ static const struct {
     STEP(group_fd),
     STEP(group_view),
     STEP(group_stats),
+    STEP(group_holdup),
     STEP(group_reply),
     STEP(group_state),
     STEP(shard_open),

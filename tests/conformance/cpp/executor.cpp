@@ -270,6 +270,13 @@ private:
         give("sent_messages", stats.sent_messages);
         give("views", stats.views);
     }
+    void group_holdup() {
+        static constexpr const char* kCauses[] = {"NONE", "NOT_POLLING", "NOT_RELEASING", "NO_STATE",
+                                                  "NOT_ACKNOWLEDGING"};
+        const std::optional<derecho::Holdup> holdup = group().raw.holdup(number<uint32_t>("node"));
+        give("cause", std::string(kCauses[holdup ? holdup->cause : 0]));
+        if (holdup) give("node", holdup->node);
+    }
     void shard_send_many() {
         std::vector<derecho_bytes> messages;
         for (const std::string& each : split(text("messages"), ',')) {
@@ -349,6 +356,7 @@ private:
         {"group_fd", [this] { group().raw.fd(); }},
         {"group_view", [this] { group_view(); }},
         {"group_stats", [this] { group_stats(); }},
+        {"group_holdup", [this] { group_holdup(); }},
         {"group_reply",
          [this] { group().raw.reply(number<uint32_t>("node"), number("call"), status(), payload("data")); }},
         {"group_state",

@@ -94,6 +94,7 @@ namespace Conformance
                 ["group_fd"] = () => GC.KeepAlive(Named<RawGroup>("group").Descriptor),
                 ["group_view"] = GroupView,
                 ["group_stats"] = GroupStats,
+                ["group_holdup"] = GroupHoldup,
                 ["group_reply"] = () => Named<RawGroup>("group").Reply(
                     (uint)Number("node"), Number("call"), StatusInput(), Payload(_step["data"])),
                 ["group_state"] = () => Named<RawGroup>("group").SendState(
@@ -235,6 +236,14 @@ namespace Conformance
             _step.Give("delivered_bytes", stats.DeliveredBytes);
             _step.Give("sent_messages", stats.SentMessages);
             _step.Give("views", stats.Views);
+        }
+
+        private void GroupHoldup()
+        {
+            Holdup holdup = Named<RawGroup>("group").GetHoldup((uint)Number("node"));
+            string[] causes = { "NONE", "NOT_POLLING", "NOT_RELEASING", "NO_STATE", "NOT_ACKNOWLEDGING" };
+            _step.Give("cause", causes[(int)(holdup?.Cause ?? HoldupCause.None)]);
+            if (holdup != null) _step.Give("node", holdup.Node);
         }
 
         // ---------------------------------------------------------------------------------------- shard, claim, buffer

@@ -100,6 +100,7 @@ public final class Executor {
             case "group_fd" -> group().fd();
             case "group_view" -> giveView(group().view());
             case "group_stats" -> giveStats(group().stats());
+            case "group_holdup" -> giveHoldup(group().holdup((int) number("node")));
             case "group_reply" ->
                 group().reply((int) number("node"), number("call"), Status.valueOf(text("status")), payload("data"));
             case "group_state" ->
@@ -292,6 +293,11 @@ public final class Executor {
         give("delivered_bytes", stats.deliveredBytes());
         give("sent_messages", stats.sentMessages());
         give("views", stats.views());
+    }
+
+    private void giveHoldup(Holdup holdup) {
+        give("cause", (holdup == null ? Holdup.Cause.NONE : holdup.cause()).toString());
+        if (holdup != null) give("node", holdup.node());
     }
 
     private void sendMany() {

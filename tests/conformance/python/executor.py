@@ -40,6 +40,7 @@ _PLAIN = {
     "memory_deregister": ("memory", "timeout_ms"),
 }
 _STATS = ("delivered_messages", "delivered_bytes", "sent_messages", "views")
+_CAUSES = ("NONE", "NOT_POLLING", "NOT_RELEASING", "NO_STATE", "NOT_ACKNOWLEDGING")
 _PAGE_BYTES = 4096
 
 
@@ -152,6 +153,10 @@ class Executor:
         size = (self.number("struct_bytes"),) if "struct_bytes" in self.inputs else ()
         stats = self.ring.group_stats(self.named("group"), *size)
         return {name: stats[name] for name in _STATS}
+
+    def do_group_holdup(self) -> Given:
+        node, cause = self.ring.group_holdup(self.named("group"), self.number("node"))
+        return {"cause": _CAUSES[cause]} | ({"node": node} if cause else {})
 
     def do_group_reply(self) -> None:
         to = self.number("node"), self.number("call")

@@ -118,6 +118,9 @@ class CffiRing:
     def group_stats(self, group: _Group) -> dict[str, int]:
         return group.native.stats()
 
+    def group_holdup(self, group: _Group, node: int) -> tuple[int, int]:
+        return group.native.holdup(node)[:2]
+
     def group_reply(self, group: _Group, node: int, call: int, status: int, data: Payload) -> None:
         _taken(group.native.reply(node, call, status, (data,)))
 

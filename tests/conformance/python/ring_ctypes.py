@@ -123,6 +123,12 @@ class CtypesRing:
         _check(api.derecho_group_stats(self._group(group), byref(stats)))
         return {name: getattr(stats, name) for name in stats.__slots__}
 
+    def group_holdup(self, group: int, node: int) -> tuple[int, int]:
+        holdup = api.derecho_holdup()
+        holdup.struct_bytes = ctypes.sizeof(holdup)
+        _check(api.derecho_group_holdup(self._group(group), node, byref(holdup)))
+        return holdup.node, holdup.cause
+
     def group_reply(self, group: int, node: int, call: int, status: int, data: Payload) -> None:
         _check(api.derecho_group_reply(self._group(group), node, call, status, *_pointer(data)))
 

@@ -89,8 +89,29 @@ final class Engine implements Pump.Target {
     private String waitedInVain(Status status) {
         if (status == Status.WEDGED)
             return "members were still being added or removed after " + seconds(timeout) + "; try again";
-        return "no room within " + seconds(timeout) + ": a member, perhaps this one, is slow to take messages; try"
-                + " again, or raise option ring_bytes (for queries mail_bytes)";
+        final Holdup holdup = holdup(Native.ANY_NODE);
+        return "no room within " + seconds(timeout) + ": "
+                + (holdup == null ? "a member, perhaps this one, is slow to take messages" : holdup.text())
+                + "; try again, or raise option ring_bytes (for queries mail_bytes)";
+    }
+
+    private Holdup holdup(int node) {
+        try {
+            return group.holdup(node);
+        } catch (DerechoError ended) {
+            return null;
+        }
+    }
+
+    /** Whose fault it may be that something does not come, to be added to an error. */
+    String because(int node) {
+        Holdup holdup = holdup(node);
+        if (holdup == null) holdup = holdup(Native.ANY_NODE);
+        return holdup == null ? "" : " (" + holdup.text() + ")";
+    }
+
+    String because() {
+        return because(Native.ANY_NODE);
     }
 
     /** Wait until the first view is there and every service has its state. */

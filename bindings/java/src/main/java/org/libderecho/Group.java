@@ -288,6 +288,14 @@ public final class Group implements AutoCloseable {
         return view();
     }
 
+    /**
+     * The member that holds others up the longest, for how long and why: what the errors of waits in vain add. It may be
+     * this node itself; null when nobody does.
+     */
+    public Holdup holdup() {
+        return engine.group.holdup();
+    }
+
     /** The running totals of this node. */
     public Stats stats() {
         return engine.group.stats();

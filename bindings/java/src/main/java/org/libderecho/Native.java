@@ -14,13 +14,15 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0x5631a4603e4f45a1L;
+    static final long ABI_HASH = 0xc76d315739cf56d1L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
     static final int ADDRESS_BYTES = 64;
     static final int NAME_BYTES = 64;
     static final int MEMBER_HAS_STATE = 1;
+    static final int HOLDUP_TEXT_BYTES = 256;
+    static final int ANY_NODE = 0xffffffff;
     static final int CALL_REPLY = 1;
     static final int CLAIM_MESSAGE = 0x80000000;
     static final int FLAG_REPLY = 1;
@@ -50,6 +52,11 @@ final class Native {
     static final int UNKNOWN_METHOD = 18;
     static final int STATE_LOST = 19;
     static final int INTERNAL = 20;
+    static final int HOLDUP_NONE = 0;
+    static final int HOLDUP_NOT_POLLING = 1;
+    static final int HOLDUP_NOT_RELEASING = 2;
+    static final int HOLDUP_NO_STATE = 3;
+    static final int HOLDUP_NOT_ACKNOWLEDGING = 4;
     static final int EVENT_MESSAGE = 1;
     static final int EVENT_CALL = 2;
     static final int EVENT_QUERY = 3;
@@ -63,17 +70,20 @@ final class Native {
 
     /** struct derecho_member: where its fields lie. */
     static final class Member {
-        static final long BYTES = 72;
+        static final long BYTES = 88;
         static final long NODE = 0;
         static final long FLAGS = 4;
         static final long ADDRESS = 8;
+        static final long HOLDUP = 72;
+        static final long RESERVED = 76;
+        static final long HOLDUP_MS = 80;
 
         private Member() {}
     }
 
     /** struct derecho_view: where its fields lie. */
     static final class View {
-        static final long BYTES = 4632;
+        static final long BYTES = 5656;
         static final long STRUCT_BYTES = 0;
         static final long SELF_RANK = 4;
         static final long ID = 8;
@@ -86,7 +96,7 @@ final class Native {
 
     /** struct derecho_stats: where its fields lie. */
     static final class Stats {
-        static final long BYTES = 120;
+        static final long BYTES = 136;
         static final long STRUCT_BYTES = 0;
         static final long RESERVED = 4;
         static final long STEPS = 8;
@@ -103,8 +113,24 @@ final class Native {
         static final long WORK_REQUESTS = 96;
         static final long DOORBELLS = 104;
         static final long COMPLETIONS = 112;
+        static final long HOLDUP_NODE = 120;
+        static final long HOLDUP = 124;
+        static final long HOLDUP_MS = 128;
 
         private Stats() {}
+    }
+
+    /** struct derecho_holdup: where its fields lie. */
+    static final class Holdup {
+        static final long BYTES = 280;
+        static final long STRUCT_BYTES = 0;
+        static final long NODE = 4;
+        static final long CAUSE = 8;
+        static final long RESERVED = 12;
+        static final long LASTED_MS = 16;
+        static final long TEXT = 24;
+
+        private Holdup() {}
     }
 
     /** struct derecho_bytes: where its fields lie. */
@@ -365,6 +391,20 @@ final class Native {
     static int derecho_group_stats(long group, MemorySegment statsOut) {
         try {
             return (int) GROUP_STATS_FUNCTION.invokeExact(group, statsOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle GROUP_HOLDUP_FUNCTION =
+            link("derecho_group_holdup", JAVA_INT, JAVA_LONG, JAVA_INT, ADDRESS);
+
+    /**
+     * Whether a member holds others up, for how long and why: what to add to the error of a wait that came to nothing.
+     */
+    static int derecho_group_holdup(long group, int node, MemorySegment holdupOut) {
+        try {
+            return (int) GROUP_HOLDUP_FUNCTION.invokeExact(group, node, holdupOut);
         } catch (Throwable error) {
             throw refused(error);
         }

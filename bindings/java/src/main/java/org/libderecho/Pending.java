@@ -83,6 +83,6 @@ public class Pending<T> extends CompletableFuture<T> {
 
     /** What a time-out says. */
     String late(Duration timeout) {
-        return what + ": nothing came within " + Engine.seconds(timeout);
+        return what + ": nothing came within " + Engine.seconds(timeout) + engine.because();
     }
 }

@@ -76,6 +76,20 @@ public final class RawGroup extends Handle {
         }
     }
 
+    /** A member that holds others up, the one that does so the longest; null when nobody does. */
+    public Holdup holdup() {
+        return holdup(Native.ANY_NODE);
+    }
+
+    /** Whether a member holds others up; null if not. */
+    public Holdup holdup(int node) {
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = sized(arena, Native.Holdup.BYTES);
+            Status.check(Native.derecho_group_holdup(handle, node, out));
+            return Holdup.read(out);
+        }
+    }
+
     /** The running totals of this node. */
     public Stats stats() {
         try (Arena arena = Arena.ofConfined()) {

@@ -68,8 +68,16 @@ public final class Replies<T> extends Pending<T> implements CallTable.Answers {
             return everyone.result(timeout);
         } catch (Timeout error) {
             if (everyone.isDone()) throw error;
-            throw new Timeout(what + ": " + missing() + " within " + Engine.seconds(timeout));
+            throw new Timeout(what + ": " + missing() + " within " + Engine.seconds(timeout) + engine.because(firstMissing()));
         }
+    }
+
+    private int firstMissing() {
+        return replies.values().stream()
+                .filter(reply -> !reply.isDone())
+                .mapToInt(Reply::member)
+                .findFirst()
+                .orElse(Native.ANY_NODE);
     }
 
     private String missing() {

@@ -59,6 +59,6 @@ public final class Reply<T> extends Pending<T> implements CallTable.Answers {
     @Override
     String late(Duration timeout) {
         return what + ": member " + Integer.toUnsignedString(member) + " did not answer within "
-                + Engine.seconds(timeout);
+                + Engine.seconds(timeout) + engine.because(member);
     }
 }

@@ -1,5 +1,6 @@
 package org.libderecho;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.MemorySegment;
@@ -19,7 +20,10 @@ public record Stats(
         long allocations,
         long workRequests,
         long doorbells,
-        long completions) {
+        long completions,
+        int holdupNode,
+        int holdup,
+        long holdupMs) {
     static Stats read(MemorySegment stats) {
         return new Stats(
                 stats.get(JAVA_LONG, Native.Stats.STEPS),
@@ -35,6 +39,9 @@ public record Stats(
                 stats.get(JAVA_LONG, Native.Stats.ALLOCATIONS),
                 stats.get(JAVA_LONG, Native.Stats.WORK_REQUESTS),
                 stats.get(JAVA_LONG, Native.Stats.DOORBELLS),
-                stats.get(JAVA_LONG, Native.Stats.COMPLETIONS));
+                stats.get(JAVA_LONG, Native.Stats.COMPLETIONS),
+                stats.get(JAVA_INT, Native.Stats.HOLDUP_NODE),
+                stats.get(JAVA_INT, Native.Stats.HOLDUP),
+                stats.get(JAVA_LONG, Native.Stats.HOLDUP_MS));
     }
 }
