@@ -62,14 +62,11 @@ bool is_self_connected(int socket) {
            std::memcmp(&here, &there, here_size) == 0;
 }
 
-// Take what an OPEN message brings: the peer's control memory and its eventfd.
-Status take_open(const UnixMessage& message, std::span<UniqueFd, 2> fds, pid_t pid, ShmParts& parts) {
-    if (message.kind != static_cast<uint32_t>(UnixKind::open) || !fds[0].valid() || !fds[1].valid())
+// Take what an OPEN message brings: the peer's control memory.
+Status take_open(const UnixMessage& message, const UniqueFd& control, pid_t pid, ShmParts& parts) {
+    if (message.kind != static_cast<uint32_t>(UnixKind::open) || !control.valid())
         return failure(DERECHO_INCOMPATIBLE, "it sent a malformed message");
-    if (Status status = map_sealed(fds[0].get(), kControlBytes, parts.control); !status.ok()) return status;
-    const int flags = ::fcntl(fds[1].get(), F_GETFL);
-    if (flags < 0 || !(flags & O_NONBLOCK)) return failure(DERECHO_INCOMPATIBLE, "its eventfd would block");
-    parts.wakeup = std::move(fds[1]);
+    if (Status status = map_sealed(control.get(), kControlBytes, parts.control); !status.ok()) return status;
     if (pid > 0) parts.process.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     return {};
 }
@@ -261,15 +258,15 @@ void Bootstrap::look_at_guests(Instant now) {
 // Whether the guest is done: tied to its handshake, or turned away.
 bool Bootstrap::admit_guest(UnixGuest& guest) {
     UnixMessage message;
-    std::array<UniqueFd, 2> fds;
+    std::array<UniqueFd, 1> fds;
     const int got = receive_unix(guest.socket.get(), message, fds);
     if (got == 0) return false;
     pid_t pid = 0;
     if (got < 0 || !same_user(guest.socket.get(), pid)) return true;
     for (Handshake& shake : shakes_) {
         if (shake.dialer || shake.stage != Stage::ready_due || shake.ours.token != message.token) continue;
-        if (shake.shm.complete() || !take_open(message, fds, pid, shake.shm).ok()) return true;
-        const std::array own{sleeper_.control_fd(), sleeper_.wakeup_fd()};
+        if (shake.shm.complete() || !take_open(message, fds[0], pid, shake.shm).ok()) return true;
+        const std::array own{sleeper_.control_fd()};
         if (send_unix(guest.socket.get(), message, own) != 1) return true;
         sleeper_.unwatch(guest.socket.get());
         shake.shm.socket = std::move(guest.socket);
@@ -393,7 +390,7 @@ void Bootstrap::open_unix_link(Handshake& shake, Wire wire) {
     UnixMessage message;
     message.kind = static_cast<uint32_t>(UnixKind::open);
     message.token = shake.theirs->token;
-    const std::array own{sleeper_.control_fd(), sleeper_.wakeup_fd()};
+    const std::array own{sleeper_.control_fd()};
     if (!socket.valid() || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
         !same_user(socket.get(), pid) || send_unix(socket.get(), message, own) != 1) {
         if (options_.hello.wire != Wire::shm && shake.theirs->wire != Wire::shm) return send_ready(shake, Wire::tcp);
@@ -410,12 +407,12 @@ void Bootstrap::open_unix_link(Handshake& shake, Wire wire) {
 
 void Bootstrap::take_unix_answer(Handshake& shake) {
     UnixMessage message;
-    std::array<UniqueFd, 2> fds;
+    std::array<UniqueFd, 1> fds;
     const int got = receive_unix(shake.shm.socket.get(), message, fds);
     if (got == 0) return;
     pid_t pid = 0;
     Status status = failure(DERECHO_UNREACHABLE, shake.address + " closed its unix socket during the handshake");
-    if (got > 0 && same_user(shake.shm.socket.get(), pid)) status = take_open(message, fds, pid, shake.shm);
+    if (got > 0 && same_user(shake.shm.socket.get(), pid)) status = take_open(message, fds[0], pid, shake.shm);
     if (!status.ok()) return refuse(shake, status);
     sleeper_.unwatch(shake.shm.socket.get());
     send_ready(shake, Wire::shm);

@@ -366,7 +366,8 @@ void NetFabricImpl::pump_verbs(Peer& peer) {
 
 void NetFabricImpl::look(Instant now) {
     last_look_ = now;
-    const bool anything = sleeper_.anything_to_look_at();
+    const Sleeper::Found found = sleeper_.look();
+    const bool anything = found.anything;
     if (!verbs_.none()) verbs_.device()->poll();
     for (Peer* peer : verbs_peers_) pump_verbs(*peer);
     if (anything)
@@ -377,7 +378,8 @@ void NetFabricImpl::look(Instant now) {
         }
     if (anything)
         for (Peer* peer : linked_)
-            if (peer->broken.ok()) breaks(*peer, look_at(*peer));
+            if (peer->broken.ok() && (!peer->shm || found.more || found.peers.has(peer->slot)))
+                breaks(*peer, look_at(*peer));
     for (Peer* peer : linked_)
         if (peer->shm && peer->backlog() && peer->broken.ok()) send(*peer);
     limit_newcomers();
@@ -638,11 +640,10 @@ void NetFabricImpl::limit_newcomers() {
 bool NetFabricImpl::watch(Peer& peer) {
     if (peer.verbs) return sleeper_.watch(peer.verbs->fd(), Sleeper::Interest::look, true, false).ok();
     if (peer.tcp) return sleeper_.watch(peer.tcp->fd(), Sleeper::Interest::link_data, true, false).ok();
-    bool ok = sleeper_.watch(peer.shm->fd(), Sleeper::Interest::look, true, false).ok() &&
-              sleeper_.watch(peer.bootstrap.get(), Sleeper::Interest::look, true, false).ok();
-    if (peer.shm->process_fd() >= 0)
-        ok = ok && sleeper_.watch(peer.shm->process_fd(), Sleeper::Interest::look, true, false).ok();
-    return ok;
+    const auto watch_peer = [&](int fd) {
+        return fd < 0 || sleeper_.watch(fd, Sleeper::Interest::peer, true, false, peer.slot).ok();
+    };
+    return watch_peer(peer.shm->fd()) && watch_peer(peer.bootstrap.get()) && watch_peer(peer.shm->process_fd());
 }
 
 std::shared_ptr<DirectAccess> NetFabricImpl::direct(NodeId node) {
@@ -688,8 +689,10 @@ void NetFabricImpl::watch_for_room() {
         const bool wanted = peer->backlog();
         if (wanted == peer->watched_for_room) continue;
         peer->watched_for_room = wanted;
-        sleeper_.change(peer->link_fd(), peer->tcp ? Sleeper::Interest::link_data : Sleeper::Interest::look, true,
-                        wanted);
+        const auto interest = peer->tcp   ? Sleeper::Interest::link_data
+                              : peer->shm ? Sleeper::Interest::peer
+                                          : Sleeper::Interest::look;
+        sleeper_.change(peer->link_fd(), interest, true, wanted, peer->slot);
     }
 }
 

@@ -13,8 +13,8 @@
 namespace libderecho {
 namespace {
 
-constexpr size_t kFdsMax = 2;
 constexpr size_t kMessagesPerReceive = 256;  // then the layers above get to work
+constexpr size_t kFdsMax = 1;
 
 union ControlBuffer {
     cmsghdr align;
@@ -129,6 +129,8 @@ Status ShmLink::take(const UnixMessage& message, const UniqueFd& fd) {
         case UnixKind::synced:
             mirrors_.synced();
             return {};
+        case UnixKind::wake:
+            return {};
         case UnixKind::open:
             break;
     }
@@ -140,8 +142,9 @@ bool ShmLink::wake_if_asleep() {
     const uint64_t epoch = std::atomic_ref<uint64_t>(control->asleep_epoch).load(std::memory_order_relaxed);
     if (epoch % 2 == 0 || epoch == woken_epoch_) return false;
     woken_epoch_ = epoch;
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = ::write(parts_.wakeup.get(), &one, sizeof one);
+    UnixMessage message;
+    message.kind = static_cast<uint32_t>(UnixKind::wake);
+    send_unix(parts_.socket.get(), message, {});
     return true;
 }
 

@@ -26,10 +26,9 @@ int receive_unix(int socket, UnixMessage& message, std::span<UniqueFd> fds);
 struct ShmParts {
     UniqueFd socket;
     Mapping control;   // the peer's
-    UniqueFd wakeup;   // the peer's eventfd
     UniqueFd process;  // a pidfd, if the kernel gives one
 
-    bool complete() const { return socket.valid() && control.valid() && wakeup.valid(); }
+    bool complete() const { return socket.valid() && control.valid(); }
 };
 
 class ShmLink {
@@ -46,7 +45,8 @@ public:
     Status receive();
     bool backlog() const { return !outgoing_.empty(); }
 
-    // After a full fence that follows the pushes. Whether it had to be woken.
+    // After a full fence that follows the pushes. Whether it had to be woken. Never blocks: a peer whose socket is full
+    // has not looked at it, and will.
     bool wake_if_asleep();
     bool process_ended() const;
 

@@ -22,29 +22,44 @@ Status Sleeper::open(bool shared) {
     return create_sealed("derecho-control", kControlBytes, control_fd_, control_);
 }
 
-Status Sleeper::watch(int fd, Interest interest, bool readable, bool writable) {
+namespace {
+
+constexpr unsigned kInterestBits = 8;
+
+epoll_event event_of(Sleeper::Interest interest, bool readable, bool writable, uint32_t slot) {
     epoll_event event{};
     event.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
-    event.data.u64 = static_cast<uint64_t>(interest);
+    event.data.u64 = static_cast<uint64_t>(interest) | uint64_t{slot} << kInterestBits;
+    return event;
+}
+
+}  // namespace
+
+Status Sleeper::watch(int fd, Interest interest, bool readable, bool writable, uint32_t slot) {
+    epoll_event event = event_of(interest, readable, writable, slot);
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
     return failure(DERECHO_NO_MEMORY, std::string("cannot watch a socket: ") + std::strerror(errno));
 }
 
-void Sleeper::change(int fd, Interest interest, bool readable, bool writable) {
-    epoll_event event{};
-    event.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
-    event.data.u64 = static_cast<uint64_t>(interest);
+void Sleeper::change(int fd, Interest interest, bool readable, bool writable, uint32_t slot) {
+    epoll_event event = event_of(interest, readable, writable, slot);
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void Sleeper::unwatch(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
-bool Sleeper::anything_to_look_at() {
+Sleeper::Found Sleeper::look() {
     std::array<epoll_event, 64> events;
     const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-    for (int i = 0; i < n; ++i)
-        if (events[static_cast<size_t>(i)].data.u64 == static_cast<uint64_t>(Interest::look)) return true;
-    return n == static_cast<int>(events.size());  // there may be more
+    Found found;
+    found.anything = found.more = n == static_cast<int>(events.size());
+    for (int i = 0; i < n; ++i) {
+        const uint64_t data = events[static_cast<size_t>(i)].data.u64;
+        const auto interest = static_cast<Interest>(data & ((1u << kInterestBits) - 1));
+        found.anything |= interest != Interest::link_data;
+        if (interest == Interest::peer) found.peers.add(static_cast<uint32_t>(data >> kInterestBits));
+    }
+    return found;
 }
 
 void Sleeper::set_asleep(bool asleep) {

@@ -1,5 +1,9 @@
-// How a node sleeps and is woken. Peers that share memory see the asleep word and write to the eventfd; sockets wake
-// through an epoll set. Driver thread, except wake().
+// How a node sleeps and is woken. Peers that share memory see the asleep word and send a message over their unix socket;
+// all sockets wake through an epoll set. Driver thread, except wake().
+//
+// No descriptor of a node is ever given to a peer but that of sealed memory: whoever holds a copy of an eventfd, or of
+// one end of a socket, could fill it, empty it, or make it block (O_NONBLOCK belongs to all copies alike). A connection
+// of two nodes concerns these two, and nothing is sent or received on it that may block (MSG_DONTWAIT).
 //
 // Why no wake is lost: the sleeper stores "asleep", fences, and looks at memory once more; a peer stores its data,
 // fences, and looks at "asleep". Whoever comes second in the order of the fences sees the other.
@@ -11,6 +15,7 @@
 #include "base/clock.hpp"
 #include "base/status.hpp"
 #include "fabric/memory.hpp"
+#include "fabric/own_region.hpp"
 
 namespace libderecho {
 
@@ -20,15 +25,20 @@ public:
     Status open(bool shared);
 
     int control_fd() const { return control_fd_.get(); }  // -1: not shared
-    int wakeup_fd() const { return wakeup_.get(); }
 
-    // What a socket in the set is: data of a TCP link is received by every poll anyway, so it is no reason to look.
-    enum class Interest : uint64_t { look = 1, link_data = 2 };
-    Status watch(int fd, Interest interest, bool readable, bool writable);
-    void change(int fd, Interest interest, bool readable, bool writable);
+    // What a socket in the set is: data of a TCP link is received by every poll anyway, so it is no reason to look; of
+    // a peer on this host it is told which.
+    enum class Interest : uint64_t { look = 1, link_data = 2, peer = 3 };
+    Status watch(int fd, Interest interest, bool readable, bool writable, uint32_t slot = 0);
+    void change(int fd, Interest interest, bool readable, bool writable, uint32_t slot = 0);
     void unwatch(int fd);
-    // Whether any watched socket other than link data has something to say.
-    bool anything_to_look_at();
+    // What watched sockets other than link data have something to say.
+    struct Found {
+        bool anything = false;
+        bool more = false;  // perhaps of every peer
+        LinkSet peers;
+    };
+    Found look();
 
     void arm();
     void disarm();

@@ -39,7 +39,7 @@ struct AgreedLimits {
 // ------------------------------------------------------------------------------------------------- bootstrap
 
 inline constexpr uint32_t kBootstrapMagic = 0x48435244;  // "DRCH"
-inline constexpr uint16_t kProtocolVersion = 3;
+inline constexpr uint16_t kProtocolVersion = 4;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;
@@ -148,9 +148,10 @@ Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out, std::strin
 // ------------------------------------------------------------------------------------------------- shm
 
 enum class UnixKind : uint32_t {
-    open = 1,    // token; control memory and eventfd attached; both directions
+    open = 1,    // token; control memory attached; both directions
     region = 2,  // region, size_bytes; memory attached
     synced = 3,  // every region that existed when the link came up has been sent
+    wake = 4,    // nothing but that it arrives: the reader sleeps
 };
 
 struct UnixMessage {
