@@ -409,7 +409,8 @@ enum {
     DERECHO_EVENT_STATE_REQUEST = 7,
     /** A piece of the state for this node. data; shard; flags: FIRST, LAST. A FIRST discards pieces before it. */
     DERECHO_EVENT_STATE = 8,
-    /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST. */
+    /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST,
+        DERECHO_NO_MEMORY (this node lacks memory or descriptors). */
     DERECHO_EVENT_CLOSED = 9,
     /** An operation on registered memory ended. node: whose memory; id: operation; status: DERECHO_OK (all bytes
         were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text),

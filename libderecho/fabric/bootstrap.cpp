@@ -54,6 +54,10 @@ bool same_user(int unix_socket, pid_t& pid_out) {
     return who.uid == ::geteuid();
 }
 
+Status no_descriptors() {
+    return failure(DERECHO_NO_MEMORY, "this process has no descriptors left for a connection (ulimit -n)");
+}
+
 bool is_self_connected(int socket) {
     sockaddr_storage here{}, there{};
     socklen_t here_size = sizeof here, there_size = sizeof there;
@@ -197,6 +201,12 @@ void Bootstrap::look_at(Handshake& shake) {
                                                  " ms: " + shake.waits_for()));
 }
 
+// Remembered for whoever misses a link.
+Status Bootstrap::lack(Status what) {
+    if (what.code == DERECHO_NO_MEMORY) shortage_ = {now_, what.detail};
+    return what;
+}
+
 void Bootstrap::accept_all() {
     for (size_t i = 0; i < kAcceptsPerLook && listener_.valid(); ++i) {
         UniqueFd socket = accept_from(listener_.get());
@@ -206,11 +216,12 @@ void Bootstrap::accept_all() {
             accept_from(listener_.get()).reset();
             spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
             log::warn("a connection was dropped: no descriptors left");
+            lack(no_descriptors());
             return;
         }
         if (!socket.valid()) return;
         make_room();
-        if (!sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false).ok()) continue;
+        if (!lack(sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false)).ok()) continue;
         Handshake& shake = shakes_.emplace_back();
         shake.address = peer_text(socket.get());
         shake.source = peer_source(socket.get());
@@ -241,6 +252,13 @@ bool Bootstrap::awaits_thread() const {
 void Bootstrap::accept_unix() {
     for (size_t i = 0; i < kAcceptsPerLook && unix_listener_.valid(); ++i) {
         UniqueFd socket = accept_from(unix_listener_.get());
+        if (!socket.valid() && (errno == EMFILE || errno == ENFILE)) {  // as for the other listener
+            spare_.reset();
+            accept_from(unix_listener_.get()).reset();
+            spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+            lack(no_descriptors());
+            return;
+        }
         if (!socket.valid()) return;
         pid_t pid = 0;
         if (!same_user(socket.get(), pid)) continue;
@@ -262,10 +280,12 @@ bool Bootstrap::admit_guest(UnixGuest& guest) {
     const int got = receive_unix(guest.socket.get(), message, fds);
     if (got == 0) return false;
     pid_t pid = 0;
+    if (got < 0 && errno == EMFILE) lack(no_descriptors());
     if (got < 0 || !same_user(guest.socket.get(), pid)) return true;
     for (Handshake& shake : shakes_) {
         if (shake.dialer || shake.stage != Stage::ready_due || shake.ours.token != message.token) continue;
-        if (shake.shm.complete() || !take_open(message, fds[0], pid, shake.shm).ok()) return true;
+        if (shake.shm.complete()) return true;
+        if (!lack(take_open(message, fds[0], pid, shake.shm)).ok()) return true;
         const std::array own{sleeper_.control_fd()};
         if (send_unix(guest.socket.get(), message, own) != 1) return true;
         sleeper_.unwatch(guest.socket.get());
@@ -283,12 +303,13 @@ void Bootstrap::dial_next(Handshake& shake, const Status& failed) {
     const SocketAddress& to = shake.resolution->addresses[shake.next_address++];
     shake.socket = open_socket(to.storage.ss_family, SOCK_STREAM);
     if (!shake.socket.valid())
-        return fail(shake, failure(DERECHO_NO_MEMORY, std::string("no socket to dial with: ") + std::strerror(errno)));
+        return fail(shake,
+                    lack(failure(DERECHO_NO_MEMORY, std::string("no socket to dial with: ") + std::strerror(errno))));
     shake.stage = Stage::connecting;
     if (::connect(shake.socket.get(), to.get(), to.size_bytes) != 0 && errno != EINPROGRESS)
         return dial_next(
             shake, failure(DERECHO_UNREACHABLE, "cannot connect to " + shake.address + ": " + std::strerror(errno)));
-    if (Status status = sleeper_.watch(shake.socket.get(), Sleeper::Interest::look, true, true); !status.ok())
+    if (Status status = lack(sleeper_.watch(shake.socket.get(), Sleeper::Interest::look, true, true)); !status.ok())
         fail(shake, status);
 }
 
@@ -327,6 +348,8 @@ void Bootstrap::handle(Handshake& shake, BootstrapKind kind, std::span<const std
     if (kind == BootstrapKind::refused) {
         const auto why = decode_refused(body);
         if (why && why->code == DERECHO_INVALID) shake.theirs = options_.hello;  // only this very node answers so
+        if (why && why->code == DERECHO_NO_MEMORY)                               // there, not here
+            return fail(shake, failure(DERECHO_UNREACHABLE, shake.address + ": " + why->detail));
         return fail(shake, why ? *why : failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
     }
     if (kind == BootstrapKind::already && shake.theirs) return yield(shake);
@@ -391,6 +414,8 @@ void Bootstrap::open_unix_link(Handshake& shake, Wire wire) {
     message.kind = static_cast<uint32_t>(UnixKind::open);
     message.token = shake.theirs->token;
     const std::array own{sleeper_.control_fd()};
+    if (!socket.valid() && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+        return refuse(shake, lack(failure(DERECHO_NO_MEMORY, std::string("no unix socket: ") + std::strerror(errno))));
     if (!socket.valid() || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
         !same_user(socket.get(), pid) || send_unix(socket.get(), message, own) != 1) {
         if (options_.hello.wire != Wire::shm && shake.theirs->wire != Wire::shm) return send_ready(shake, Wire::tcp);
@@ -398,7 +423,7 @@ void Bootstrap::open_unix_link(Handshake& shake, Wire wire) {
                                                                std::to_string(raw(shake.theirs->node)) +
                                                                " does not answer: " + std::strerror(errno)));
     }
-    if (Status status = sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false); !status.ok())
+    if (Status status = lack(sleeper_.watch(socket.get(), Sleeper::Interest::look, true, false)); !status.ok())
         return refuse(shake, status);
     shake.shm.socket = std::move(socket);
     shake.ready.wire = wire;
@@ -411,9 +436,11 @@ void Bootstrap::take_unix_answer(Handshake& shake) {
     const int got = receive_unix(shake.shm.socket.get(), message, fds);
     if (got == 0) return;
     pid_t pid = 0;
-    Status status = failure(DERECHO_UNREACHABLE, shake.address + " closed its unix socket during the handshake");
+    Status status = got < 0 && errno == EMFILE
+                        ? no_descriptors()
+                        : failure(DERECHO_UNREACHABLE, shake.address + " closed its unix socket during the handshake");
     if (got > 0 && same_user(shake.shm.socket.get(), pid)) status = take_open(message, fds[0], pid, shake.shm);
-    if (!status.ok()) return refuse(shake, status);
+    if (!lack(status).ok()) return refuse(shake, status);
     sleeper_.unwatch(shake.shm.socket.get());
     send_ready(shake, Wire::shm);
 }

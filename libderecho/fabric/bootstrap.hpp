@@ -74,6 +74,7 @@ public:
     // connects a queue pair, which wakes nobody when it ends.
     bool impatient() const { return impatient_; }
     bool awaits_thread() const;
+    const Fabric::Shortage& shortage() const { return shortage_; }
     Instant next_deadline() const;
 
 private:
@@ -85,6 +86,7 @@ private:
 
     Status advertise();
     Status open_unix();
+    Status lack(Status what);
     void accept_all();
     void make_room();
     void accept_unix();
@@ -128,6 +130,7 @@ private:
     std::list<Handshake> shakes_;
     std::list<UnixGuest> guests_;
     bool impatient_ = false;
+    Fabric::Shortage shortage_;
     Instant now_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the look() in progress
 };

@@ -57,7 +57,8 @@ protected:
 struct PeerEvent {
     enum class Kind : uint8_t {
         up,       // connected and checked: `peer`, `address` (its listen address), `incarnation`
-        lost,     // its process or its connection died, or it broke the rules: `reason`
+        lost,     // its process or its connection died, or it broke the rules: `status`; DERECHO_NO_MEMORY: it may be
+                  // well, and this node lacks what it needs for it
         refused,  // connect(`address`) came to nothing: `status` says why (unreachable, incompatible, duplicate, ...)
     };
     Kind kind = Kind::up;
@@ -113,6 +114,17 @@ public:
     // Reads and writes between applications' buffers, with the life of that peer that is connected. Null: not over this
     // wire.
     virtual std::shared_ptr<DirectAccess> direct(NodeId) { return nullptr; }
+
+    // What this node lacks, so that it cannot go on; ok while it lacks nothing.
+    virtual Status lacking() const { return {}; }
+    // Why the last expose() gave nothing.
+    virtual std::string why_not_exposed() const { return {}; }
+    // When it last had to turn a connection away, or could not make one, for want of memory or descriptors, and why.
+    struct Shortage {
+        Instant at{};
+        std::string why{};
+    };
+    virtual Shortage shortage() const { return {}; }
 
     // Whether this host has more nodes than cores for them, so that who spins, spins away another's time.
     virtual bool crowded() const = 0;

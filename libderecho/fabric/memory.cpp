@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <algorithm>
@@ -61,6 +62,10 @@ Status map_anonymous(size_t size_bytes, Mapping& out) {
 }
 
 Status create_sealed(const char* name, size_t size_bytes, UniqueFd& fd_out, Mapping& mapping_out) {
+    if (rlimit most{}; ::getrlimit(RLIMIT_FSIZE, &most) == 0 && size_bytes > most.rlim_cur)  // it would be a SIGXFSZ
+        return failure(DERECHO_NO_MEMORY, "shared memory of " + std::to_string(size_bytes) +
+                                              " bytes is more than this process may make a file (ulimit -f, " +
+                                              std::to_string(most.rlim_cur) + " bytes): raise it, or use wire tcp");
     UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd.valid()) return no_memory("memfd_create");
     if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return no_memory("sizing shared memory");
@@ -90,16 +95,18 @@ Status map_sealed(int fd, size_t size_bytes, Mapping& out) {
     return {};
 }
 
-void freeze(Mapping& mapping) {
-    if (!mapping.valid()) return;
+Status freeze(Mapping& mapping) {
+    if (!mapping.valid()) return {};
     Mapping copy;
-    if (!map_anonymous(mapping.size(), copy).ok()) return;  // better a mirror that moves than none
+    if (Status status = map_anonymous(mapping.size(), copy); !status.ok()) return status;
     // Counters come first in every region, then data: an ascending copy never shows a counter without its data. Again
     // if the owner was writing meanwhile.
     for (int attempt = 0; attempt < 3 && copy_differences(copy, mapping); ++attempt) continue;
     ::mprotect(copy.data(), copy.size(), PROT_READ);
-    if (::mremap(copy.data(), copy.size(), copy.size(), MREMAP_MAYMOVE | MREMAP_FIXED, mapping.data()) != MAP_FAILED)
-        copy.release();
+    if (::mremap(copy.data(), copy.size(), copy.size(), MREMAP_MAYMOVE | MREMAP_FIXED, mapping.data()) == MAP_FAILED)
+        return no_memory("a copy of a peer's memory");
+    copy.release();
+    return {};
 }
 
 bool all_zero(std::span<const std::byte> bytes) {

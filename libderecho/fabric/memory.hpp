@@ -71,8 +71,8 @@ Status create_sealed(const char* name, size_t size_bytes, UniqueFd& fd_out, Mapp
 Status map_sealed(int fd, size_t size_bytes, Mapping& out);
 
 // Replace what is mapped at a mirror by a private copy of it as it is now, at the same address: its owner lives on, and
-// nothing more of its must show.
-void freeze(Mapping& mapping);
+// nothing more of its must show. Without memory for it nothing is done: then this node must not look at it any more.
+Status freeze(Mapping& mapping);
 
 // Contents of a region are looked at, and sent, in blocks; fresh memory is zero anyway.
 inline constexpr size_t kBlockBytes = 4096;

@@ -10,7 +10,7 @@ Status MirrorTable::check(RegionId id, uint64_t size_bytes) {
         return failure(DERECHO_INVALID, name + " of " + std::to_string(size_bytes) + " bytes is outside the limits");
     if (has(id)) return failure(DERECHO_INVALID, name + " was announced twice");
     if (total_bytes_ + size_bytes > limits_.total_bytes_max || mirrors_.size() >= limits_.regions_max)
-        return failure(DERECHO_NO_MEMORY, name + " exceeds the memory one peer may take here");
+        return failure(DERECHO_INVALID, name + " exceeds the memory one peer may take here");
     return {};
 }
 
@@ -70,8 +70,11 @@ Mapping MirrorTable::take_out(RegionId id) {
     return memory;
 }
 
-void MirrorTable::freeze_all() {
-    for (auto& [id, mirror] : mirrors_) freeze(mirror.memory);
+Status MirrorTable::freeze_all() {
+    Status status;
+    for (auto& [id, mirror] : mirrors_)
+        if (Status frozen = freeze(mirror.memory); !frozen.ok()) status = std::move(frozen);
+    return status;
 }
 
 void MirrorTable::drop_unasked() {

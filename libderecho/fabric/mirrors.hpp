@@ -41,7 +41,7 @@ public:
     // The peer is gone: nobody will ask for what nobody has asked for yet.
     void drop_unasked();
     // The peer is gone but may live on: keep everything as it is now.
-    void freeze_all();
+    Status freeze_all();
 
     bool empty() const { return mirrors_.empty(); }
     uint64_t memory_bytes() const { return total_bytes_; }

@@ -83,6 +83,9 @@ public:
     void wake() override { sleeper_.wake(); }
 
     std::shared_ptr<DirectAccess> direct(NodeId peer) override;
+    Status lacking() const override { return lacking_; }
+    std::string why_not_exposed() const override { return why_not_exposed_; }
+    Shortage shortage() const override { return bootstrap_->shortage(); }
     bool crowded() const override { return crowded_; }
     Stats stats() const override;
 
@@ -138,6 +141,8 @@ private:
     Instant last_look_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the poll in progress
     uint64_t pushes_ = 0, wakes_ = 0;
+    Status lacking_;
+    std::string why_not_exposed_;
 };
 
 // ------------------------------------------------------------------------------------------------- opening
@@ -204,6 +209,7 @@ Region* NetFabricImpl::expose(RegionId id, size_t size_bytes, std::span<const No
     auto memory = std::make_shared<RegionMemory>();
     if (Status status = make_memory(size_bytes, *memory); !status.ok()) {
         log::warn("no memory for a region: " + status.detail);
+        why_not_exposed_ = status.detail;
         return nullptr;
     }
     regions_.push_back(std::make_unique<OwnRegion>(id, std::move(memory), readers));
@@ -441,7 +447,8 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
         VerbsLink::bury(std::move(peer->verbs));
     }
     peer->mirrors->drop_unasked();
-    if (peer->shm && !peer->shm->process_ended()) peer->mirrors->freeze_all();
+    if (peer->shm && !peer->shm->process_ended())
+        if (Status frozen = peer->mirrors->freeze_all(); !frozen.ok()) lacking_ = std::move(frozen);
     if (past_.size() >= kPastLivesMax) forget_past_life();
     past_.push_back(
         {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors)});

@@ -21,6 +21,11 @@ union ControlBuffer {
     char bytes[CMSG_SPACE(kFdsMax * sizeof(int))];
 };
 
+// The kernel has thrown away what it brought.
+Status no_descriptors() {
+    return failure(DERECHO_NO_MEMORY, "this process has no descriptors left to map a peer's memory (ulimit -n)");
+}
+
 Status lost(const std::string& why) { return failure(DERECHO_UNREACHABLE, why); }
 
 }  // namespace
@@ -44,8 +49,10 @@ int send_unix(int socket, const UnixMessage& message, std::span<const int> fds) 
     for (;;) {
         const ssize_t n = ::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) return 1;
-        // ETOOMANYREFS: too many descriptors are in flight already; they drain like a full buffer does.
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS) return 0;
+        // ETOOMANYREFS: too many descriptors are in flight already; they drain like a full buffer does. What the kernel
+        // lacks for a moment is no reason to lose a peer.
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM)
+            return 0;
         if (errno != EINTR) return -1;
     }
 }
@@ -61,7 +68,7 @@ int receive_unix(int socket, UnixMessage& message, std::span<UniqueFd> fds) {
     ssize_t n;
     do n = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
-    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM ? 0 : -1;
     size_t filled = 0;
     for (cmsghdr* part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -114,7 +121,7 @@ Status ShmLink::receive() {
         const int got = receive_unix(parts_.socket.get(), message, fds);
         if (got == 0) return {};
         if (got < 0 && errno == EPROTO) return lost("it sent a malformed message");
-        if (got < 0 && errno == EMFILE) return lost("this process has no descriptors left to map its memory");
+        if (got < 0 && errno == EMFILE) return no_descriptors();
         if (got < 0) return lost("its process ended or closed the connection");
         if (Status status = take(message, fds[0]); !status.ok()) return status;
     }

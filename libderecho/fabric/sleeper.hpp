@@ -1,5 +1,5 @@
-// How a node sleeps and is woken. Peers that share memory see the asleep word and send a message over their unix socket;
-// all sockets wake through an epoll set. Driver thread, except wake().
+// How a node sleeps and is woken. Peers that share memory see the asleep word and send a message over their unix
+// socket; all sockets wake through an epoll set. Driver thread, except wake().
 //
 // No descriptor of a node is ever given to a peer but that of sealed memory: whoever holds a copy of an eventfd, or of
 // one end of a socket, could fill it, empty it, or make it block (O_NONBLOCK belongs to all copies alike). A connection

@@ -47,7 +47,7 @@ Status TcpLink::send() {
         for (size_t i = 0; i < message.msg_iovlen; ++i) due += pieces[i].iov_len;
         const ssize_t n = due == 0 ? 0 : ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)) {
             socket_full_ = true;
             break;
         }
@@ -70,7 +70,7 @@ Status TcpLink::receive() {
         const ssize_t n = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT);
         if (n == 0) return failure(DERECHO_UNREACHABLE, "its process ended or closed the connection");
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)) return {};
         if (n < 0) return connection_lost(errno);
         if (Status status = receiver_.received(static_cast<size_t>(n)); !status.ok()) return status;
         if (static_cast<size_t>(n) < room) return {};  // that was all

@@ -352,7 +352,7 @@ Status VerbsLink::send() {
         const size_t due = outgoing_.size() * sizeof(VerbsMessage) - outgoing_sent_;
         const ssize_t n = ::send(socket_.get(), from, due, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) return {};
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)) return {};
         if (n < 0) return {};  // the receiver finds the connection's end, and what came before it
         outgoing_sent_ += static_cast<size_t>(n);
         const auto whole = static_cast<std::ptrdiff_t>(outgoing_sent_ / sizeof(VerbsMessage));
@@ -373,7 +373,7 @@ Status VerbsLink::receive() {
         const ssize_t n = ::recv(socket_.get(), to, sizeof incoming_ - incoming_got_, MSG_DONTWAIT);
         if (n == 0) return failure(DERECHO_UNREACHABLE, "its process ended or closed the connection");
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)) return {};
         if (n < 0) return failure(DERECHO_UNREACHABLE, std::string("connection broke: ") + std::strerror(errno));
         incoming_got_ += static_cast<size_t>(n);
         if (incoming_got_ < sizeof incoming_) continue;

@@ -61,7 +61,7 @@ public:
     // ---- what the application takes, in order
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
     bool has_events() const;
-    bool untaken() const;  // more than rounds in which nobody has anything to say
+    bool untaken() const;                          // more than rounds in which nobody has anything to say
     bool announced() const { return announced_; }  // its VIEW event was taken
     bool drained() const;                          // over, and everything was taken
     bool leased() const;

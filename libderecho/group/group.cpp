@@ -74,6 +74,7 @@ Instant Group::next_deadline() const {
 void Group::poll_fabric(Now now) {
     peer_events_.clear();
     fabric_.poll(now.monotonic, peer_events_);
+    if (const Status lacking = fabric_.lacking(); !lacking.ok()) end_for_lack(lacking.detail);
     for (const PeerEvent& event : peer_events_) {
         moved_ = true;
         peer_events_for_rpc_.push_back(event);
@@ -85,6 +86,9 @@ void Group::poll_fabric(Now now) {
             if (event.client) clients_.push_back(event.peer);
             if (event.client && !epochs_.empty()) write_view(mail_, event.peer, current().view());
         }
+        if (event.kind == PeerEvent::Kind::lost && event.status.code == DERECHO_NO_MEMORY &&
+            needs(event.peer, event.incarnation))
+            end_for_lack(event.status.detail);
         if (event.kind == PeerEvent::Kind::lost) {
             mail_.peer_lost(event.peer);
             std::erase(clients_, event.peer);
@@ -97,7 +101,41 @@ void Group::poll_fabric(Now now) {
         }
         if (joining_) joining_->peer_event(event);
     }
+    for (NodeId peer : mail_.take_unserved()) lacks_memory_for(peer);
     for (NodeId offender : mail_.take_offenders()) expel(offender, "its mail breaks the rules");
+}
+
+// A member of its view, or, for who is not in one, a contact.
+bool Group::needs(NodeId node, uint64_t incarnation) const {
+    if (phase() == Phase::member) return epochs_.back()->view().holds(node, incarnation);
+    return phase() == Phase::joining;
+}
+
+// What fails here must not be taken for the others' fault: they are well, and go on.
+void Group::end_for_lack(const std::string& of_what) {
+    if (phase() == Phase::ended) return;
+    log::warn(name(options_.self) + " cannot go on: " + of_what);
+    finish_with(failure(DERECHO_NO_MEMORY, "this node cannot go on, the others do: " + of_what));
+}
+
+void Group::lacks_memory_for(NodeId node) {
+    const auto life = std::ranges::find_if(up_, [&](const auto& up) { return up.first == node; });
+    if (life == up_.end()) return;
+    const uint64_t incarnation = life->second;
+    if (needs(node, incarnation)) return end_for_lack(fabric_.why_not_exposed());
+    log::warn(name(node) + " is turned away: " + fabric_.why_not_exposed());
+    cut_off(node, incarnation, "this node has no memory for it");
+}
+
+// A member that was never linked may have been turned away for want of descriptors: it is not to blame.
+void Group::look_for_shortage(Now now) {
+    const Fabric::Shortage shortage = fabric_.shortage();
+    if (shortage.why.empty() || shortage.at < entered_) return;
+    if (now.monotonic - entered_ < Duration{options_.suspect_after.ns / 2}) return;
+    for (const Member& member : current().view().members) {
+        if (member.node == options_.self || is_up(member) || is_lost(member)) continue;
+        return end_for_lack("it has no link with " + name(member.node) + ": " + shortage.why);
+    }
 }
 
 void Group::note_lost(NodeId node, uint64_t incarnation) {
@@ -197,13 +235,14 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
               std::to_string(view.members.size()) + " members");
     auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic);
-    if (!epoch->ok()) return finish_with(failure(DERECHO_NO_MEMORY, "no memory for the rows of a new view"));
+    if (!epoch->ok()) return end_for_lack("no memory for the rows of a new view: " + fabric_.why_not_exposed());
     if (epoch->state_lost()) {
         return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
     }
     epochs_.push_back(std::move(epoch));
     tell_fabric(current().view());
     holdups_.enter(current().view(), current().self(), now.monotonic);
+    entered_ = now.monotonic;
     ++stats_.views;
     // Whoever has no state yet sends nothing: if the view changed before it came, the node would never see its own
     // messages delivered, for the next state contains them.
@@ -268,6 +307,8 @@ void Group::step_member(Now now) {
     current().rows().refresh();
     drop_silent_newcomers(now);
     if (now.monotonic >= change.next_deadline()) look_for_holdups(now);
+    if (now.monotonic >= change.next_deadline()) look_for_shortage(now);
+    if (phase() != Phase::member) return;
     if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
     if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
@@ -430,6 +471,9 @@ void Group::finish_with(Status status) {
     end_ = std::move(status);
     phase_.store(Phase::ended, std::memory_order_release);
     moved_ = true;
+    if (end_.code != DERECHO_NO_MEMORY && end_.code != DERECHO_INTERNAL) return;
+    // The others need not wait for heartbeats.
+    for (const auto& [node, incarnation] : std::vector(up_)) cut_off(node, incarnation, end_.detail);
 }
 
 void Group::leave() {

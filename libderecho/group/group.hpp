@@ -84,6 +84,9 @@ public:
     // ---- for rpc/: peers and their fate, in order. Filled by step().
     // A peer broke the rules: cut it off, and have it removed if it is a member.
     void expel(NodeId node, const std::string& why);
+    // This node has no memory for what it needs with a peer: it does without that peer, or, where it cannot, ends.
+    void lacks_memory_for(NodeId node);
+    void end_for_lack(const std::string& of_what);
     std::vector<PeerEvent>& peer_events() { return peer_events_for_rpc_; }
 
     // ---- who holds others up
@@ -130,6 +133,8 @@ private:
     void greet_members();
     derecho_status claim_room(ShardIndex shard, uint64_t payload_bytes, Claim& claim);
     void note_lost(NodeId node, uint64_t incarnation);
+    bool needs(NodeId node, uint64_t incarnation) const;
+    void look_for_shortage(Now now);
     bool is_up(const Member& member) const;
     bool is_lost(const Member& member) const;
     void finish_with(Status status);
@@ -169,6 +174,7 @@ private:
     uint64_t polls_at_beat_ = 0;
     uint64_t oldest_lease_ = 0;   // at the last heartbeat
     uint32_t steps_to_look_ = 0;  // at the slow columns
+    Instant entered_{};           // the current view
     Status end_;
     Stats stats_;
 };

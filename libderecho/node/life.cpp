@@ -15,11 +15,26 @@ namespace libderecho {
 namespace {
 
 constexpr Duration kGuestsAtMost = microseconds(200);
+constexpr uint64_t kCountersAtMost = 64 << 10;  // beside a ring in its region
 
 Instant deadline_in(int64_t timeout_ms) {
     constexpr int64_t kLongest = INT64_MAX / 1'000'000;  // as nanoseconds, still a number
     if (timeout_ms < 0 || timeout_ms > kLongest) return kNever;
     return monotonic_now() + milliseconds(static_cast<uint64_t>(timeout_ms));
+}
+
+// What a view will need, had and given back: a node that cannot have it must find out before others count on it.
+Status try_memory(Fabric& fabric, const GroupOptions& options) {
+    if (options.client) return {};
+    std::vector<Region*> had;
+    for (size_t k = 0; k < options.services.size(); ++k)
+        if (Region* region = fabric.expose({~uint64_t{k}}, options.ring_bytes + kCountersAtMost, {}))
+            had.push_back(region);
+    for (Region* region : had) fabric.retire(region);
+    if (had.size() == options.services.size()) return {};
+    return failure(DERECHO_NO_MEMORY, "no memory for the rings of " + std::to_string(options.services.size()) +
+                                          " services of " + std::to_string(options.ring_bytes) +
+                                          " bytes each (option ring_bytes): " + fabric.why_not_exposed());
 }
 
 }  // namespace
@@ -33,6 +48,7 @@ Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>
     std::unique_ptr<NetFabric> fabric;
     if (Status status = open_net_fabric(options.fabric, fabric); !status.ok()) return status;
     options.group.address = fabric->listen_address();
+    if (Status status = try_memory(*fabric, options.group); !status.ok()) return status;
     // A call is a message with a header.
     options.group.message_max_bytes += kLetterHeaderBytes;
     std::unique_ptr<Node> node(new Node(std::move(options), std::move(fabric)));

@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <system_error>
 
 #include "node/drive.hpp"
 
@@ -103,7 +105,14 @@ bool Node::consume_wake() {
 bool Node::step() {
     now_ = clock_.now();
     ++steps_;
-    return rpc_->step(now_);
+    try {
+        return rpc_->step(now_);
+    } catch (const std::bad_alloc&) {
+        group_->end_for_lack("the system gave no memory");
+    } catch (const std::system_error& error) {  // no thread, above all
+        group_->end_for_lack(error.what());
+    }
+    return true;
 }
 
 void Node::begin_to_drive() {

@@ -82,6 +82,7 @@ public:
     bool step(uint64_t timestamp_ns);
     // Peers that broke the rules since the last call; to be disconnected.
     std::vector<NodeId> take_offenders();
+    std::vector<NodeId> take_unserved() { return mail_.take_unserved(); }
     bool has_events() const { return ended_operations_.load(std::memory_order_relaxed) > 0; }
     // Events of operations that ended, in that order. Their data is static.
     size_t take(std::span<derecho_event> events);

@@ -46,6 +46,8 @@ bool Rpc::step(Now now) {
     }
     if (group_.phase() == Group::Phase::ended) memory_.end();
     moved |= memory_.step(now.wall_ns);
+    for (const NodeId node : mail_.take_unserved()) group_.lacks_memory_for(node);
+    for (const NodeId node : memory_.take_unserved()) group_.lacks_memory_for(node);
     for (const NodeId node : mail_.take_offenders()) expel(node, "its mail breaks the rules of the ring");
     for (const NodeId node : memory_.take_offenders()) expel(node, "its mail about memory breaks the rules");
     return moved;

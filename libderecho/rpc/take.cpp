@@ -52,9 +52,7 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
     return out.count;
 }
 
-bool Rpc::has_events() {
-    return !over_ && (group_.has_events() || has_events_of_its_own());
-}
+bool Rpc::has_events() { return !over_ && (group_.has_events() || has_events_of_its_own()); }
 
 bool Rpc::has_events_of_its_own() {
     if (announce_first_ != kNone || closed_ || memory_.has_events()) return true;

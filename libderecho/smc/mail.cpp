@@ -50,6 +50,7 @@ public:
 
     NodeId peer() const { return peer_; }
     bool alive() const { return alive_; }
+    bool served() const { return region_ != nullptr; }
     void lost() { alive_ = false; }
     void drop_unread() { at_ = received_; }
     void hold(bool held) { held_ = held; }
@@ -172,6 +173,7 @@ void Mail::peer_up(NodeId peer, uint64_t incarnation) {
     const RegionId out = mail_region(channel_, incarnation_, peer, incarnation);
     const RegionId in = mail_region(channel_, incarnation, fabric_.self(), incarnation_);
     boxes_.push_back(std::make_unique<MailBox>(fabric_, peer, out, in, ring_bytes_));
+    if (!boxes_.back()->served()) unserved_.push_back(peer);
 }
 
 void Mail::peer_lost(NodeId peer, bool drop_unread) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -37,6 +38,8 @@ public:
     bool step(uint64_t timestamp_ns);
     // Peers that broke the rules of the ring since the last call; to be disconnected.
     std::vector<NodeId> take_offenders();
+    // Peers that came since the last call, and for whose letters this node has no memory.
+    std::vector<NodeId> take_unserved() { return std::exchange(unserved_, {}); }
 
     struct Letter {
         NodeId from{};
@@ -60,7 +63,7 @@ private:
     std::vector<std::unique_ptr<MailBox>> boxes_;
     size_t turn_ = 0;
     bool maybe_unread_ = false;  // something moved since nothing was found to read
-    std::vector<NodeId> offenders_;
+    std::vector<NodeId> offenders_, unserved_;
     void collect_dead();
     MailBox* find(NodeId peer) const;
 };

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._native import Claim, Message, NativeGroup, Pump, fast
 from .codec.encode import Parts
-from .errors import Closed, DerechoError, Ejected, NoMajority, RingFull, StateLost, Timeout, ViewChanging
+from .errors import Closed, DerechoError, Ejected, NoMajority, NoMemory, RingFull, StateLost, Timeout, ViewChanging
 from .futures import Future, Replies, Reply
 from .memory import Memories
 from .outbox import Outbox
@@ -43,6 +43,7 @@ _ENDS: dict[int, tuple[type[DerechoError], str]] = {
         "half or more of the view was lost, so this node stopped, lest two halves go separate ways: "
         "close the group, then join again or start afresh",
     ),
+    NoMemory.status: (NoMemory, "this node lacks memory or descriptors: close the group, and join again when it has them"),
     StateLost.status: (StateLost, "every member that had the state is gone: close the group and start afresh"),
 }
 

@@ -1,5 +1,5 @@
-// Waking a node that sleeps never blocks, whatever a peer does with the descriptors that it has: it could fill, empty and
-// shut what it shares with others, and take O_NONBLOCK from it.
+// Waking a node that sleeps never blocks, whatever a peer does with the descriptors that it has: it could fill, empty
+// and shut what it shares with others, and take O_NONBLOCK from it.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>

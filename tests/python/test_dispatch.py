@@ -94,6 +94,9 @@ class Script:
     def view(self) -> tuple[int, int, list[tuple[int, str, bool]]]:
         return 1, 0, self.members
 
+    def holdup(self, node: int | None) -> tuple[int, int, int, str]:
+        return 0, 0, 0, ""
+
     def reply(self, node: int, call: int, status: int, parts: tuple[Any, ...]) -> bool:
         if self.room <= 0 or self.refuse > 0:
             self.refuse -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -88,6 +89,20 @@ class Member:
 
     def load(self, nbytes: int) -> None:
         self.group[Ledger].load(nbytes).all(PATIENCE_S)
+
+    def hoard_descriptors(self, but: int = 0) -> None:
+        """Take all descriptors that this process may have, but so many."""
+        self.hoard = []
+        with contextlib.suppress(OSError):
+            while True:
+                self.hoard.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(but):
+            os.close(self.hoard.pop())
+
+    def freeze_memory(self) -> None:
+        """Let this process have no more address space than it has."""
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (256 << 10), resource.RLIM_INFINITY))
 
     def pause(self, seconds: float, times: int = 1_000_000) -> None:
         """Let the handler of `add` take so long, so many times."""

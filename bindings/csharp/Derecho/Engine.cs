@@ -170,7 +170,7 @@ namespace Derecho
                 case EventKind.View: OnView(); break;
                 case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
                 case EventKind.State: Hosts[e.Shard].OnState(e); break;
-                case EventKind.Closed: Ended(Reason(e.Status)); break;
+                case EventKind.Closed: Ended(Reason(e.Status, Details(e.Status))); break;
             }
         }
 
@@ -190,17 +190,36 @@ namespace Derecho
             }
         }
 
-        private static DerechoError Reason(Status status)
+        private string Details(Status status)
+        {
+            try
+            {
+                Raw.Leave(0); // does nothing any more but tell the details
+                return "";
+            }
+            catch (DerechoError error)
+            {
+                return error.Status == status ? $" ({error.Message})" : "";
+            }
+        }
+
+        private static DerechoError Reason(Status status, string details)
         {
             switch (status)
             {
                 case Status.Ejected:
-                    return new Ejected("the others removed this node from the group: close it and join again");
+                    return new Ejected(
+                        "the others removed this node from the group: close it and join again" + details);
                 case Status.NoMajority:
                     return new NoMajority("half or more of the view was lost, so this node stopped, lest two halves " +
-                                          "go separate ways: close the group, then join again or start afresh");
+                                          "go separate ways: close the group, then join again or start afresh" +
+                                          details);
+                case Status.NoMemory:
+                    return new NoMemory("this node lacks memory or descriptors: close the group, and join again when " +
+                                        "it has them" + details);
                 case Status.StateLost:
-                    return new StateLost("every member that had the state is gone: close the group and start afresh");
+                    return new StateLost(
+                        "every member that had the state is gone: close the group and start afresh" + details);
                 default:
                     return new Closed("this node left the group");
             }

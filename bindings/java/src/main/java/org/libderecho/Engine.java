@@ -258,6 +258,8 @@ final class Engine implements Pump.Target {
                     case EJECTED -> "the others removed this node from the group: close it and join again";
                     case NO_MAJORITY -> "half or more of the view was lost, so this node stopped, lest two halves go"
                             + " separate ways: close the group, then join again or start afresh";
+                    case NO_MEMORY -> "this node lacks memory or descriptors: close the group, and join again when it has"
+                            + " them";
                     case STATE_LOST -> "every member that had the state is gone: close the group and start afresh";
                     default -> "the group ended with status " + status;
                 };
