@@ -390,6 +390,28 @@ DERECHO_API derecho_status derecho_group_reply(derecho_group *group, uint32_t no
 DERECHO_API derecho_status derecho_group_state(derecho_group *group, uint32_t node, uint64_t request, const void *data,
                                                size_t size_bytes, int32_t last);
 
+/**
+ * Tell a joiner how long its state will be, all pieces together, so that it can say how far it has come. Optional;
+ * before the first piece.
+ * @param node, request   fields node and id of the DERECHO_EVENT_STATE_REQUEST.
+ * @return DERECHO_OK (also when the joiner is gone), DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_state_size(derecho_group *group, uint32_t node, uint64_t request,
+                                                    uint64_t total_bytes);
+
+/**
+ * Tell a joiner that there will be no state, and why, instead of any further piece. It gets a DERECHO_EVENT_STATE with
+ * DERECHO_REMOTE_ERROR and this text, and can but leave.
+ * @param node, request   fields node and id of the DERECHO_EVENT_STATE_REQUEST.
+ * @param text         "Type: text", size_bytes bytes; copied before return.
+ * @return DERECHO_OK (also when the joiner is gone), DERECHO_AGAIN (poll, retry), DERECHO_INVALID, DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_state_fail(derecho_group *group, uint32_t node, uint64_t request,
+                                                    const void *text, size_t size_bytes);
+
 /* ------------------------------------------------------------------------------------------------- events */
 
 enum {
@@ -407,7 +429,9 @@ enum {
     DERECHO_EVENT_VIEW = 6,
     /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard. */
     DERECHO_EVENT_STATE_REQUEST = 7,
-    /** A piece of the state for this node. data; shard; flags: FIRST, LAST. A FIRST discards pieces before it. */
+    /** A piece of the state for this node. data; shard; flags: FIRST, LAST; node: who gives it; version: bytes of all
+        pieces together, 0 if that is not known. A FIRST discards pieces before it. With another status than
+        DERECHO_OK it will not come: data is why, as text. */
     DERECHO_EVENT_STATE = 8,
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST,
         DERECHO_NO_MEMORY (this node lacks memory or descriptors). */

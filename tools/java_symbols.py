@@ -28,6 +28,7 @@ CRITICAL = {
     "derecho_shard_query",
     "derecho_group_reply",
     "derecho_group_state",
+    "derecho_group_state_fail",
     "derecho_release",
 }
 

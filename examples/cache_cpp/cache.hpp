@@ -27,13 +27,16 @@ public:
     virtual std::vector<uint64_t> sizes() const = 0;
 
     /** The state as of now, for a member that joins. */
-    virtual std::map<std::string, derecho::Bytes> save_state() const = 0;
+    virtual derecho::Map<std::string, derecho::Bytes> save_state() const = 0;
     /** Replace the state by one that another member saved. */
-    virtual void load_state(std::map<std::string, derecho::Bytes> state) = 0;
+    virtual void load_state(derecho::Map<std::string, derecho::Bytes> state) = 0;
+    /** Instead of save_state(), if it is not empty: bytes that are made as they are sent; meanwhile the
+     * ordered calls of this service are held back here. */
+    virtual derecho::StatePieces save_state_pieces() const { return {}; }
 
     static constexpr auto derecho_service = derecho::service(
         "Cache",
-        derecho::state<std::map<std::string, derecho::Bytes>>(),
+        derecho::state<derecho::Map<std::string, derecho::Bytes>>(),
         derecho::ordered<&Cache::put>("put", "key", "value"),
         derecho::ordered<&Cache::drop>("drop", "key"),
         derecho::query<&Cache::get>("get", "key"),

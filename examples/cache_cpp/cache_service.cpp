@@ -28,11 +28,11 @@ public:
         for (const auto& [key, value] : items_) found.push_back(value.size());
         return found;
     }
-    std::map<std::string, derecho::Bytes> save_state() const override { return items_; }
-    void load_state(std::map<std::string, derecho::Bytes> state) override { items_ = std::move(state); }
+    derecho::Map<std::string, derecho::Bytes> save_state() const override { return items_; }
+    void load_state(derecho::Map<std::string, derecho::Bytes> state) override { items_ = std::move(state); }
 
 private:
-    std::map<std::string, derecho::Bytes> items_;
+    derecho::Map<std::string, derecho::Bytes> items_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ public:
         const auto found = items_.find(std::string(key));
         return found == items_.end() ? std::nullopt : std::optional(found->second);
     }
-    using Items = std::map<std::string, derecho::Bytes>;
+    using Items = derecho::Map<std::string, derecho::Bytes>;
     Items save_state() const override { return items_; }
     void load_state(Items state) override { items_ = std::move(state); }
 

@@ -1,12 +1,12 @@
 import java.time.Duration;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.libderecho.Config;
 import org.libderecho.Group;
 
 /** One of three members of a replicated cache: java CacheMember NODE LISTEN CONTACT */
 public final class CacheMember extends Cache {
-    private Map<String, byte[]> items = new HashMap<>();
+    private Map<String, byte[]> items = new LinkedHashMap<>();
 
     public long put(String key, byte[] value) {
         items.put(key, value);

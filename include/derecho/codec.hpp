@@ -6,7 +6,7 @@
 //   std::vector<T>                                   list<T>
 //   std::span<const T> of numbers                    list<T>, read in place
 //   std::array<T, N>, std::optional<T>               array<T,N>, optional<T>
-//   std::map<K, V>                                   map<K,V>
+//   derecho::Map<K, V>                               map<K,V>, in the order of insertion
 //   a struct that lists its fields (derecho::fields) Name{f:T,...}
 #pragma once
 
@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +27,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "map.hpp"
 
 namespace derecho {
 
@@ -398,8 +398,8 @@ template <class K>
 concept Key = Number<K> || std::same_as<K, std::string> || std::same_as<K, Bytes>;
 
 template <Key K, Travels V>
-struct Wire<std::map<K, V>> : WireReference {
-    using Input = std::map<K, V>;
+struct Wire<Map<K, V>> : WireReference {
+    using Input = Map<K, V>;
     using Pair = Layout<K, V>;
     static constexpr bool kOwning = Pair::kOwning;
 

@@ -58,6 +58,28 @@ private:
     std::atomic<bool> done_ = false;
 };
 
+}  // namespace derecho::detail
+
+namespace derecho {
+
+/** How far the state of a service has come to a node that joins. */
+struct Progress {
+    std::string service;
+    uint64_t bytes = 0;
+    uint64_t total_bytes = 0;  // 0: not known, as of a state that is saved in pieces
+    std::chrono::nanoseconds lasted{};
+    std::chrono::steady_clock::time_point began{};
+
+    double bytes_per_second() const {
+        const double seconds = std::chrono::duration<double>(lasted).count();
+        return seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
+    }
+};
+
+}  // namespace derecho
+
+namespace derecho::detail {
+
 /** One declared service or raw shard, as events number them. Its functions are called by the thread that drives. */
 class Host {
 public:
@@ -70,6 +92,7 @@ public:
 
     const std::string& name() const { return name_; }
     bool loading = false;  // what comes meanwhile is held back
+    Progress arrived;      // of its state
     std::exception_ptr load_error;
 
 private:
@@ -90,6 +113,8 @@ public:
     RawGroup raw;
     Outbox outbox;
     std::vector<std::unique_ptr<Host>> hosts;
+    std::function<void(const Progress&)> on_progress;
+    Clock::time_point last_progress;  // of a state that comes
     Pump pump;
 
     // ------------------------------------------------------------------------------------ waiting
@@ -239,6 +264,13 @@ public:
         for (auto& [call, pending] : left) pending->fail(why);
     }
 
+    /** Who gives this node its state. */
+    uint32_t donor() const {
+        for (const Member& member : view().members)
+            if (member.has_state) return member.node;
+        return DERECHO_ANY_NODE;
+    }
+
     /** A sentence about a member, or any, that holds others up; "" if none does. */
     std::string holdup_text(uint32_t node = DERECHO_ANY_NODE) const noexcept {
         derecho_holdup found;
@@ -287,12 +319,22 @@ private:
             case DERECHO_EVENT_STATE_REQUEST:
                 return hosts[event.shard]->state_requested(event);
             case DERECHO_EVENT_STATE:
+                if (event.status == DERECHO_OK) progressed(*hosts[event.shard], event);
                 return hosts[event.shard]->state_came(event);
             case DERECHO_EVENT_CLOSED:
                 return closed(event.status);
             default:
                 return;
         }
+    }
+
+    void progressed(Host& host, const derecho_event& event) {
+        last_progress = Clock::now();
+        if ((event.flags & DERECHO_FLAG_FIRST) != 0) host.arrived = {host.name(), 0, 0, {}, last_progress};
+        host.arrived.bytes += event.size_bytes;
+        host.arrived.total_bytes = event.version;
+        host.arrived.lasted = last_progress - host.arrived.began;
+        if (on_progress) guarded("on_progress", [&] { on_progress(host.arrived); });
     }
 
     std::shared_ptr<Pending> find(uint64_t call) const {

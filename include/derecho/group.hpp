@@ -126,10 +126,20 @@ public:
     requires((SavesState<std::remove_reference_t<Services>> ||
               std::same_as<std::remove_cvref_t<Services>, RawShard>)&&...) static Group
         join(Config& config, std::chrono::nanoseconds timeout, Services&&... services) {
+        return join(config, timeout, nullptr, services...);
+    }
+
+    /** ... and a function that is told of every piece of state that comes. The time-out counts from the last one. */
+    template <class... Services>
+    requires((SavesState<std::remove_reference_t<Services>> ||
+              std::same_as<std::remove_cvref_t<Services>, RawShard>)&&...) static Group
+        join(Config& config, std::chrono::nanoseconds timeout, std::function<void(const Progress&)> on_progress,
+             Services&&... services) {
         declare(config, {identity(services)...});
         const size_t piece_bytes = std::stoul(config.get("mail_bytes")) / 8;  // room for frames, and for others' mail
         auto engine = std::make_shared<detail::Engine>(RawGroup::join(config, timeout), timeout, piece_bytes);
         (engine->hosts.push_back(make_host(*engine, services)), ...);
+        engine->on_progress = std::move(on_progress);
         await_state(*engine, timeout);
         engine->pump.start(engine);
         return Group(std::move(engine));
@@ -289,10 +299,17 @@ private:
             }
             return names;
         };
-        const auto ready = [&] { return !engine.view().members.empty() && missing().empty(); };
-        if (!engine.wait(ready, timeout, "joining")) {
+        const auto failed = [&engine] {
+            return std::ranges::any_of(engine.hosts, [](const auto& host) { return host->load_error != nullptr; });
+        };
+        const auto ready = [&] { return failed() || (!engine.view().members.empty() && missing().empty()); };
+        engine.last_progress = detail::Clock::now();
+        for (std::chrono::nanoseconds left = timeout; !engine.wait(ready, left, "joining");) {
+            left = engine.last_progress + timeout - detail::Clock::now();
+            if (left > std::chrono::nanoseconds(0)) continue;
             throw Timeout("joined, but " + (missing().empty() ? "no view" : "the state of " + missing()) +
-                          " did not come within " + detail::seconds_text(timeout));
+                          " did not come: nothing of it for " + detail::seconds_text(timeout) +
+                          engine.because(engine.donor()));
         }
         for (const auto& host : engine.hosts) {
             if (host->load_error) std::rethrow_exception(host->load_error);

@@ -1,11 +1,8 @@
 // One service in one group: its local replica, where the calls of all members come in.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <array>
 #include <concepts>
-#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -13,7 +10,6 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
 #include "engine.hpp"
@@ -35,23 +31,14 @@ concept SavesState = Service<T> && requires(T service, const T constant, detail:
     service.load_state(std::move(state));
 };
 
-namespace detail {
+/** ... and in pieces, which may be made while the group goes on: save_state_pieces() const returns them, or an empty
+ * function for save_state() to be used. Until the last one was made the service's ordered calls are held back here. */
+template <class T>
+concept SavesStateInPieces = SavesState<T> && requires(const T constant) {
+    { constant.save_state_pieces() } -> std::convertible_to<StatePieces>;
+};
 
-/** "Type: text" of the exception being handled, as it travels to the caller. */
-inline std::string describe_current_exception() {
-    constexpr size_t kBytesMax = 4096;
-    try {
-        throw;
-    } catch (const std::exception& error) {
-        const std::unique_ptr<char, decltype(&std::free)> name(
-            abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, nullptr), std::free);
-        std::string type = name ? name.get() : typeid(error).name();
-        if (const size_t colon = type.rfind("::"); colon != std::string::npos) type.erase(0, colon + 2);
-        return (type + ": " + error.what()).substr(0, kBytesMax);
-    } catch (...) {
-        return "unknown: an exception that is not a std::exception";
-    }
-}
+namespace detail {
 
 /** Messages of a raw shard, given to a function in place. */
 class RawHost : public Host {
@@ -88,19 +75,46 @@ public:
     uint64_t schema_hash() const override { return derecho::schema_hash<T>(); }
 
     void handle(const derecho_event& event) override {
-        if (loading) {
+        // A query sees the state as it is.
+        if (loading || (!saving_.empty() && event.kind != DERECHO_EVENT_QUERY)) {
             const BytesView data = data_of(event);
             held_.emplace_back(event, Bytes(data.begin(), data.end()));
+            held_bytes_ += data.size();
+            if (!loading && held_bytes_ > kHeldBytesMax) finish_saving();
         } else {
             run(event);
         }
     }
 
     void state_requested(const derecho_event& event) override {
-        engine_.guarded("save_state", [&] { engine_.outbox.state(event.node, event.id, save()); });
+        if (!held_.empty()) finish_saving();  // what is held back is a part of it
+        try {
+            if constexpr (SavesStateInPieces<T>) {
+                if (StatePieces pieces = service_.save_state_pieces()) {
+                    const uint64_t request = event.id;
+                    const uint32_t node = event.node;
+                    saving_.emplace_back(node, request);
+                    const auto saved = [this, node, request] { this->saved({node, request}); };
+                    return engine_.outbox.state(node, request, std::move(pieces), saved);
+                }
+            }
+            engine_.outbox.state(event.node, event.id, save());
+        } catch (...) {
+            const std::string why = describe_current_exception();
+            engine_.outbox.no_state(event.node, event.id, why);
+            engine_.failed("the state of " + name() + " for a joiner", std::current_exception());
+        }
     }
 
     void state_came(const derecho_event& event) override {
+        if (event.status != DERECHO_OK) {
+            const BytesView text = data_of(event);
+            load_error = std::make_exception_ptr(
+                StateError("member " + std::to_string(event.node) + " cannot give the state of " + name() + ": " +
+                           std::string(reinterpret_cast<const char*>(text.data()), text.size())));
+            loading = false;
+            return run_held();
+        }
         if ((event.flags & DERECHO_FLAG_FIRST) != 0) incoming_.clear();
         const BytesView piece = data_of(event);
         incoming_.insert(incoming_.end(), piece.begin(), piece.end());
@@ -112,13 +126,31 @@ public:
                 StateError("the state of " + name() + " cannot be loaded: " + describe_current_exception()));
         }
         loading = false;
+        run_held();
+    }
+
+private:
+    static constexpr uint64_t kHeldBytesMax = 64 << 20;  // of calls while a state is saved; then it is made at once
+    using Request = std::pair<uint32_t, uint64_t>;       // who, which
+
+    void run_held() {
+        held_bytes_ = 0;
         for (std::deque<std::pair<derecho_event, Bytes>> held = std::exchange(held_, {}); auto& [late, data] : held) {
             late.data = data.data();
             run(late);
         }
     }
 
-private:
+    /** The last piece was made, or nobody wants it any more. */
+    void saved(const Request& request) {
+        if (std::erase(saving_, request) > 0 && saving_.empty()) run_held();
+    }
+
+    /** Make what is missing now, so that the service may change. */
+    void finish_saving() {
+        for (const auto& [node, request] : std::vector(saving_)) engine_.outbox.collect(node, request);
+    }
+
     using State = typename Description<T>::StateValue;
     using Run = void (*)(ServiceHost&, const derecho_event&);
 
@@ -182,6 +214,8 @@ private:
     T& service_;
     Bytes incoming_;                                    // pieces of state
     std::deque<std::pair<derecho_event, Bytes>> held_;  // what came while the state was under way
+    uint64_t held_bytes_ = 0;
+    std::vector<Request> saving_;  // in pieces that are still to be made
 };
 
 }  // namespace detail

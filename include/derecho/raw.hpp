@@ -398,6 +398,16 @@ public:
         check(derecho_group_state(handle(), node, request, piece.data(), piece.size(), last ? 1 : 0));
     }
 
+    /** Tell a joiner how long its state will be, before its first piece. */
+    void state_size(uint32_t node, uint64_t request, uint64_t total_bytes) {
+        check(derecho_group_state_size(handle(), node, request, total_bytes));
+    }
+
+    /** Tell a joiner why there will be no state. */
+    void state_fail(uint32_t node, uint64_t request, std::string_view why) {
+        check(derecho_group_state_fail(handle(), node, request, why.data(), why.size()));
+    }
+
     /** Register a buffer. @param access what peers may do: DERECHO_MEMORY_* or'ed. @throws InvalidArgument, Closed. */
     RegisteredMemory register_memory(std::span<std::byte> bytes, uint32_t access) {
         derecho_memory* made = nullptr;

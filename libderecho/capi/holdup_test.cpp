@@ -40,7 +40,10 @@ protected:
 TEST_F(a_member_that_holds_the_others_up, is_named_by_errors_statistics_and_view_when_it_does_not_poll) {
     ASSERT_NO_FATAL_FAILURE(form({&a, &b, &c}, kQuick));
     ASSERT_NO_FATAL_FAILURE(fill(a, {&a, &b}));
-    ASSERT_TRUE(pump({&a, &b}, [&] { return holdup_at(a).cause == DERECHO_HOLDUP_NOT_POLLING; }));
+    ASSERT_TRUE(pump({&a, &b}, [&] {
+        const auto told = [](const TestNode& at) { return holdup_at(at).cause == DERECHO_HOLDUP_NOT_POLLING; };
+        return told(a) && told(b) && told(c);
+    }));
     const derecho_holdup found = holdup_at(b);
     EXPECT_EQ(3u, found.node);
     EXPECT_GE(found.lasted_ms, 100u);

@@ -9,6 +9,8 @@ using namespace libderecho::capi;
 
 namespace {
 
+constexpr const char* kNoRequest = "request is not the id of a DERECHO_EVENT_STATE_REQUEST";
+
 std::span<const std::byte> bytes(const void* data, size_t size) { return {static_cast<const std::byte*>(data), size}; }
 
 derecho_status too_large(size_t size, uint64_t most, const char* option) {
@@ -244,7 +246,30 @@ derecho_status derecho_group_state(derecho_group* group, uint32_t node, uint64_t
         const derecho_status sent =
             inside.node().rpc().send_state(NodeId{node}, request, bytes(data, size_bytes), last != 0);
         inside.node().nudge();
-        if (sent == DERECHO_INVALID) return fail(sent, "request is not the id of a DERECHO_EVENT_STATE_REQUEST");
+        if (sent == DERECHO_INVALID) return fail(sent, kNoRequest);
         return sent == DERECHO_OK ? sent : fail_to_send(inside, sent);
+    });
+}
+
+derecho_status derecho_group_state_size(derecho_group* group, uint32_t node, uint64_t request, uint64_t total_bytes) {
+    const Inside inside(group, HandleKind::group);
+    if (!inside.ok()) return inside.status();
+    return guarded([&]() -> derecho_status {
+        const derecho_status status = inside.node().rpc().announce_state(NodeId{node}, request, total_bytes);
+        return status == DERECHO_OK ? status : fail(status, kNoRequest);
+    });
+}
+
+derecho_status derecho_group_state_fail(derecho_group* group, uint32_t node, uint64_t request, const void* text,
+                                        size_t size_bytes) {
+    if (size_bytes > 0) DERECHO_REQUIRE(text);
+    const Inside inside(group, HandleKind::group);
+    if (!inside.ok()) return inside.status();
+    return guarded([&]() -> derecho_status {
+        const derecho_status status =
+            inside.node().rpc().fail_state(NodeId{node}, request, {static_cast<const char*>(text), size_bytes});
+        inside.node().nudge();
+        if (status == DERECHO_INVALID) return fail(status, kNoRequest);
+        return status == DERECHO_OK ? status : fail_to_send(inside, status);
     });
 }

@@ -348,8 +348,6 @@ void Bootstrap::handle(Handshake& shake, BootstrapKind kind, std::span<const std
     if (kind == BootstrapKind::refused) {
         const auto why = decode_refused(body);
         if (why && why->code == DERECHO_INVALID) shake.theirs = options_.hello;  // only this very node answers so
-        if (why && why->code == DERECHO_NO_MEMORY)                               // there, not here
-            return fail(shake, failure(DERECHO_UNREACHABLE, shake.address + ": " + why->detail));
         return fail(shake, why ? *why : failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
     }
     if (kind == BootstrapKind::already && shake.theirs) return yield(shake);

@@ -124,6 +124,8 @@ Status ShmLink::receive() {
         if (got < 0 && errno == EMFILE) return no_descriptors();
         if (got < 0) return lost("its process ended or closed the connection");
         if (Status status = take(message, fds[0]); !status.ok()) return status;
+        // Nothing else is there, as a rule; if it is, the next look finds it.
+        if (message.kind == static_cast<uint32_t>(UnixKind::wake)) return {};
     }
     return {};
 }

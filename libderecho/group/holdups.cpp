@@ -66,7 +66,7 @@ Holdups::Facts Holdups::facts(const std::vector<std::unique_ptr<ShardEpoch>>& sh
 
 // The worst that can be said of a member: its protocol before its application.
 Holdup Holdups::judge(Watched& watched, const Facts& facts, bool has_state, Instant now) const {
-    Holdup holdup{watched.member.node, DERECHO_HOLDUP_NONE, {}, watched.member.address};
+    Holdup holdup{watched.member.node};
     const auto blame = [&](const Standstill& standstill, uint32_t cause) {
         if (holdup.cause != DERECHO_HOLDUP_NONE || standstill.lasted(now) < limits_.named_after) return;
         holdup.cause = cause;
@@ -83,24 +83,35 @@ Holdup Holdups::judge(Watched& watched, const Facts& facts, bool has_state, Inst
     if (facts.holds_room) blame(watched.releasing, keeps);
     holdup.unfelt = holdup.cause == DERECHO_HOLDUP_NONE;
     blame(watched.keeping, DERECHO_HOLDUP_NOT_RELEASING);
+    if (holdup.cause != DERECHO_HOLDUP_NONE) holdup.address = watched.member.address;
     return holdup;
+}
+
+// It is told with a heartbeat: while none comes nothing is known of the application.
+void Holdups::watch_application(Watched& watched, const ViewChange& change, size_t rank, bool was_away, Instant now) {
+    const uint64_t beats = change.beats_of(rank);
+    if (std::exchange(watched.beats, beats) == beats) {
+        watched.polling.leave_out(now - last_look_);
+        watched.keeping.leave_out(now - last_look_);
+    }
+    watched.polling.look(!was_away, change.polled_by(rank), now);
+    watched.keeping.look(!was_away, change.released_by(rank), now);
 }
 
 void Holdups::look(const ViewChange& change, const std::vector<std::unique_ptr<ShardEpoch>>& shards, Instant now,
                    std::vector<Suspect>& suspects) {
     // After a long absence of this node's own, what the others did meanwhile is not known yet.
     const bool was_away = now - last_look_ > Duration{limits_.protocol_at_most.ns / 6};
-    last_look_ = now;
     const uint64_t all_shards = (1ull << shards.size()) - 1;
-    std::vector<Holdup> found(watched_.size());
+    std::vector<Holdup>& found = found_;  // by rank; nothing is allocated while nobody holds others up
+    found.assign(watched_.size(), {});
     for (size_t rank = 0; rank < watched_.size(); ++rank) {
         Watched& watched = watched_[rank];
         const Facts facts = Holdups::facts(shards, rank);
         watched.acknowledging.look(facts.behind && !was_away, facts.acknowledged, now);
         watched.releasing.look(facts.holds_room && !was_away, facts.released, now);
         watched.rounds.look(facts.owes_rounds && !was_away, facts.rounds, now);
-        watched.polling.look(!was_away, change.polled_by(rank), now);
-        watched.keeping.look(!was_away, change.released_by(rank), now);
+        watch_application(watched, change, rank, was_away, now);
         if (!has(change.alive(), rank)) continue;
         const bool has_state = (change.shards_held_by(rank) & all_shards) == all_shards;
         found[rank] = judge(watched, facts, has_state, now);
@@ -110,8 +121,9 @@ void Holdups::look(const ViewChange& change, const std::vector<std::unique_ptr<S
             suspects.push_back({rank, "its library has acknowledged nothing for " + ms(found[rank].lasted) +
                                           ", though it shows signs of life"});
     }
+    last_look_ = now;
     slow_ = too_slow(change, found);
-    tell(std::move(found));
+    tell();
 }
 
 // Those whose application stands still for too long, no more than the group can do without.
@@ -139,13 +151,13 @@ std::vector<Holdup> Holdups::current() const {
     return current_;
 }
 
-void Holdups::tell(std::vector<Holdup> found) {
-    std::erase_if(found, [](const Holdup& h) { return h.cause == DERECHO_HOLDUP_NONE; });
-    if (found.empty() && !any()) return;
-    std::ranges::stable_sort(found, [](const Holdup& a, const Holdup& b) { return a.lasted > b.lasted; });
+void Holdups::tell() {
+    std::erase_if(found_, [](const Holdup& h) { return h.cause == DERECHO_HOLDUP_NONE; });
+    if (found_.empty() && !any()) return;
+    std::ranges::sort(found_, [](const Holdup& a, const Holdup& b) { return a.lasted > b.lasted; });
     const std::lock_guard lock(mutex_);
-    any_.store(!found.empty(), std::memory_order_relaxed);
-    current_ = std::move(found);
+    any_.store(!found_.empty(), std::memory_order_relaxed);
+    current_.swap(found_);
 }
 
 }  // namespace libderecho

@@ -44,6 +44,8 @@ public:
     void restart(uint64_t word, Instant now) { *this = {word, now}; }
     // The word begins anew, and it is still the same standstill.
     void carry_over() { word_ = 0; }
+    // Nothing can be said about this while.
+    void leave_out(Duration elapsed) { since_ = since_ + elapsed; }
     Duration lasted(Instant now) const { return now - since_; }
 
     Standstill() = default;
@@ -87,21 +89,24 @@ private:
     struct Watched {
         Member member;
         Standstill acknowledging, releasing, rounds, polling, keeping;
+        uint64_t beats = 0;
     };
     struct Facts {
         bool behind = false, holds_room = false, owes_rounds = false;
         uint64_t acknowledged = 0, released = 0, rounds = 0;
     };
+    void watch_application(Watched& watched, const ViewChange& change, size_t rank, bool was_away, Instant now);
     static Facts facts(const std::vector<std::unique_ptr<ShardEpoch>>& shards, size_t rank);
     Holdup judge(Watched& watched, const Facts& facts, bool has_state, Instant now) const;
     RankSet too_slow(const ViewChange& change, const std::vector<Holdup>& found) const;
-    void tell(std::vector<Holdup> found);
+    void tell();
 
     const Limits limits_;
     size_t self_ = 0;
     std::vector<Watched> watched_;  // by rank
     Instant last_look_{};
     RankSet slow_ = 0;
+    std::vector<Holdup> found_;
 
     std::atomic<bool> any_{false};
     mutable std::mutex mutex_;     // of what follows

@@ -36,8 +36,21 @@ struct ReplyHeader {
 struct StateHeader {
     uint64_t view = 0;  // the request it answers
     uint32_t shard = 0;
-    uint32_t flags = 0;  // DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST
+    uint32_t flags = 0;  // DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST, or one of kState...
 };
+inline constexpr uint32_t kStateEnvelope = 1u << 8;  // a StateEnvelope, and the core's section, instead of a piece
+inline constexpr uint32_t kStateFailed = 1u << 9;    // there will be no state; why, as text, instead of a piece
+
+// Before the pieces of a state: docs/layout.md. The service's section follows, in pieces.
+struct StateEnvelope {
+    static constexpr uint32_t kFormat = 1;
+    uint32_t format = kFormat;
+    uint32_t reserved = 0;
+    uint64_t core_bytes = 0;     // right behind this: what the library itself keeps for the service; none so far
+    uint64_t service_bytes = 0;  // all pieces together; kUnknown where it was not told
+    static constexpr uint64_t kUnknown = ~0ull;
+};
+static_assert(sizeof(StateEnvelope) == 24);
 
 // ---- registered memory, in mail of its own
 

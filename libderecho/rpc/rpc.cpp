@@ -25,7 +25,8 @@ Rpc::Rpc(Group& group, uint64_t mail_bytes)
       mail_(group.fabric(), group.options().incarnation, kChannel, mail_bytes),
       self_(group.options().self),
       loopback_(mail_bytes),
-      memory_(group.fabric(), group.options().incarnation, mail_bytes) {
+      memory_(group.fabric(), group.options().incarnation, mail_bytes),
+      state_bytes_(group.options().services.size()) {
     group_.also_untaken([this] { return !over_ && has_events_of_its_own(); });
 }
 
@@ -210,22 +211,55 @@ derecho_status Rpc::reply(NodeId node, uint64_t call, derecho_status status, std
                                                                                                : DERECHO_AGAIN;
 }
 
+derecho_status Rpc::find_transfer(NodeId node, uint64_t request, Transfer*& transfer) {
+    transfer = nullptr;
+    if ((request & 0xff) >= group_.options().services.size() || request > newest_request_) return DERECHO_INVALID;
+    const auto found = std::find_if(transfers_.begin(), transfers_.end(),
+                                    [&](const Transfer& t) { return t.node == node && t.request == request; });
+    if (found != transfers_.end()) transfer = &*found;
+    return DERECHO_OK;
+}
+
+bool Rpc::post_state(const Transfer& transfer, uint32_t flags, std::span<const std::byte> data) {
+    const StateHeader header{transfer.request >> 8, static_cast<uint32_t>(transfer.request & 0xff), flags};
+    return outbox_.post(transfer.node, static_cast<uint8_t>(LetterKind::state), bytes_of(header), data);
+}
+
+derecho_status Rpc::announce_state(NodeId node, uint64_t request, uint64_t total_bytes) {
+    const std::lock_guard lock(mutex_);
+    Transfer* transfer = nullptr;
+    const derecho_status status = find_transfer(node, request, transfer);
+    if (status == DERECHO_OK && transfer && !transfer->announced) transfer->total_bytes = total_bytes;
+    return status;
+}
+
 derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const std::byte> data, bool last) {
-    const auto shard = static_cast<uint32_t>(request & 0xff);
-    if (shard >= group_.options().services.size()) return DERECHO_INVALID;
     if (data.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
     const std::lock_guard lock(mutex_);
-    if (request > newest_request_) return DERECHO_INVALID;
-    const auto transfer = std::find_if(transfers_.begin(), transfers_.end(),
-                                       [&](const Transfer& t) { return t.node == node && t.request == request; });
-    if (transfer == transfers_.end()) return DERECHO_OK;  // the joiner is gone, or it has everything
-    StateHeader header{request >> 8, shard, 0};
-    if (!transfer->started) header.flags |= DERECHO_FLAG_FIRST;
-    if (last) header.flags |= DERECHO_FLAG_LAST;
-    const auto kind = static_cast<uint8_t>(LetterKind::state);
-    if (!outbox_.post(node, kind, bytes_of(header), data)) return DERECHO_AGAIN;
+    Transfer* transfer = nullptr;
+    const derecho_status status = find_transfer(node, request, transfer);
+    if (!transfer) return status;  // the joiner is gone, or it has everything
+    if (!transfer->announced) {
+        StateEnvelope envelope;
+        envelope.service_bytes = transfer->total_bytes;
+        if (!post_state(*transfer, kStateEnvelope, bytes_of(envelope))) return DERECHO_AGAIN;
+        transfer->announced = true;
+    }
+    const uint32_t first = transfer->started ? 0 : DERECHO_FLAG_FIRST;
+    if (!post_state(*transfer, first | (last ? DERECHO_FLAG_LAST : 0), data)) return DERECHO_AGAIN;
     transfer->started = true;
-    if (last) transfers_.erase(transfer);
+    if (last) transfers_.erase(transfers_.begin() + (transfer - transfers_.data()));
+    return DERECHO_OK;
+}
+
+derecho_status Rpc::fail_state(NodeId node, uint64_t request, std::string_view why) {
+    why = why.substr(0, letter_max_bytes());
+    const std::lock_guard lock(mutex_);
+    Transfer* transfer = nullptr;
+    const derecho_status status = find_transfer(node, request, transfer);
+    if (!transfer) return status;
+    if (!post_state(*transfer, kStateFailed, std::as_bytes(std::span(why)))) return DERECHO_AGAIN;
+    transfers_.erase(transfers_.begin() + (transfer - transfers_.data()));
     return DERECHO_OK;
 }
 

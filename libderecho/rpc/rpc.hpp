@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "group/group.hpp"
@@ -53,6 +54,10 @@ public:
                          uint64_t& call);
     derecho_status reply(NodeId node, uint64_t call, derecho_status status, std::span<const std::byte> data);
     derecho_status send_state(NodeId node, uint64_t request, std::span<const std::byte> data, bool last);
+    // Before the first piece: how long all of them are.
+    derecho_status announce_state(NodeId node, uint64_t request, uint64_t total_bytes);
+    // Instead of any further piece.
+    derecho_status fail_state(NodeId node, uint64_t request, std::string_view why);
 
     // ---- registered memory
     Status begin(Memory::Kind kind, NodeId node, const MemoryKey& key, uint64_t offset,
@@ -103,7 +108,9 @@ private:
     struct Transfer {
         NodeId node{};
         uint64_t request;
-        bool started = false;
+        uint64_t total_bytes = ~0ull;  // unknown
+        bool announced = false;        // its envelope is on the way
+        bool started = false;          // its first piece is
     };
 
     // step
@@ -145,6 +152,11 @@ private:
 
     derecho_status sending_status() const;
     uint64_t request_id(ViewId view, uint32_t shard) const { return raw(view) << 8 | shard; }
+    derecho_status find_transfer(NodeId node, uint64_t request, Transfer*& transfer);  // null: it is over
+    bool post_state(const Transfer& transfer, uint32_t flags, std::span<const std::byte> data);
+    Verdict open_envelope(std::span<const std::byte> bytes, const StateHeader& header, Out& out);
+    void add_state(Out& out, NodeId donor, const StateHeader& header, derecho_status status,
+                   std::span<const std::byte> data);
 
     Group& group_;
     Mail mail_;
@@ -169,7 +181,8 @@ private:
     std::list<EarlyReply> early_;
     std::list<EarlyReply> spare_early_;  // to be used again: nothing is allocated once warm
     uint64_t early_bytes_ = 0;
-    std::optional<Incoming> parked_;  // a letter that has to wait, and all after it
+    std::optional<Incoming> parked_;     // a letter that has to wait, and all after it
+    std::vector<uint64_t> state_bytes_;  // by shard: of the state that is coming; 0: unknown
 
     std::mutex mutex_;  // of what follows
     std::map<NodeId, Peer> peers_;

@@ -462,16 +462,40 @@ Rpc::Verdict Rpc::give_state(const Incoming& letter, Out& out) {
     if (!read_header(letter.bytes, header) || header.shard >= group_.options().services.size()) return Verdict::break_;
     const StateWanted* wanted = group_.state_wanted(ShardIndex{header.shard});
     if (!wanted || header.view != raw(wanted->view) || letter.from != wanted->donor) return Verdict::drop;
+    if ((header.flags & kStateEnvelope) != 0) return open_envelope(letter.bytes.subspan(sizeof header), header, out);
+    const bool failed = (header.flags & kStateFailed) != 0;
+    add_state(out, letter.from, header, failed ? DERECHO_REMOTE_ERROR : DERECHO_OK,
+              letter.bytes.subspan(sizeof header));
+    if (!failed && (header.flags & DERECHO_FLAG_LAST)) group_.state_complete(ShardIndex{header.shard});
+    return Verdict::give;
+}
+
+// What it says of the pieces to come; no event, unless they would be of no use here.
+Rpc::Verdict Rpc::open_envelope(std::span<const std::byte> bytes, const StateHeader& header, Out& out) {
+    StateEnvelope envelope;
+    if (!read_header(bytes, envelope) || envelope.core_bytes != bytes.size() - sizeof envelope) return Verdict::break_;
+    const bool known = envelope.service_bytes != StateEnvelope::kUnknown;
+    state_bytes_[header.shard] = known ? envelope.service_bytes : 0;
+    if (envelope.format == StateEnvelope::kFormat) return Verdict::drop;
+    static constexpr std::string_view kText =
+        "the state comes in a format that this version of the library does not know";
+    add_state(out, group_.state_wanted(ShardIndex{header.shard})->donor, header, DERECHO_INCOMPATIBLE,
+              std::as_bytes(std::span(kText)));
+    return Verdict::give;
+}
+
+void Rpc::add_state(Out& out, NodeId donor, const StateHeader& header, derecho_status status,
+                    std::span<const std::byte> data) {
     derecho_event& event = out.add();
     event.kind = DERECHO_EVENT_STATE;
-    event.node = raw(letter.from);
-    event.id = request_id(wanted->view, header.shard);
+    event.node = raw(donor);
+    event.id = header.view << 8 | header.shard;
+    event.version = state_bytes_[header.shard];
     event.shard = header.shard;
-    event.flags = header.flags & (DERECHO_FLAG_FIRST | DERECHO_FLAG_LAST);
-    event.data = letter.bytes.data() + sizeof header;
-    event.size_bytes = letter.bytes.size() - sizeof header;
-    if (header.flags & DERECHO_FLAG_LAST) group_.state_complete(ShardIndex{header.shard});
-    return Verdict::give;
+    event.status = status;
+    event.flags = status == DERECHO_OK ? header.flags & (DERECHO_FLAG_FIRST | DERECHO_FLAG_LAST) : 0;
+    event.data = data.data();
+    event.size_bytes = data.size();
 }
 
 }  // namespace libderecho

@@ -80,6 +80,7 @@ public:
         application_polls_ = polls;
         application_releases_ = releases;
     }
+    uint64_t beats_of(size_t rank) const { return table_.value(rank, columns_.heartbeat); }
     uint64_t polled_by(size_t rank) const { return table_.value(rank, columns_.polled); }
     uint64_t released_by(size_t rank) const { return table_.value(rank, columns_.released); }
     bool enough(RankSet ranks) const;

@@ -30,7 +30,7 @@ from .memory import MemoryKey, RegisteredMemory, Transfer
 from .raw import RawShard
 from .service import Caller, ordered, query, schema, service
 from .types import *  # noqa: F403
-from .views import Holdup, Member, View
+from .views import Holdup, Member, Progress, View
 
 __version__ = version()
 
@@ -44,6 +44,7 @@ __all__ = [
     "MemoryKey",
     "Message",
     "OrderedCall",
+    "Progress",
     "QueryCall",
     "RawShard",
     "RegisteredMemory",

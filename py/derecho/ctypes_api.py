@@ -1353,6 +1353,24 @@ for _lib in _libs.values():
     derecho_group_state.restype = derecho_status
     break
 
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_group_state_size", "cdecl"):
+        continue
+    derecho_group_state_size = _lib.get("derecho_group_state_size", "cdecl")
+    derecho_group_state_size.argtypes = [POINTER(derecho_group), uint32_t, uint64_t, uint64_t]
+    derecho_group_state_size.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_group_state_fail", "cdecl"):
+        continue
+    derecho_group_state_fail = _lib.get("derecho_group_state_fail", "cdecl")
+    derecho_group_state_fail.argtypes = [POINTER(derecho_group), uint32_t, uint64_t, POINTER(None), c_size_t]
+    derecho_group_state_fail.restype = derecho_status
+    break
+
 enum_anon_3 = c_int
 
 DERECHO_EVENT_MESSAGE = 1

@@ -17,7 +17,7 @@ from .futures import Future, Replies, Reply
 from .memory import Memories
 from .outbox import Outbox
 from .service_host import ServiceHost
-from .views import Holdup, View, make_holdup, make_view
+from .views import Holdup, Progress, View, make_holdup, make_view
 
 if TYPE_CHECKING:
     from .aio import AsyncDriver
@@ -43,7 +43,10 @@ _ENDS: dict[int, tuple[type[DerechoError], str]] = {
         "half or more of the view was lost, so this node stopped, lest two halves go separate ways: "
         "close the group, then join again or start afresh",
     ),
-    NoMemory.status: (NoMemory, "this node lacks memory or descriptors: close the group, and join again when it has them"),
+    NoMemory.status: (
+        NoMemory,
+        "this node lacks memory or descriptors: close the group, and join again when it has them",
+    ),
     StateLost.status: (StateLost, "every member that had the state is gone: close the group and start afresh"),
 }
 
@@ -80,11 +83,14 @@ class Engine:
         self.shards: list[ServiceHost | RawShard] = []  # in order of declaration, as events number them
         self.pending: dict[int, Replies[Any] | Reply[Any]] = {}
         self.aio: AsyncDriver | None = None
+        self.on_progress: Callable[[Progress], object] | None = None
+        self.last_progress = 0.0
+        self._arriving: dict[str, tuple[int, float]] = {}  # by service: bytes of its state so far, since when
         self.pump = Pump(native, self._dispatch, self.outbox.retry, self._ended)
         self._on: dict[int, Callable[[int, Iterator[Message]], None]] = {
             MESSAGE: self._messages,
             CALL: self._calls,
-            QUERY: self._calls,
+            QUERY: self._queries,
             ORDERED: self._ordered,
             REPLY: self._replies,
             VIEW: self._views,
@@ -206,6 +212,13 @@ class Engine:
             if event.flags & 1:
                 self.outbox.answer(event.sender, event.id, 18, ())
 
+    def _queries(self, shard: int, events: Iterator[Message]) -> None:
+        host = self.shards[shard]
+        if isinstance(host, ServiceHost):
+            host.on_queries(events)
+        else:
+            self._calls(shard, events)
+
     def _ordered(self, shard: int, events: Iterator[Message]) -> None:
         for event in events:
             future = self.pending.get(event.id)
@@ -266,25 +279,54 @@ class Engine:
 
     # ---------------------------------------------------------------------------------------- joining
 
+    def progressed(self, service: str, event: Message) -> None:
+        """Note a piece of state, and tell whoever wants to know."""
+        now = time.monotonic()
+        if event.flags & 2:  # DERECHO_FLAG_FIRST
+            self._arriving[service] = (0, now)
+        nbytes, began = self._arriving.get(service, (0, now))
+        nbytes += len(event.data)
+        self._arriving[service] = (nbytes, began)
+        self.last_progress = now
+        if self.on_progress is not None:
+            try:
+                self.on_progress(Progress(service, nbytes, event.version or None, now - began))
+            except Exception:
+                _log.exception("on_progress failed")
+
     def await_state(self, timeout: float) -> None:
-        """Wait until the first view is there and every service has its state.
+        """Wait until the first view is there and every service has its state; `timeout` counts from the last progress.
 
         Raises
         ------
         Timeout
-            Naming the services whose state is missing.
+            Naming the services whose state is missing, and who owes it.
         StateError
-            When it came but could not be loaded.
+            When it came but could not be loaded, or the member that was to give it said why it cannot.
         """
 
         def ready() -> bool:
-            return self.view is not None and not any(host.loading for host in self.shards)
+            failed = any(isinstance(host, ServiceHost) and host.load_error for host in self.shards)
+            return failed or (self.view is not None and not any(host.loading for host in self.shards))
 
-        if not self.wait(ready, timeout, "joining"):
-            if self.view is None:
-                raise Timeout(f"joined, but no view was installed within {timeout:g} s")
-            names = ", ".join(host.name for host in self.shards if host.loading)
-            raise Timeout(f"joined as part of {self.view}, but the state of {names} did not come within {timeout:g} s")
+        self.last_progress = time.monotonic()
+        left = timeout
+        while not self.wait(ready, left, "joining"):
+            left = self.last_progress + timeout - time.monotonic()
+            if left <= 0:
+                raise Timeout(self._no_state(timeout))
         for host in self.shards:
             if isinstance(host, ServiceHost) and host.load_error is not None:
                 raise host.load_error
+
+    def _no_state(self, timeout: float) -> str:
+        if self.view is None:
+            return f"joined, but no view was installed within {timeout:g} s"
+        names = ", ".join(host.name for host in self.shards if host.loading)
+        donor = next((m.node for m in self.view.members if m.has_state), None)
+        came = sum(nbytes for nbytes, _ in self._arriving.values())
+        whose = self.holdup_text(donor)
+        return (
+            f"joined as part of {self.view}, but the state of {names} did not come from member {donor}: {came} bytes "
+            f"came, and nothing for {timeout:g} s{f' ({whose})' if whose else ''}"
+        )

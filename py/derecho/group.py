@@ -21,7 +21,7 @@ from .raw import RawShard
 from .service import Caller, schema
 from .service_host import ServiceHost
 from .state import check_service
-from .views import Holdup, View
+from .views import Holdup, Progress, View
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
@@ -86,6 +86,7 @@ class Group:
         config: str | os.PathLike[str] | Mapping[str, Option] | None = None,
         timeout: float = _DEFAULT_TIMEOUT_S,
         on_view: Callable[[View], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
     ) -> Group:
         """Join a group, or found it when this node is the first contact and no other answers.
 
@@ -111,9 +112,12 @@ class Group:
         config : str or mapping
             A TOML file, or further options by name (docs/options.md); the arguments above override it.
         timeout : float
-            Seconds, for joining and as the default of every later wait.
+            Seconds, for joining and as the default of every later wait. A transfer of state may take longer, as long as
+            something of it comes within them.
         on_view : callable
             As with :meth:`on_view`, from the first view on.
+        on_progress : callable
+            Called with a `Progress` for every piece of a service's state that comes, while this waits for it.
 
         Raises
         ------
@@ -149,6 +153,7 @@ class Group:
                 engine.shards.append(RawShard(engine, title, native.shard(title), len(engine.shards)))
             if on_view is not None:
                 engine.on_view.append(on_view)
+            engine.on_progress = on_progress
             engine.await_state(timeout)
             engine.pump.start()
         except BaseException:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from ._native import NativeGroup
 from .codec.encode import Parts
 from .errors import DerechoError, TooLarge
+from .state import Piece, Saving
 
 __all__ = ["Outbox", "error_parts"]
 
@@ -40,20 +42,49 @@ class _Answer:
 
 
 class _State:
-    def __init__(self, request: int, data: bytes, piece_bytes: int) -> None:
+    def __init__(self, request: int, saving: Saving, piece_bytes: int, done: Callable[[], None]) -> None:
         self.request = request
-        self.rest = memoryview(data)
+        self.saving = saving
+        self.done = done
         self.piece_bytes = piece_bytes
+        self.announced = saving.nbytes is None
+        self.piece = memoryview(b"")  # due
+        self.over = False  # there are no more of them
+        self.failed: Parts | None = None
 
     def send(self, native: NativeGroup, node: int) -> bool:
+        if not self.announced:
+            native.state_size(node, self.request, self.saving.nbytes or 0)
+            self.announced = True
         while True:
-            piece = self.rest[: self.piece_bytes]
-            last = len(piece) == len(self.rest)
+            if not self.piece and not self.over:
+                self._next()
+            if self.failed is not None:
+                return native.state_fail(node, self.request, bytes(self.failed[0]))
+            piece = self.piece[: self.piece_bytes]
+            last = self.over and len(piece) == len(self.piece)
             if not native.state(node, self.request, piece, last):
                 return False
-            self.rest = self.rest[len(piece) :]
+            self.piece = self.piece[len(piece) :]
             if last:
                 return True
+
+    def _next(self) -> None:
+        """Take the next piece, or so many of them that are small."""
+        parts: list[Piece] = []
+        size = 0
+        try:
+            while size < self.piece_bytes:
+                parts.append(next(self.saving.pieces))
+                size += len(parts[-1])
+        except StopIteration:
+            self.over = True
+        except Exception as error:
+            _log.exception("the state for a joiner cannot be saved")
+            self.over, self.failed = True, error_parts(error)
+        self.piece = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+        if self.over:
+            self.done()
 
 
 class Outbox:
@@ -78,9 +109,16 @@ class Outbox:
             return
         self._keep(node, _Answer(call, status, parts))
 
-    def state(self, node: int, request: int, data: bytes) -> None:
-        """Send the state to a joiner; `data` is kept until it is sent."""
-        self._keep(node, _State(request, data, self._piece_bytes))
+    def state(self, node: int, request: int, saving: Saving, done: Callable[[], None] = lambda: None) -> None:
+        """Send the state to a joiner, as its pieces are made; `done` is called when the last one was."""
+        self._keep(node, _State(request, saving, self._piece_bytes, done))
+        self.retry()
+
+    def no_state(self, node: int, request: int, error: BaseException) -> None:
+        """Tell a joiner why there will be none."""
+        failed = _State(request, Saving(iter(()), False, None), self._piece_bytes, lambda: None)
+        failed.over, failed.failed = True, error_parts(error)
+        self._keep(node, failed)
         self.retry()
 
     def retry(self) -> bool:
@@ -93,7 +131,9 @@ class Outbox:
                     queue.popleft()
             except DerechoError as error:  # the joiner went, or the group ended: nothing more can be done for it
                 _log.warning("what was meant for member %d is dropped: %s", node, error)
-                queue.popleft()
+                dropped = queue.popleft()
+                if isinstance(dropped, _State) and not dropped.over:
+                    dropped.done()
             if not queue:
                 del self._waiting[node]
         return bool(self._waiting)

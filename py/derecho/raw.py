@@ -13,7 +13,7 @@ from ._native import Claim, Claiming, Message, fast
 from .engine import SPILL_AFTER_S
 from .errors import RingFull, ViewChanging
 from .futures import Future
-from .state import Incoming
+from .state import Incoming, Saving
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
@@ -227,11 +227,11 @@ class RawShard:
 
     def on_state_request(self, event: Message) -> None:
         """Plain messages have no state: say so."""
-        self._engine.outbox.state(event.sender, event.id, b"")
+        self._engine.outbox.state(event.sender, event.id, Saving(iter(()), False, 0))
 
     def on_state(self, event: Message) -> None:
         """The end of an empty state."""
-        if self._incoming.add(event) is not None:
+        if event.status or self._incoming.add(event) is not None:
             self.loading = False
 
     def on_end(self) -> None:

@@ -11,7 +11,7 @@ from .codec.encode import Parts
 from .codec.method import ServiceSchema
 from .errors import DerechoError, StateError
 from .outbox import error_parts
-from .state import Incoming, load, save
+from .state import Incoming, Saving, load, save
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -20,6 +20,7 @@ __all__ = ["ServiceHost"]
 
 _log = logging.getLogger("derecho")
 _REPLY = 1  # DERECHO_FLAG_REPLY
+_HELD_BYTES_MAX = 64 << 20  # of calls while a state is saved; then the rest of it is made at once
 _OK, _REMOTE_ERROR, _UNKNOWN_METHOD = 0, 17, 18
 
 
@@ -48,7 +49,9 @@ class ServiceHost:
         self._engine = engine
         self._shard = shard
         self._incoming = Incoming()
-        self._held: list[tuple[Callable[[Iterator[Message]], None], Message]] = []
+        self._held: list[Message] = []
+        self._held_bytes = 0
+        self._savings: list[Saving] = []  # on their way, during which the service must not change
         self._table: list[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Parts], str]] = [
             (m.decode, getattr(instance, m.name), m.encode_result, m.where) for m in schema.methods
         ]
@@ -79,8 +82,8 @@ class ServiceHost:
         known = len(table)
         answer = self._engine.outbox.answer
         for event in events:
-            if self.loading:
-                self._held.append((self.on_calls, event.detach()))
+            if self.loading or self._savings:
+                self._hold(event)
                 continue
             index = event.method
             if index >= known:
@@ -98,6 +101,27 @@ class ServiceHost:
                 self._failed(event, where, error)
                 raise
 
+    def on_queries(self, events: Iterator[Message]) -> None:
+        """Run the handlers of queries, which see the state as it is: they wait for it only while it is loaded."""
+        if self.loading or not self._savings:
+            return self.on_calls(events)
+        savings, self._savings = self._savings, []
+        try:
+            self.on_calls(events)
+        finally:
+            self._savings = savings
+
+    def _hold(self, event: Message) -> None:
+        self._held.append(event.detach())
+        self._held_bytes += len(event.data)
+        if self._savings and self._held_bytes > _HELD_BYTES_MAX:
+            self._finish_savings()
+
+    def _run_held(self) -> None:
+        held, self._held = self._held, []
+        self._held_bytes = 0
+        self.on_calls(iter(held))
+
     def _failed(self, event: Message, where: str, error: BaseException) -> None:
         if event.flags & _REPLY:
             try:
@@ -111,24 +135,50 @@ class ServiceHost:
 
     def on_state_request(self, event: Message) -> None:
         """A joiner needs the state as of now."""
+        if self._held:  # they are a part of it
+            self._finish_savings()
         try:
-            data = save(self.instance)
-        except StateError:
+            saving = save(self.instance)
+        except StateError as error:
             _log.exception("member %d cannot join: the state of %s cannot be saved", event.sender, self.schema.name)
+            self._engine.outbox.no_state(event.sender, event.id, error)
             return
-        self._engine.outbox.state(event.sender, event.id, data)
+        if saving.holds:
+            self._savings.append(saving)
+        self._engine.outbox.state(event.sender, event.id, saving, lambda: self._saved(saving))
+
+    def _saved(self, saving: Saving) -> None:
+        """Its last piece was made, or nobody wants it any more."""
+        if saving not in self._savings:
+            return
+        self._savings.remove(saving)
+        if not self._savings:
+            self._run_held()
+
+    def _finish_savings(self) -> None:
+        """Make what is missing now, so that the service may change."""
+        savings, self._savings = self._savings, []
+        for saving in savings:
+            saving.collect()
+        self._run_held()
 
     def on_state(self, event: Message) -> None:
         """A piece of the state came; after the last one, what was held back is applied."""
+        if event.status != _OK:
+            text = bytes(event.data).decode("utf-8", "replace")
+            return self._came(StateError(f"member {event.sender} cannot give the state of {self.name}: {text}"))
+        self._engine.progressed(self.name, event)
         whole = self._incoming.add(event)
         if whole is None:
             return
         try:
             load(self.instance, whole)
         except StateError as error:
-            self.load_error = error
             _log.error("%s", error)
+            return self._came(error)
+        self._came(None)
+
+    def _came(self, error: StateError | None) -> None:
+        self.load_error = error
         self.loading = False
-        held, self._held = self._held, []
-        for handle, message in held:
-            handle(iter((message,)))
+        self._run_held()

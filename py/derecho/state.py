@@ -1,12 +1,16 @@
 """The state of a service: saved for a joiner, in pieces, and loaded by it.
 
-A service may define ``__derecho_save__(self) -> bytes`` and ``__derecho_load__(self, data: bytes) -> None``. Otherwise
-its attributes are one MessagePack map, strictly: what would come back as another type is refused, not converted. With a
+A service may define ``__derecho_save__(self) -> bytes`` and ``__derecho_load__(self, data: bytes) -> None``. If the
+first is a generator, or returns another iterator of bytes, its pieces are made as they are sent, and the service's
+ordered calls are held back until the last one was: they must not be in the state. Otherwise its attributes are one
+MessagePack map, strictly: what would come back as another type is refused, not converted. With a
 declared type of state (``@derecho.service(state=...)``) the hooks deal in values of that type (docs/layout.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -16,40 +20,126 @@ from .codec.method import StateType
 from .errors import StateError
 from .service import schema
 
-__all__ = ["Incoming", "check_service", "load", "save"]
+__all__ = ["Incoming", "Piece", "Saving", "check_service", "load", "save"]
 
 _FIRST, _LAST = 2, 4  # DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST
+_ATOMS = {type(None), bool, int, float, str, bytes}
+_LARGE_BYTES = 64 << 10  # at least what bin 32 is the canonical header of
+_MANY = 64
 _ACCEPTED = "None, bool, int (64 bits), float, str, bytes, list, dict of these"
 
 
-def save(service: Any) -> bytes:
-    """Return the state of a service, as of now.
+Piece = bytes | bytearray | memoryview
+
+
+class Saving:
+    """A state on its way out, in pieces that are made as they are sent.
+
+    Attributes
+    ----------
+    pieces : iterator of bytes-like
+        Of any size.
+    holds : bool
+        Whether the service must not change until the last piece was made.
+    nbytes : int or None
+        All pieces together; None if that is not known.
+    """
+
+    def __init__(self, pieces: Iterator[Piece], holds: bool, nbytes: int | None) -> None:
+        self.pieces = pieces
+        self.holds = holds
+        self.nbytes = nbytes
+
+    def whole(self) -> bytes:
+        """Make all pieces, as one."""
+        return b"".join(self.pieces)
+
+    def collect(self) -> None:
+        """Make all pieces now."""
+        self.pieces = iter(list(self.pieces))
+        self.holds = False
+
+
+def save(service: Any) -> Saving:
+    """Begin to save the state of a service, as of now.
 
     Raises
     ------
     StateError
-        Naming the attribute that cannot be saved, or what ``__derecho_save__`` raised.
+        Naming what ``__derecho_save__`` raised, or an attribute that cannot be saved. The pieces may raise it, too.
     """
     name = type(service).__name__
     custom = getattr(service, "__derecho_save__", None)
+    if custom is None:
+        holds = not all(map(_is_flat, vars(service).values()))
+        attributes = vars(service) if holds else {key: copy(value) for key, value in vars(service).items()}
+        return Saving(_pieces_of(name, attributes), holds, None)
     declared = _declared(service)
-    if custom is not None:
-        try:
-            return b"".join(declared.encode(custom())) if declared else bytes(memoryview(custom()))
-        except Exception as error:
-            raise StateError(f"{name}.__derecho_save__ failed: {type(error).__name__}: {error}") from error
     try:
-        return _pack(vars(service))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        for key, value in vars(service).items():
-            try:
-                _pack(value)
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                raise StateError(
-                    f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; for others define "
-                    f"{name}.__derecho_save__(self) -> bytes and __derecho_load__(self, data: bytes)"
-                ) from None
-        raise
+        value = custom()
+        if declared:
+            parts = list(declared.encode(value))
+            return Saving(iter(parts), False, sum(map(len, parts)))
+        if isinstance(value, Iterator):
+            return Saving(_guarded(name, value), True, None)
+        data = memoryview(value).cast("B")
+        return Saving(iter((data,)), False, len(data))
+    except Exception as error:
+        raise _save_failed(name, error) from error
+
+
+def _save_failed(name: str, error: Exception) -> StateError:
+    return StateError(f"{name}.__derecho_save__ failed: {type(error).__name__}: {error}")
+
+
+def _guarded(name: str, pieces: Iterator[Any]) -> Iterator[memoryview]:
+    try:
+        for piece in pieces:
+            yield memoryview(piece).cast("B")
+    except Exception as error:
+        raise _save_failed(name, error) from error
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a copy of it alone does not change when the service does: values of such types never do."""
+    kind = type(value)
+    if kind is dict:
+        return _ATOMS.issuperset(map(type, value.values()))
+    if kind is list:
+        return _ATOMS.issuperset(map(type, value))
+    return kind in _ATOMS
+
+
+def _pieces_of(name: str, attributes: dict[str, Any]) -> Iterator[Piece]:
+    """One MessagePack map, in pieces: what is large is never there twice."""
+    packer = msgpack.Packer(strict_types=True, use_bin_type=True)
+    yield packer.pack_map_header(len(attributes))
+    for key, value in attributes.items():
+        yield packer.pack(key)
+        try:
+            yield from _pack(packer, value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise StateError(
+                f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; for others define "
+                f"{name}.__derecho_save__(self) -> bytes and __derecho_load__(self, data: bytes)"
+            ) from None
+
+
+def _pack(packer: Any, value: Any) -> Iterator[Piece]:
+    if type(value) is bytes and len(value) > _LARGE_BYTES:
+        yield b"\xc6" + len(value).to_bytes(4, "big")  # bin 32
+        yield memoryview(value)
+    elif type(value) is dict and len(value) > _MANY:
+        yield packer.pack_map_header(len(value))
+        for key, entry in value.items():
+            yield packer.pack(key)
+            yield from _pack(packer, entry)
+    elif type(value) is list and len(value) > _MANY:
+        yield packer.pack_array_header(len(value))
+        for entry in value:
+            yield from _pack(packer, entry)
+    else:
+        yield packer.pack(value)
 
 
 def load(service: Any, data: bytes) -> None:
@@ -88,17 +178,14 @@ def check_service(service: Any) -> None:
         if not hasattr(service, "__dict__"):
             raise TypeError(f"{name} keeps its state in slots: define __derecho_save__ and __derecho_load__")
         try:
-            save(service)
+            for _ in save(service).pieces:
+                pass
         except StateError as error:
             raise TypeError(str(error)) from None
 
 
 def _declared(service: Any) -> StateType | None:
     return schema(service).state
-
-
-def _pack(value: Any) -> bytes:
-    return bytes(msgpack.packb(value, strict_types=True, use_bin_type=True))
 
 
 class Incoming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Holdup", "Member", "View"]
+__all__ = ["Holdup", "Member", "Progress", "View"]
 
 _NO_RANK = 0xFFFFFFFF
 
@@ -85,6 +85,33 @@ class View:
 
     def __str__(self) -> str:
         return f"view {self.id}: {{{', '.join(map(str, self.nodes))}}}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the state of a service has come to a node that joins.
+
+    Attributes
+    ----------
+    service : str
+        Its name.
+    nbytes : int
+        Bytes that came.
+    total : int or None
+        Bytes in all; None while it is not known, as of a state that is saved in pieces.
+    seconds : float
+        Since the first of them.
+    """
+
+    service: str
+    nbytes: int
+    total: int | None
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second; 0 at first."""
+        return self.nbytes / self.seconds if self.seconds > 0 else 0.0
 
 
 def make_holdup(node: int, cause: int, lasted_ms: int, text: str) -> Holdup | None:

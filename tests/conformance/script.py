@@ -41,6 +41,7 @@ _DIFFERENT: dict[str, tuple[set[str], set[str]]] = {
     "group_holdup": ({"holdup_out"}, set()),
     "group_reply": ({"size_bytes"}, set()),
     "group_state": ({"size_bytes"}, set()),
+    "group_state_fail": ({"size_bytes"}, set()),
     "shard_send": ({"size_bytes"}, set()),
     "shard_send_many": ({"count", "sent_out"}, set()),
     "shard_call": ({"size_bytes"}, set()),

@@ -101,8 +101,8 @@ TEST(CppCodec, values_come_back_as_they_went) {
     expect_round_trip<std::vector<bool>>({true, false, true});
     expect_round_trip<std::vector<std::vector<int64_t>>>({{}, {1}, {2, 3}});
     expect_round_trip<std::vector<std::optional<int16_t>>>({1, std::nullopt, -3});
-    expect_round_trip<std::map<std::string, Bytes>>({{"", {}}, {"k", bytes({1, 2})}});
-    expect_round_trip<std::map<uint16_t, std::vector<std::string>>>({{9, {"a", ""}}, {10, {}}});
+    expect_round_trip<Map<std::string, Bytes>>({{"", {}}, {"k", bytes({1, 2})}});
+    expect_round_trip<Map<uint16_t, std::vector<std::string>>>({{9, {"a", ""}}, {10, {}}});
     expect_round_trip<std::array<std::string, 3>>({"a", "", "c"});
     expect_round_trip<std::optional<Point>, std::vector<Point>>(Point{1, 2}, {{3, 4}, {5, 6}});
     EXPECT_TRUE(std::isnan(std::get<0>(Message<double>::decode(Message<double>::encode(std::nan(""))))));
@@ -138,7 +138,7 @@ TEST(CppCodec, what_a_peer_may_not_send) {
     EXPECT_THROW(Message<std::optional<bool>>::decode(bytes({2, 0})), DecodeError);
     using Huge = Message<std::vector<uint64_t>>;
     EXPECT_THROW(Huge::decode(bytes({8, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF})), DecodeError) << "computed in 64 bits";
-    using Counts = Message<std::map<uint8_t, uint8_t>>;
+    using Counts = Message<Map<uint8_t, uint8_t>>;
     EXPECT_NO_THROW(Counts::decode(bytes({8, 0, 0, 0, 2, 0, 0, 0, 1, 0, 2, 0})));
     EXPECT_THROW(Counts::decode(bytes({8, 0, 0, 0, 2, 0, 0, 0, 1, 0, 1, 0})), DecodeError) << "a key twice";
 }
@@ -149,10 +149,10 @@ TEST(CppCodec, a_message_of_more_than_4_gb_is_refused) {
 }
 
 TEST(CppCodec, types_tell_whether_they_point_into_the_message) {
-    static_assert(Owning<std::vector<std::string>> && Owning<std::map<std::string, Bytes>> && Owning<Point>);
+    static_assert(Owning<std::vector<std::string>> && Owning<Map<std::string, Bytes>> && Owning<Point>);
     static_assert(!Owning<BytesView> && !Owning<std::span<const int32_t>>);
     static_assert(!Owning<std::vector<std::string_view>> && !Owning<std::optional<BytesView>>);
-    static_assert(!Owning<std::map<std::string, std::array<std::string_view, 2>>> && !Owning<Named>);
+    static_assert(!Owning<Map<std::string, std::array<std::string_view, 2>>> && !Owning<Named>);
 }
 
 TEST(CppCodec, text_that_is_not_utf8_is_not_sent) {

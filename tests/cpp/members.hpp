@@ -16,7 +16,7 @@ namespace derecho::testing {
 /** A dictionary, with ways to fail. Tests look at it from their own thread while handlers run on another. */
 class Cache {
 public:
-    using Items = std::map<std::string, Bytes>;
+    using Items = Map<std::string, Bytes>;
 
     int64_t put(std::string_view key, BytesView value) {
         if (const std::function<void()> meanwhile = locked(during_put_)) meanwhile();
@@ -51,7 +51,7 @@ public:
     }
 
     static constexpr auto derecho_service = service(
-        "Cache", state<std::map<std::string, Bytes>>(), ordered<&Cache::put>("put", "key", "value"),
+        "Cache", state<Map<std::string, Bytes>>(), ordered<&Cache::put>("put", "key", "value"),
         ordered<&Cache::clear>("clear"), query<&Cache::get>("get", "key"), query<&Cache::refuse>("refuse", "text"));
 
 private:

@@ -18,14 +18,21 @@ namespace {
 
 constexpr NodeId kA{1}, kB{2};
 
-// All descriptors of this process: those that peers could have copies of among them.
-void make_everything_block() {
+// What a hostile peer could do with descriptors that it had copies of: fill eventfds, and let everything block.
+void fill_eventfds_and_make_everything_block() {
     for (int fd = 3; fd < 1024; ++fd) {
         const int flags = ::fcntl(fd, F_GETFL);
+        if (flags < 0) continue;
+        std::error_code gone;
+        const auto link = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), gone).string();
+        const uint64_t full = ~uint64_t{1};
+        if (link.find("[eventfd]") != std::string::npos) {
+            EXPECT_EQ(::write(fd, &full, sizeof full), 8);
+        }
         int listens = 0;
         socklen_t size = sizeof listens;
         ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
-        if (flags >= 0 && !listens) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+        if (!listens) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
     }
 }
 
@@ -45,7 +52,7 @@ TEST(waking, a_peer_that_sleeps_and_never_looks_blocks_nobody_that_wakes_it) {
     const NodeId readers[] = {kB};
     Region* const region = world->node(kA).expose({7}, 4096, readers);
     ASSERT_TRUE(world->pump_until([&] { return !world->node(kB).mirror(kA, {7}).empty(); }));
-    make_everything_block();
+    fill_eventfds_and_make_everything_block();
     ASSERT_TRUE(returns_within(20, [world, region] {
         for (int n = 0; n < 20'000; ++n) {
             world->node(kB).arm();  // asleep anew, and it reads nothing

@@ -61,6 +61,8 @@ class Script:
         self.runs: deque[Any] = deque()
         self.answers: list[tuple[int, int, int, bytes]] = []
         self.pieces: list[tuple[int, int, bytes, bool]] = []
+        self.sizes: list[tuple[int, int, int]] = []
+        self.failures: list[tuple[int, int, bytes]] = []
         self.room = 1 << 30
         self.refuse = 0
         self.polls: list[int] = []
@@ -96,6 +98,13 @@ class Script:
 
     def holdup(self, node: int | None) -> tuple[int, int, int, str]:
         return 0, 0, 0, ""
+
+    def state_size(self, node: int, request: int, nbytes: int) -> None:
+        self.sizes.append((node, request, nbytes))
+
+    def state_fail(self, node: int, request: int, text: bytes) -> bool:
+        self.failures.append((node, request, text))
+        return True
 
     def reply(self, node: int, call: int, status: int, parts: tuple[Any, ...]) -> bool:
         if self.room <= 0 or self.refuse > 0:
@@ -380,7 +389,7 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
     rig.script.members = [(1, "a:1", False)]
     saved = Counter()
     saved.total = 40
-    data = derecho.state.save(saved)
+    data = derecho.state.save(saved).whole()
     rig.script.add(VIEW, Event())
     rig.script.add(CALL, Event(2, 1, payload=args(2), flags=WANTED))
     rig.drive()
@@ -396,8 +405,39 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
 def test_a_state_that_does_not_come_is_named(rig: Rig) -> None:
     rig.script.members = [(1, "a:1", False)]
     rig.script.add(VIEW, Event())
-    with pytest.raises(derecho.Timeout, match=r"view 1: \{1\}, but the state of Counter, raw did not come within"):
+    with pytest.raises(derecho.Timeout, match=r"view 1: \{1\}, but the state of Counter, raw did not come from"):
         rig.engine.await_state(0.05)
+
+
+def test_a_time_out_counts_from_the_last_piece_and_progress_is_told(rig: Rig) -> None:
+    rig.script.members = [(1, "a:1", False), (3, "c:1", True)]
+    seen: list[derecho.Progress] = []
+    rig.engine.on_progress = seen.append
+    data = derecho.state.save(Counter()).whole()
+    rig.script.add(VIEW, Event())
+
+    def trickle() -> None:
+        for i, byte in enumerate(data):
+            time.sleep(0.03)
+            flags = (FIRST if i == 0 else 0) | (LAST if i == len(data) - 1 else 0)
+            rig.script.add(STATE, Event(3, payload=bytes([byte]), flags=flags, version=len(data)))
+        rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    rig.engine.await_state(0.2)  # all of it takes longer
+    thread.join()
+    assert [p.nbytes for p in seen] == list(range(1, len(data) + 1))
+    assert {(p.service, p.total) for p in seen} == {("Counter", len(data))}
+    assert seen[-1].rate > 0
+
+
+def test_a_joiner_is_told_why_there_is_no_state(rig: Rig) -> None:
+    rig.script.members = [(1, "a:1", False), (3, "c:1", True)]
+    rig.script.add(VIEW, Event())
+    rig.script.add(STATE, Event(3, payload=b"ValueError: it is broken", status=17))
+    with pytest.raises(derecho.StateError, match="member 3 cannot give the state of Counter: ValueError: it is broken"):
+        rig.engine.await_state(1.0)
 
 
 def test_a_state_that_cannot_be_loaded_is_an_error(rig: Rig) -> None:
@@ -407,6 +447,85 @@ def test_a_state_that_cannot_be_loaded_is_an_error(rig: Rig) -> None:
     rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
     with pytest.raises(derecho.StateError, match="the state of Counter cannot be loaded"):
         rig.engine.await_state(1.0)
+
+
+def pieces_of(rig: Rig) -> bytes:
+    return b"".join(piece for _, _, piece, _ in rig.script.pieces)
+
+
+def test_calls_are_held_back_while_a_state_that_may_change_is_saved_and_queries_are_not(rig: Rig) -> None:
+    rig.counter.nested = [[1], [2]] * 100  # type: ignore[attr-defined]
+    rig.script.room = 2
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.script.add(CALL, Event(2, 1, payload=args(2), flags=WANTED))
+    rig.script.add(QUERY, Event(2, 2, method=1, flags=WANTED))
+    rig.drive()
+    assert rig.counter.total == 0
+    assert rig.host._savings
+    rig.script.room = 1000
+    rig.drive()
+    assert rig.counter.total == 2
+    assert [(call, value) for _, call, _, value in rig.script.answers] == [(2, result(0)), (1, result(2))]
+    fresh = Counter()
+    derecho.state.load(fresh, pieces_of(rig))
+    assert fresh.total == 0
+
+
+def test_of_a_flat_state_only_the_containers_are_copied_and_no_call_waits(rig: Rig) -> None:
+    value = bytes(1 << 20)
+    rig.counter.items = {"a": value}  # type: ignore[attr-defined]
+    rig.script.room = 2
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.script.add(CALL, Event(2, 1, payload=args(2), flags=WANTED))
+    rig.drive()
+    assert rig.counter.total == 2
+    rig.counter.items = {}  # type: ignore[attr-defined]
+    rig.script.room = 1 << 30
+    rig.drive()
+    fresh = Counter()
+    derecho.state.load(fresh, pieces_of(rig))
+    assert (fresh.total, fresh.items) == (0, {"a": value})  # type: ignore[attr-defined]
+
+
+def test_a_second_joiner_gets_the_calls_that_came_while_the_first_ones_state_was_saved(rig: Rig) -> None:
+    rig.counter.nested = [[1]] * 100  # type: ignore[attr-defined]
+    rig.script.room = 2
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.script.add(CALL, Event(2, 1, payload=args(2)))
+    rig.script.add(STATE_REQUEST, Event(5, 100))
+    rig.drive()
+    rig.script.room = 10_000
+    rig.drive()
+    for joiner, total in ((4, 0), (5, 2)):
+        fresh = Counter()
+        derecho.state.load(fresh, b"".join(p for node, _, p, _ in rig.script.pieces if node == joiner))
+        assert fresh.total == total
+
+
+def test_a_generator_saves_in_pieces_and_what_it_raises_the_joiner_is_told(rig: Rig) -> None:
+    def save() -> Iterator[bytes]:
+        yield b"abc"
+        yield b"defgh"
+        if rig.counter.total:
+            raise ValueError("it is broken")
+
+    rig.counter.__derecho_save__ = save  # type: ignore[attr-defined]
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.drive()
+    assert pieces_of(rig) == b"abcdefgh"
+    rig.counter.total = 1
+    rig.script.add(STATE_REQUEST, Event(5, 100))
+    rig.drive()
+    told = b"StateError: Counter.__derecho_save__ failed: ValueError: it is broken"
+    assert rig.script.failures == [(5, 100, told)]
+    assert not rig.host._savings
+
+
+def test_a_state_that_is_there_as_a_whole_tells_its_size(rig: Rig) -> None:
+    rig.counter.__derecho_save__ = lambda: b"12345"  # type: ignore[attr-defined]
+    rig.script.add(STATE_REQUEST, Event(4, 99))
+    rig.drive()
+    assert rig.script.sizes[0] == (4, 99, 5)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, (1, 2), object(), 1 << 70])
@@ -435,7 +554,7 @@ def test_a_service_saves_and_loads_itself_if_it_says_how() -> None:
 
     fresh = Own()
     fresh.items = set()
-    derecho.state.load(fresh, derecho.state.save(Own()))
+    derecho.state.load(fresh, derecho.state.save(Own()).whole())
     assert fresh.items == {1, 2}
 
 

@@ -237,7 +237,7 @@ def test_a_declared_state_is_part_of_the_schema_and_travels_as_its_type() -> Non
     assert json.loads(derecho.schema(Places).to_json())["state"]["fields"][0]["name"] == "state"
     here, there = Places(), Places()
     here.places = {"Ithaca": Point(42, -76)}
-    data = save(here)
+    data = save(here).whole()
     assert data[:8] == bytes(
         [8, 0, 0, 0, 1, 0, 0, 0]
     )  # a message with one field: one entry, right behind the reference

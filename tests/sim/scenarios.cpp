@@ -108,6 +108,16 @@ void stands_still(World& world) {
         });
 }
 
+// A member that gets no memory any more ends itself, when the next view comes, and takes nobody else for lost.
+void short_of_memory(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.some_member(); },
+        [&](Process& process) {
+            process.fabric->no_memory = true;
+            world.start(world.nodes());
+        });
+}
+
 // One application stops to take, or to release; option slow_member_ms has its node removed.
 void slow_member(World& world) {
     world.slow_after = milliseconds(12);
@@ -279,6 +289,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "cascade", .survives = false, .plan = cascade},
         {.name = "pauses", .survives = false, .rough_weather = true, .plan = pauses},
         {.name = "stands_still", .nodes_min = 4, .plan = stands_still},
+        {.name = "short_of_memory", .nodes_min = 4, .plan = short_of_memory},
         {.name = "slow_member", .nodes_min = 3, .plan = slow_member},
         {.name = "partition", .survives = false, .plan = partition},
         {.name = "heir_falls_out", .nodes_min = 4, .survives = false, .plan = heir_falls_out},

@@ -88,9 +88,11 @@ public:
     void wake() override;
     std::shared_ptr<DirectAccess> direct(NodeId peer) override;
     bool crowded() const override { return false; }
+    std::string why_not_exposed() const override { return "the simulator gives none"; }
     Stats stats() const override;
 
     // ---- for the world
+    bool no_memory = false;  // for regions, from now on
     bool alive() const { return alive_; }
     bool has_peer_events() const { return !events_.empty(); }
     // Called after each push and each flush, in the middle of a step: the world may kill the process here. It goes on

@@ -99,6 +99,7 @@ constexpr const char* kSituations[] = {
     "donor died during the transfer",
     "ejected",
     "ejected after a pause",
+    "ended for want of memory",
     "ejected for not polling",
     "ejected for not releasing",
     "joiner died during the transfer",

@@ -160,6 +160,7 @@ void World::after_step(Process& process) {
     if (process.application->stopped() && end.code == DERECHO_EJECTED) note_slow(process);
     if (end.code == DERECHO_NO_MAJORITY) coverage_.hit("stopped without majority");
     if (end.code == DERECHO_EJECTED) coverage_.hit(process.was_paused ? "ejected after a pause" : "ejected");
+    if (end.code == DERECHO_NO_MEMORY) coverage_.hit("ended for want of memory");
     if (end.code == DERECHO_STATE_LOST) coverage_.hit("state lost");
     if (end.code == DERECHO_DUPLICATE) coverage_.hit("refused as a duplicate");
     if (end.code == DERECHO_CLOSED) coverage_.hit("left");
@@ -478,6 +479,8 @@ std::optional<std::string> World::unsettled() {
         }
         if (process->group->phase() == Group::Phase::ended) return who + " ended, but its application was not told";
         if (process->group->phase() == Group::Phase::joining && !knows_a_member()) continue;
+        const auto lacks = [](const Process* member) { return member->fabric->no_memory; };
+        if (!process->member() && std::ranges::any_of(members(), lacks)) continue;  // it may have been turned away
         if (!process->member()) return who + " has not joined: " + process->group->end().detail;
         if (process->application->stopped()) continue;
         if (const char* busy = process->application->busy(); busy && answers)

@@ -33,7 +33,7 @@ STATE = "derecho::Bytes save_state() const; void load_state(derecho::Bytes state
         (STATE, "calls.ordered<&Cache::put>(1, derecho::Bytes())", "ArgumentsOf"),
         ("", "derecho::Group::join(config, cache)", "SavesState"),
         (STATE, 'derecho::ordered<&Cache::put>("put", "key")', "one name for each parameter"),
-        (STATE, "derecho::Message<std::map<std::string, void*>>::encode({})", "Travels"),
+        (STATE, "derecho::Message<derecho::Map<std::string, void*>>::encode({})", "Travels"),
     ],
 )
 def test_a_mistake_is_named(

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Linq;
 
 namespace Derecho
@@ -16,6 +17,7 @@ namespace Derecho
         private readonly Decoder _replies = new Decoder();
         private readonly Dictionary<ulong, IPending> _pending = new Dictionary<ulong, IPending>(); // under its own lock
         private readonly object _answering = new object(); // a closer may fail calls while another thread dispatches
+        private readonly Stopwatch _progress = new Stopwatch(); // since the last piece of a state came
         private volatile DerechoError _end;
         private volatile View[] _views = new View[0];
 
@@ -28,6 +30,8 @@ namespace Derecho
         }
 
         internal event Action<View> Viewed;
+
+        internal Action<Progress> OnProgress { get; set; }
 
         internal RawGroup Raw { get; }
 
@@ -169,9 +173,28 @@ namespace Derecho
                 case EventKind.Memory: OnReply(e); break;
                 case EventKind.View: OnView(); break;
                 case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
-                case EventKind.State: Hosts[e.Shard].OnState(e); break;
+                case EventKind.State: OnState(e); break;
                 case EventKind.Closed: Ended(Reason(e.Status, Details(e.Status))); break;
             }
+        }
+
+        private void OnState(Event e)
+        {
+            ServiceHost host = Hosts[e.Shard];
+            if (e.Status == Status.Ok)
+            {
+                _progress.Restart();
+                try
+                {
+                    host.Arrived.Add(e);
+                    OnProgress?.Invoke(host.Arrived.Progress);
+                }
+                catch (Exception error)
+                {
+                    Log.Write("OnProgress failed", error);
+                }
+            }
+            host.OnState(e);
         }
 
         private void OnView()
@@ -233,16 +256,27 @@ namespace Derecho
         /// loaded.</exception>
         internal void Start()
         {
-            if (!Wait(() => View != null && !Hosts.Any(h => h.Loading), Timeout, "joining"))
+            _progress.Restart();
+            TimeSpan left = Timeout;
+            while (!Wait(HasState, left, "joining"))
             {
+                left = Timeout - _progress.Elapsed; // from the last piece on
+                if (left > TimeSpan.Zero) continue;
                 string names = string.Join(", ", Hosts.Where(h => h.Loading).Select(h => h.Name));
                 string missing = View == null ? "no view was installed" : $"the state of {names} did not come";
-                throw new Timeout($"joined, but {missing} within {Timeout.TotalSeconds:g} s");
+                throw new Timeout($"joined, but {missing}: nothing of it for {Timeout.TotalSeconds:g} s" +
+                                  Because(Donor));
             }
             ServiceHost broken = Hosts.FirstOrDefault(h => h.LoadError != null);
             if (broken != null) throw broken.LoadError;
             _pump.Start();
         }
+
+        private bool HasState() =>
+            Hosts.Any(h => h.LoadError != null) || (View != null && !Hosts.Any(h => h.Loading));
+
+        /// <summary>Who gives this node its state.</summary>
+        private uint Donor => View?.Members.FirstOrDefault(m => m.HasState)?.Node ?? Native.DERECHO_ANY_NODE;
 
         internal void Close(DerechoError reason)
         {

@@ -14,6 +14,9 @@ namespace Derecho
 
         /// <summary>As <see cref="Group.OnView"/>, from the first view on.</summary>
         public Action<View> OnView { get; set; }
+
+        /// <summary>Told of every piece of a service's state that comes. The time-out counts from the last one.</summary>
+        public Action<Progress> OnProgress { get; set; }
     }
 
     /// <summary>
@@ -129,6 +132,7 @@ namespace Derecho
                 foreach (Service service in services)
                     engine.Hosts.Add(new ServiceHost(engine, service, raw.OpenShard(service.ServiceName)));
                 engine.Viewed += options.OnView;
+                engine.OnProgress = options.OnProgress;
                 engine.Start();
                 return new Group(engine, uint.Parse(config["node"], Invariant), config["group"]);
             }

@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0xc76d315739cf56d1;
+        internal const ulong AbiHash = 0xd461ff0549310a0d;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -257,6 +257,14 @@ namespace Derecho
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_group_state(IntPtr group, uint node, ulong request, void* data,
             ulong size_bytes, int last);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_group_state_size(IntPtr group, uint node, ulong request,
+            ulong total_bytes);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_group_state_fail(IntPtr group, uint node, ulong request,
+            void* text, ulong size_bytes);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_poll(IntPtr group, derecho_event* events, ulong capacity,

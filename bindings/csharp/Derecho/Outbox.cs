@@ -14,7 +14,7 @@ namespace Derecho
 
         private readonly RawGroup _group;
         private readonly int _pieceBytes;
-        private readonly Dictionary<uint, Queue<Func<Status>>> _waiting = new Dictionary<uint, Queue<Func<Status>>>();
+        private readonly Dictionary<uint, Queue<Entry>> _waiting = new Dictionary<uint, Queue<Entry>>();
 
         /// <param name="group">To send by.</param>
         /// <param name="pieceBytes">Most bytes in a piece of state.</param>
@@ -48,18 +48,26 @@ namespace Derecho
         /// <summary>Send the state to a joiner, in pieces; it is kept until it is sent.</summary>
         internal void SendState(uint node, ulong request, byte[] state)
         {
-            int done = 0;
-            Keep(node, () =>
-            {
-                while (true)
-                {
-                    int size = Math.Min(_pieceBytes, state.Length - done);
-                    bool last = done + size == state.Length;
-                    Status status = _group.TrySendState(node, request, new Bytes(state, done, size), last);
-                    if (status != Status.Ok || last) return status;
-                    done += size;
-                }
-            });
+            _group.SendStateSize(node, request, state.Length);
+            SendState(node, request, new[] { state }, () => { });
+        }
+
+        /// <summary>... as the pieces are made.</summary>
+        /// <returns>What can make the rest of them at once.</returns>
+        internal StateSender SendState(uint node, ulong request, IEnumerable<byte[]> pieces, Action made)
+        {
+            var sender = new StateSender(_group, node, request, _pieceBytes, pieces, made);
+            Keep(node, sender.Send, sender.Drop);
+            Retry();
+            return sender;
+        }
+
+        /// <summary>Tell a joiner why there will be none.</summary>
+        internal void SendNoState(uint node, ulong request, Exception error)
+        {
+            var sender = new StateSender(_group, node, request, _pieceBytes, new byte[0][], () => { });
+            sender.Fail(error);
+            Keep(node, sender.Send, sender.Drop);
             Retry();
         }
 
@@ -69,8 +77,8 @@ namespace Derecho
             if (_waiting.Count == 0) return false;
             foreach (uint node in _waiting.Keys.ToArray())
             {
-                Queue<Func<Status>> queue = _waiting[node];
-                while (queue.Count != 0 && IsDone(node, queue.Peek()())) queue.Dequeue();
+                Queue<Entry> queue = _waiting[node];
+                while (queue.Count != 0 && IsDone(node, queue.Peek().Send())) queue.Dequeue().Drop();
                 if (queue.Count == 0) _waiting.Remove(node);
             }
             return _waiting.Count != 0;
@@ -84,12 +92,20 @@ namespace Derecho
             return true;
         }
 
-        private void Keep(uint node, Func<Status> send)
+        private void Keep(uint node, Func<Status> send) => Keep(node, send, () => { });
+
+        private void Keep(uint node, Func<Status> send, Action drop)
         {
-            if (!_waiting.TryGetValue(node, out Queue<Func<Status>> queue))
-                _waiting.Add(node, queue = new Queue<Func<Status>>());
-            if (queue.Count < WaitingMax) queue.Enqueue(send);
+            if (!_waiting.TryGetValue(node, out Queue<Entry> queue))
+                _waiting.Add(node, queue = new Queue<Entry>());
+            if (queue.Count < WaitingMax) queue.Enqueue(new Entry { Send = send, Drop = drop });
             else Log.Write($"member {node} does not take its answers: {queue.Count} wait, one more is dropped");
+        }
+
+        private struct Entry
+        {
+            internal Func<Status> Send;
+            internal Action Drop; // after it was sent, or cannot be
         }
     }
 }

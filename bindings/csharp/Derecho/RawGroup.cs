@@ -151,6 +151,31 @@ namespace Derecho
         public void SendState(uint node, ulong request, Bytes data, bool last) =>
             Failures.Check((int)TrySendState(node, request, data, last));
 
+        /// <summary>Tell a joiner how long its state will be, before its first piece.</summary>
+        public void SendStateSize(uint node, ulong request, long totalBytes)
+        {
+            Failures.Check(Native.derecho_group_state_size(Handle, node, request, (ulong)totalBytes));
+            GC.KeepAlive(this);
+        }
+
+        /// <summary>Tell a joiner why there will be no state.</summary>
+        /// <exception cref="DerechoError">RingFull: poll, retry.</exception>
+        public void FailState(uint node, ulong request, Bytes text) =>
+            Failures.Check((int)TryFailState(node, request, text));
+
+        /// <summary>As <see cref="FailState"/>, with a status instead of an exception.</summary>
+        public Status TryFailState(uint node, ulong request, Bytes text)
+        {
+            fixed (byte* array = text.Array)
+            {
+                int result = Native.derecho_group_state_fail(
+                    Handle, node, request, text.Enter(array), (ulong)text.Length);
+                text.Exit();
+                GC.KeepAlive(this);
+                return (Status)result;
+            }
+        }
+
         /// <summary>As <see cref="SendState"/>, with a status instead of an exception.</summary>
         public Status TrySendState(uint node, ulong request, Bytes data, bool last)
         {

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace Derecho
 {
@@ -20,6 +21,11 @@ namespace Derecho
 
         /// <summary>The state, as of now, for a joiner.</summary>
         protected internal abstract byte[] Save();
+
+        /// <summary>Instead of <see cref="Save"/>: the state in pieces, which are made as they are sent, while the group
+        /// goes on. The service's ordered calls are held back here until the last one was made; queries are not. Null, as
+        /// here: all at once.</summary>
+        protected internal virtual IEnumerable<byte[]> SavePieces() => null;
 
         /// <summary>Replace the state by a saved one.</summary>
         protected internal abstract void Load(byte[] state);

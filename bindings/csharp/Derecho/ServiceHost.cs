@@ -9,12 +9,16 @@ namespace Derecho
     internal sealed unsafe class ServiceHost
     {
         private const int ErrorBytesMax = 4096;
+        private const long HeldBytesMax = 64 << 20; // of calls while a state is saved; then it is made at once
 
         private readonly Engine _engine;
         private readonly Decoder _arguments = new Decoder();
         private readonly ScratchEncoder _answer = new ScratchEncoder();
         private readonly MemoryStream _pieces = new MemoryStream();
         private readonly List<Action> _held = new List<Action>(); // calls that came before the state they apply to
+        private readonly Dictionary<Tuple<uint, ulong>, StateSender> _saving =
+            new Dictionary<Tuple<uint, ulong>, StateSender>(); // in pieces that are still to be made
+        private long _heldBytes;
         private volatile bool _loading;
 
         internal ServiceHost(Engine engine, Service service, Shard shard)
@@ -22,11 +26,14 @@ namespace Derecho
             _engine = engine;
             Service = service;
             Shard = shard;
+            Arrived = new Arrival(service.ServiceName);
         }
 
         internal Service Service { get; }
 
         internal Shard Shard { get; }
+
+        internal Arrival Arrived { get; }
 
         internal string Name => Service.ServiceName;
 
@@ -59,7 +66,8 @@ namespace Derecho
         {
             var origin = new Origin(call);
             Bytes data = call.Data;
-            if (Loading)
+            bool query = call.Kind == EventKind.Query; // sees the state as it is
+            if (Loading || (_saving.Count != 0 && !query))
             {
                 byte[] copy = data.ToArray();
                 _held.Add(() =>
@@ -70,6 +78,8 @@ namespace Derecho
                         Run(origin);
                     }
                 });
+                _heldBytes += copy.Length;
+                if (!Loading && _heldBytes > HeldBytesMax) FinishSaving();
                 return;
             }
             data.Lend(_arguments);
@@ -79,31 +89,69 @@ namespace Derecho
         /// <summary>A joiner needs the state as of now.</summary>
         internal void OnStateRequest(Event request)
         {
-            byte[] state;
+            if (_held.Count != 0) FinishSaving(); // what is held back is a part of it
+            uint node = request.Node;
+            ulong id = request.Id;
             try
             {
-                state = Service.Save() ?? throw new StateError("it is null");
+                IEnumerable<byte[]> pieces = Service.SavePieces();
+                if (pieces != null) SaveInPieces(node, id, pieces);
+                else _engine.Outbox.SendState(node, id, Service.Save() ?? throw new StateError("it is null"));
             }
             catch (Exception error)
             {
-                Log.Write($"member {request.Node} cannot join: the state of {Name} cannot be saved", error);
-                return;
+                Log.Write($"member {node} cannot join: the state of {Name} cannot be saved", error);
+                _engine.Outbox.SendNoState(node, id, error);
             }
-            _engine.Outbox.SendState(request.Node, request.Id, state);
+        }
+
+        private void SaveInPieces(uint node, ulong id, IEnumerable<byte[]> pieces)
+        {
+            Tuple<uint, ulong> key = Tuple.Create(node, id);
+            _saving[key] = null;
+            StateSender sender = _engine.Outbox.SendState(node, id, pieces, () => Saved(key));
+            if (_saving.ContainsKey(key)) _saving[key] = sender;
+        }
+
+        /// <summary>The last piece was made, or nobody wants it any more.</summary>
+        private void Saved(Tuple<uint, ulong> key)
+        {
+            if (_saving.Remove(key) && _saving.Count == 0) RunHeld();
+        }
+
+        /// <summary>Make what is missing now, so that the service may change.</summary>
+        private void FinishSaving()
+        {
+            foreach (StateSender sender in new List<StateSender>(_saving.Values)) sender.Collect();
+        }
+
+        private void RunHeld()
+        {
+            Action[] held = _held.ToArray();
+            _held.Clear();
+            _heldBytes = 0;
+            foreach (Action call in held) call();
         }
 
         /// <summary>A piece of the state; after the last one, what was held back is applied.</summary>
         internal void OnState(Event piece)
         {
+            if (piece.Status != Status.Ok)
+            {
+                string why = Encoding.UTF8.GetString(piece.Data.ToArray());
+                LoadError = new StateError($"member {piece.Node} cannot give the state of {Name}: {why}");
+                Loading = false;
+                RunHeld();
+                return;
+            }
             if ((piece.Flags & EventFlags.First) != 0) _pieces.SetLength(0);
             byte[] part = piece.Data.ToArray();
             _pieces.Write(part, 0, part.Length);
             if ((piece.Flags & EventFlags.Last) == 0) return;
             Load(_pieces.ToArray());
             _pieces.SetLength(0);
-            foreach (Action call in _held) call();
-            _held.Clear();
             Loading = false;
+            RunHeld();
         }
 
         private void Load(byte[] state)

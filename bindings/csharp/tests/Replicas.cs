@@ -96,6 +96,10 @@ namespace Tests
 
         public override long? Maybe(long? answer, string place) => place == null ? null : answer;
 
+        internal IEnumerable<byte[]> Pieces { get; set; }
+
+        protected override IEnumerable<byte[]> SavePieces() => Pieces;
+
         protected override byte[] SaveState() => _state;
 
         protected override void LoadState(byte[] state) => _state = state;
@@ -133,13 +137,15 @@ namespace Tests
         }
 
         /// <summary>Join one more.</summary>
+        internal Action<Progress> OnProgress { get; set; }
+
         internal Group Join(
             Service service, TimeSpan? timeout = null, Action<View> onView = null, params string[] options)
         {
             string contacts = _groups.Count == 0 ? "" : _groups[0].View.Members[0].Address;
             Config config = NodeConfig((uint)_groups.Count + 1, contacts);
             foreach (string option in options) config[option.Split('=')[0]] = option.Split('=')[1];
-            var wait = new GroupOptions { Timeout = timeout ?? Patience, OnView = onView };
+            var wait = new GroupOptions { Timeout = timeout ?? Patience, OnView = onView, OnProgress = OnProgress };
             Group group = Group.Join(config, wait, service);
             _groups.Add(group);
             return group;

@@ -315,16 +315,32 @@ namespace Tests
             }
         }
 
-        public static void A_state_that_cannot_be_saved_is_logged_and_the_joiner_times_out()
+        public static void A_state_that_cannot_be_saved_is_logged_and_the_joiner_is_told_why()
         {
             using (var members = new Members())
             {
                 string logged = "";
                 Log.Written += (text, error) => logged += text;
                 members.Join(new Replica { CannotSave = true });
-                Check.Throws<Timeout>(
-                    () => members.Join(new Replica(), TimeSpan.FromSeconds(1)), "the state of Everything did not come");
+                Check.Throws<StateError>(
+                    () => members.Join(new Replica()), "member 1 cannot give the state of Everything: ");
                 Check.That(logged.Contains("member 2 cannot join: the state of Everything cannot be saved"), logged);
+            }
+        }
+
+        public static void A_state_comes_in_pieces_and_progress_is_told()
+        {
+            using (var members = new Members())
+            {
+                var replica = new OddReplica { Pieces = Enumerable.Repeat(new byte[100000], 20) };
+                members.Join(replica);
+                var joined = new OddReplica();
+                Progress last = null;
+                members.OnProgress = p => last = p;
+                members.Join(joined);
+                Check.Equal(2000000, joined.State.Length);
+                Check.Equal(2000000L, last.Bytes);
+                Check.Equal(0L, last.TotalBytes); // nobody knows how many pieces there will be
             }
         }
 

@@ -77,7 +77,9 @@ static inline derecho_status derecho_replica_save(derecho_replica *replica, cons
     state->data = replica->methods->save(replica->handlers, &state->size);
     if (!state->data) {
         const uint64_t size = state->size;
+        const char *why = size == UINT64_MAX ? "EncodeError: the state cannot travel" : "NoMemory: no memory for it";
         free(state);
+        derecho_group_state_fail(replica->group, request->node, request->id, why, strlen(why));
         return size == UINT64_MAX ? derecho_stub_unfit("the state cannot travel") : derecho_stub_no_memory(size);
     }
     derecho_outgoing_state **end = &replica->outgoing;
@@ -104,6 +106,9 @@ static inline derecho_status derecho_replica_hold(derecho_replica *replica, cons
 
 /** Take a piece of state; after the last one, what was held back is handled. */
 static inline derecho_status derecho_replica_load(derecho_replica *replica, const derecho_event *piece) {
+    if (piece->status != DERECHO_OK)
+        return derecho_stub_fail(piece->status, "member %u cannot give the state: %.*s", (unsigned)piece->node,
+                                 (int)(piece->size_bytes < 300 ? piece->size_bytes : 300), (const char *)piece->data);
     if (piece->flags & DERECHO_FLAG_FIRST) replica->incoming_bytes = 0;
     char *whole = (char *)realloc(replica->incoming, (size_t)(replica->incoming_bytes + piece->size_bytes + 1));
     if (!whole) return derecho_stub_no_memory(replica->incoming_bytes + piece->size_bytes);

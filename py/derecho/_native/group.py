@@ -96,6 +96,18 @@ class NativeGroup:
         """Answer a call or query; False when too many answers await that caller: poll, then retry."""
         return fast.reply(self.number, node, call, status, parts)
 
+    def state_size(self, node: int, request: int, nbytes: int) -> None:
+        """Tell a joiner how long its state will be."""
+        check(lib.derecho_group_state_size(self._handle, node, request, nbytes))
+
+    def state_fail(self, node: int, request: int, text: bytes) -> bool:
+        """Tell a joiner why there will be none; False when there is no room: poll, then retry."""
+        status = lib.derecho_group_state_fail(self._handle, node, request, text, len(text))
+        if status == lib.DERECHO_AGAIN:
+            return False
+        check(status)
+        return True
+
     def state(self, node: int, request: int, piece: memoryview, last: bool) -> bool:
         """Send a piece of the state; False when there is no room: poll, then retry."""
         return fast.state(self.number, node, request, piece, last)

@@ -29,7 +29,7 @@ _KEYWORDS = set(
     long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
     reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template
     this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
-    while xor xor_eq save_state load_state
+    while xor xor_eq save_state load_state save_state_pieces
     restrict typeof errno EOF NULL linux unix
     """.split()  # noqa: SIM905 (a list of 100 quoted words is no easier to read)
 )
@@ -123,7 +123,7 @@ def value_type(wire: WireType) -> str:
     if isinstance(wire, ListOf):
         return f"std::vector<{value_type(wire.element)}>"
     if isinstance(wire, MapOf):
-        return f"std::map<{value_type(wire.key)}, {value_type(wire.value)}>"
+        return f"derecho::Map<{value_type(wire.key)}, {value_type(wire.value)}>"
     if isinstance(wire, ArrayOf):
         return f"std::array<{value_type(wire.element)}, {wire.count}>"
     if isinstance(wire, OptionalOf):
@@ -190,6 +190,9 @@ def _service(model: StubModel, name: str) -> list[str]:
         f"    virtual {state} save_state() const = 0;",
         "    /** Replace the state by one that another member saved. */",
         f"    virtual void load_state({state} state) = 0;",
+        "    /** Instead of save_state(), if it is not empty: bytes that are made as they are sent; meanwhile the",
+        "     * ordered calls of this service are held back here. */",
+        "    virtual derecho::StatePieces save_state_pieces() const { return {}; }",
         "",
         "    static constexpr auto derecho_service = derecho::service(",
         f"        {quoted(model.schema.name)},",

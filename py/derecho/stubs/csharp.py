@@ -29,7 +29,18 @@ _SUFFIXES = {"i8": "SByte", "u8": "Byte", "i16": "Int16", "u16": "UInt16", "i32"
 _SUFFIXES |= {"i64": "Int64", "u64": "UInt64", "f32": "Single", "f64": "Double", "bool": "Bool"}
 _SUFFIXES |= {"str": "String", "bytes": "Bytes"}
 
-_SERVICE = OF_OBJECT | {"Caller", "Handle", "Hash", "Load", "LoadState", "Name", "Save", "SaveState", "SchemaHash"}
+_SERVICE = OF_OBJECT | {
+    "Caller",
+    "Handle",
+    "Hash",
+    "Load",
+    "LoadState",
+    "Name",
+    "Save",
+    "SavePieces",
+    "SaveState",
+    "SchemaHash",
+}
 _SERVICE |= {"ServiceName"}
 _CALLER = OF_OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
 _STRUCT = OF_OBJECT | {"Decode", "Decoder", "Encode", "Get", "Put"}

@@ -28,7 +28,9 @@ from .names import camel, pascal
 
 __all__ = ["emit"]
 
-_OF_SERVICE = "dispatch encodeState decodeState loadState saveState hasMethod serviceName serviceHash of"
+_OF_SERVICE = (
+    "dispatch encodeState decodeState loadState saveState saveStatePieces hasMethod serviceName serviceHash of"
+)
 _OF_LANG = """
     AssertionError Boolean Byte Double Exception Float IllegalArgumentException Integer Long Object Override Short
     String System Throwable Void

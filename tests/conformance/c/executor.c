@@ -248,6 +248,17 @@ static derecho_status do_group_reply(void) {
                                data.size_bytes);
 }
 
+static derecho_status do_group_state_size(void) {
+    return derecho_group_state_size(handle("group"), (uint32_t)number("node"), number("request"),
+                                    number("total_bytes"));
+}
+
+static derecho_status do_group_state_fail(void) {
+    const derecho_bytes text = payload("text");
+    return derecho_group_state_fail(handle("group"), (uint32_t)number("node"), number("request"), text.data,
+                                    text.size_bytes);
+}
+
 static derecho_status do_group_state(void) {
     const derecho_bytes data = payload("data");
     return derecho_group_state(handle("group"), (uint32_t)number("node"), number("request"), data.data, data.size_bytes,
@@ -472,6 +483,8 @@ static const struct {
     STEP(group_holdup),
     STEP(group_reply),
     STEP(group_state),
+    STEP(group_state_size),
+    STEP(group_state_fail),
     STEP(shard_open),
     STEP(shard_send),
     STEP(shard_send_many),

@@ -363,6 +363,14 @@ private:
          [this] {
              group().raw.state(number<uint32_t>("node"), number("request"), payload("data"), number("last") != 0);
          }},
+        {"group_state_size",
+         [this] { group().raw.state_size(number<uint32_t>("node"), number("request"), number("total_bytes")); }},
+        {"group_state_fail",
+         [this] {
+             const BytesView why = payload("text");
+             group().raw.state_fail(number<uint32_t>("node"), number("request"),
+                                    {reinterpret_cast<const char*>(why.data()), why.size()});
+         }},
         {"shard_open", [this] { shards_.insert_or_assign(text("shard_out"), group().raw.shard(text("service"))); }},
         {"shard_send", [this] { keep_sent("ticket_out", shard().send(payload("data"))); }},
         {"shard_send_many", [this] { shard_send_many(); }},

@@ -99,6 +99,10 @@ namespace Conformance
                     (uint)Number("node"), Number("call"), StatusInput(), Payload(_step["data"])),
                 ["group_state"] = () => Named<RawGroup>("group").SendState(
                     (uint)Number("node"), Number("request"), Payload(_step["data"]), Number("last") != 0),
+                ["group_state_size"] = () => Named<RawGroup>("group").SendStateSize(
+                    (uint)Number("node"), Number("request"), (long)Number("total_bytes")),
+                ["group_state_fail"] = () => Named<RawGroup>("group").FailState(
+                    (uint)Number("node"), Number("request"), Payload(_step["text"])),
                 ["wake"] = () => Named<RawGroup>("group").Wake(),
                 ["poll"] = Poll,
                 ["release"] = () => ((List<EventBatch>)_table[_step["lease"]]).ForEach(lease => lease.Release()),

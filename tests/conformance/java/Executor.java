@@ -21,6 +21,7 @@ import org.libderecho.DerechoError;
 import org.libderecho.EventBatch;
 import org.libderecho.EventKind;
 import org.libderecho.Flags;
+import org.libderecho.Holdup;
 import org.libderecho.MemoryKey;
 import org.libderecho.MessageBatch;
 import org.libderecho.RawGroup;
@@ -105,6 +106,12 @@ public final class Executor {
                 group().reply((int) number("node"), number("call"), Status.valueOf(text("status")), payload("data"));
             case "group_state" ->
                 group().state((int) number("node"), number("request"), payload("data"), number("last") != 0);
+            case "group_state_size" ->
+                group().stateSize((int) number("node"), number("request"), number("total_bytes"));
+            case "group_state_fail" -> {
+                final Status status = group().tryStateFail((int) number("node"), number("request"), payload("text"));
+                if (status != Status.OK) throw status.error();
+            }
             case "shard_open" -> shards.put(text("shard_out"), group().shard(text("service")));
             case "shard_send" -> keepSent("ticket_out", shard().send(payload("data")));
             case "shard_send_many" -> sendMany();

@@ -166,6 +166,14 @@ class Executor:
         to = self.number("node"), self.number("request")
         self.ring.group_state(self.named("group"), *to, self.data(), self.number("last"))
 
+    def do_group_state_size(self) -> None:
+        to = self.number("node"), self.number("request")
+        self.ring.group_state_size(self.named("group"), *to, self.number("total_bytes"))
+
+    def do_group_state_fail(self) -> None:
+        to = self.number("node"), self.number("request")
+        self.ring.group_state_fail(self.named("group"), *to, self.data("text"))
+
     # ---------------------------------------------------------------------------------------- shard, claim
 
     def do_shard_open(self) -> None:

@@ -127,6 +127,12 @@ class CffiRing:
     def group_state(self, group: _Group, node: int, request: int, data: Payload, last: int) -> None:
         _taken(group.native.state(node, request, memoryview(data), bool(last)))
 
+    def group_state_size(self, group: _Group, node: int, request: int, total: int) -> None:
+        group.native.state_size(node, request, total)
+
+    def group_state_fail(self, group: _Group, node: int, request: int, text: Payload) -> None:
+        _taken(group.native.state_fail(node, request, bytes(text)))
+
     def poll(self, group: _Group, capacity: int, timeout_ns: int) -> tuple[list[Event], list[Message]]:
         """What was taken stays held as long as its messages do: the list of them is the lease."""
         if not group.surplus:

@@ -135,6 +135,12 @@ class CtypesRing:
     def group_state(self, group: int, node: int, request: int, data: Payload, last: int) -> None:
         _check(api.derecho_group_state(self._group(group), node, request, *_pointer(data), last))
 
+    def group_state_size(self, group: int, node: int, request: int, total: int) -> None:
+        _check(api.derecho_group_state_size(self._group(group), node, request, total))
+
+    def group_state_fail(self, group: int, node: int, request: int, text: Payload) -> None:
+        _check(api.derecho_group_state_fail(self._group(group), node, request, *_pointer(text)))
+
     def poll(self, group: int, capacity: int, timeout_ns: int) -> tuple[list[Event], int]:
         events = (api.derecho_event * max(capacity, 1))()
         count, lease = c_size_t(), c_uint64()

@@ -30,6 +30,8 @@ final class Engine implements Pump.Target {
     private final CallTable calls = new CallTable();
     private volatile View view;
     private volatile DerechoError end;
+    Consumer<Progress> onProgress; // of states that come
+    private volatile long lastProgress;
 
     /**
      * @param timeout default of every wait
@@ -114,12 +116,34 @@ final class Engine implements Pump.Target {
         return because(Native.ANY_NODE);
     }
 
-    /** Wait until the first view is there and every service has its state. */
+    /**
+     * Wait until the first view is there and every service has its state; the limit counts from the last progress.
+     */
     void awaitState(Duration limit) {
-        if (!await(() -> view != null && hosts.stream().noneMatch(Host::isLoading), limit, "joining"))
-            throw new Timeout(missing() + " within " + seconds(limit));
+        lastProgress = System.nanoTime();
+        Duration left = limit;
+        while (!await(this::hasState, left, "joining")) {
+            left = limit.minusNanos(System.nanoTime() - lastProgress);
+            if (left.isNegative() || left.isZero())
+                throw new Timeout(missing() + ": nothing of it for " + seconds(limit) + because(donor()));
+        }
         for (Host host : hosts)
             if (host instanceof ServiceHost service && service.loadError() != null) throw service.loadError();
+    }
+
+    private boolean hasState() {
+        for (Host host : hosts) if (host instanceof ServiceHost service && service.loadError() != null) return true;
+        return view != null && hosts.stream().noneMatch(Host::isLoading);
+    }
+
+    /** Who gives this node its state. */
+    private int donor() {
+        if (view == null) return Native.ANY_NODE;
+        return view.members().stream()
+                .filter(Member::hasState)
+                .mapToInt(Member::node)
+                .findFirst()
+                .orElse(Native.ANY_NODE);
     }
 
     private String missing() {
@@ -216,7 +240,7 @@ final class Engine implements Pump.Target {
             case Native.EVENT_REPLY, Native.EVENT_MEMORY -> onReply(events, i);
             case Native.EVENT_VIEW -> onView(group.view());
             case Native.EVENT_STATE_REQUEST -> hosts.get(events.shard(i)).onStateRequest(events, i);
-            case Native.EVENT_STATE -> hosts.get(events.shard(i)).onState(events, i);
+            case Native.EVENT_STATE -> onState(events, i);
             case Native.EVENT_CLOSED -> onClosed(events.status(i));
             default -> {} // of a later library
         }
@@ -230,6 +254,25 @@ final class Engine implements Pump.Target {
     private void onReply(EventBatch events, int i) {
         final CallTable.Answers answers = calls.find(events.id(i));
         if (answers != null && answers.take(events, i)) calls.remove(events.id(i));
+    }
+
+    private void onState(EventBatch events, int i) {
+        final Host host = hosts.get(events.shard(i));
+        if (events.status(i) == Status.OK) {
+            lastProgress = System.nanoTime();
+            if ((events.flags(i) & Flags.FIRST) != 0) host.arrive(lastProgress);
+            final Progress progress = host.arrived(events.bytes(i).length, events.version(i), lastProgress);
+            tell(progress);
+        }
+        host.onState(events, i);
+    }
+
+    private void tell(Progress progress) {
+        try {
+            if (onProgress != null) onProgress.accept(progress);
+        } catch (Throwable error) {
+            LOG.log(System.Logger.Level.ERROR, "onProgress failed", error);
+        }
     }
 
     private void onView(View next) {

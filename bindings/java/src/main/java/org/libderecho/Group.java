@@ -57,6 +57,7 @@ public final class Group implements AutoCloseable {
         private final List<Consumer<Event>> rawHandlers = new ArrayList<>();
         private final List<Consumer<View>> onView = new ArrayList<>();
         private Duration timeout = TIMEOUT;
+        private Consumer<Progress> onProgress;
 
         private Joining(Config config) {
             this.config = config;
@@ -87,6 +88,12 @@ public final class Group implements AutoCloseable {
             return this;
         }
 
+        /** Told of every piece of a service's state that comes. The time-out counts from the last one. */
+        public Joining onProgress(Consumer<Progress> function) {
+            onProgress = function;
+            return this;
+        }
+
         /** Join. */
         public Group join() {
             try (config) {
@@ -112,6 +119,7 @@ public final class Group implements AutoCloseable {
             for (int i = 0; i < rawNames.size(); i++)
                 engine.hosts.add(new RawHost(rawNames.get(i), engine.outbox, rawHandlers.get(i)));
             engine.onView.addAll(onView);
+            engine.onProgress = onProgress;
             engine.awaitState(timeout);
             engine.pump.start();
             return engine;

@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0xc76d315739cf56d1L;
+    static final long ABI_HASH = 0xd461ff0549310a0dL;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -530,6 +530,30 @@ final class Native {
     static int derecho_group_state(long group, int node, long request, MemorySegment data, long sizeBytes, int last) {
         try {
             return (int) GROUP_STATE_FUNCTION.invokeExact(group, node, request, data, sizeBytes, last);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle GROUP_STATE_SIZE_FUNCTION =
+            link("derecho_group_state_size", JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG);
+
+    /** Tell a joiner how long its state will be, all pieces together, so that it can say how far it has come. */
+    static int derecho_group_state_size(long group, int node, long request, long totalBytes) {
+        try {
+            return (int) GROUP_STATE_SIZE_FUNCTION.invokeExact(group, node, request, totalBytes);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle GROUP_STATE_FAIL_FUNCTION =
+            linkCritical("derecho_group_state_fail", JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_LONG, ADDRESS, JAVA_LONG);
+
+    /** Tell a joiner that there will be no state, and why, instead of any further piece. */
+    static int derecho_group_state_fail(long group, int node, long request, MemorySegment text, long sizeBytes) {
+        try {
+            return (int) GROUP_STATE_FAIL_FUNCTION.invokeExact(group, node, request, text, sizeBytes);
         } catch (Throwable error) {
             throw refused(error);
         }

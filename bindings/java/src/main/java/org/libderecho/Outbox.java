@@ -1,10 +1,13 @@
 package org.libderecho;
 
+import java.io.ByteArrayOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -13,12 +16,16 @@ import java.util.Map;
  */
 final class Outbox {
     private static final System.Logger LOG = System.getLogger("derecho");
+    private static final byte[] NOTHING = {};
     private static final int ENTRIES_MAX = 1 << 16; // for one node; the core holds back 64 MB more
 
     /** Something for one node. */
     private interface Entry {
         /** Send what can be sent; AGAIN when there is something left. */
         Status send();
+
+        /** It cannot be sent, or nobody wants it any more. */
+        default void drop() {}
     }
 
     private final RawGroup group;
@@ -44,17 +51,33 @@ final class Outbox {
 
     /** Send the state to a joiner, in pieces; it is kept until it is sent. */
     void state(int node, long request, byte[] data) {
-        keep(node, new State(node, request, data));
+        group.stateSize(node, request, data.length);
+        keep(node, new State(node, request, List.of(data).iterator(), () -> {}));
+        retry();
+    }
+
+    /** ... as the pieces are made; `done` is run once the last one was. Returns what makes the rest of them at once. */
+    Runnable state(int node, long request, Iterator<byte[]> pieces, Runnable done) {
+        final State state = new State(node, request, pieces, done);
+        keep(node, state);
+        retry();
+        return state::collect;
+    }
+
+    /** Tell a joiner why there will be none. */
+    void noState(int node, long request, Throwable error) {
+        final State state = new State(node, request, List.<byte[]>of().iterator(), () -> {});
+        state.fail(error);
+        keep(node, state);
         retry();
     }
 
     /** Send again; whether something is left. */
     boolean retry() {
-        final Iterator<Deque<Entry>> queues = waiting.values().iterator();
-        while (queues.hasNext()) {
-            final Deque<Entry> queue = queues.next();
-            while (!queue.isEmpty() && sent(queue.getFirst())) queue.removeFirst();
-            if (queue.isEmpty()) queues.remove();
+        for (int node : List.copyOf(waiting.keySet())) { // what is done meanwhile may add to it
+            final Deque<Entry> queue = waiting.get(node);
+            while (!queue.isEmpty() && sent(queue.getFirst())) queue.removeFirst().drop();
+            if (queue.isEmpty()) waiting.remove(node);
         }
         return !waiting.isEmpty();
     }
@@ -108,22 +131,80 @@ final class Outbox {
     private final class State implements Entry {
         private final int node;
         private final long request;
-        private MemorySegment rest;
+        private final Runnable done;
+        private Iterator<byte[]> pieces; // null: the last one was made
+        private MemorySegment due = MemorySegment.ofArray(NOTHING);
+        private boolean failed; // why is due
 
-        State(int node, long request, byte[] data) {
+        State(int node, long request, Iterator<byte[]> pieces, Runnable done) {
             this.node = node;
             this.request = request;
-            rest = MemorySegment.ofArray(data);
+            this.pieces = pieces;
+            this.done = done;
+        }
+
+        void fail(Throwable error) {
+            failed = true;
+            due = MemorySegment.ofArray(ServiceHost.text(error));
+            pieces = null;
+        }
+
+        /** Make the rest now. */
+        void collect() {
+            final List<byte[]> rest = new ArrayList<>();
+            while (pieces != null) {
+                final byte[] piece = next();
+                if (piece != null) rest.add(piece);
+            }
+            if (!failed && !rest.isEmpty()) pieces = rest.iterator();
+        }
+
+        /** The next piece; null, and it is over, if there is none. */
+        private byte[] next() {
+            try {
+                if (pieces.hasNext()) return pieces.next();
+                pieces = null;
+            } catch (Throwable error) {
+                LOG.log(System.Logger.Level.ERROR, "the state for a joiner cannot be saved", error);
+                fail(error);
+            }
+            done.run();
+            return null;
+        }
+
+        /** Gather small pieces. */
+        private void fill() {
+            final ByteArrayOutputStream gathered = new ByteArrayOutputStream();
+            byte[] only = null;
+            while (pieces != null && gathered.size() < pieceBytes) {
+                final byte[] piece = next();
+                if (piece == null) break;
+                if (gathered.size() == 0 && piece.length >= pieceBytes) {
+                    only = piece;
+                    break;
+                }
+                gathered.writeBytes(piece);
+            }
+            if (!failed) due = MemorySegment.ofArray(only != null ? only : gathered.toByteArray());
+        }
+
+        @Override
+        public void drop() {
+            if (pieces == null) return;
+            pieces = null;
+            done.run();
         }
 
         @Override
         public Status send() {
             while (true) {
-                final long size = Math.min(pieceBytes, rest.byteSize());
-                final boolean last = size == rest.byteSize();
-                final Status status = group.tryState(node, request, rest.asSlice(0, size), last);
+                if (due.byteSize() == 0 && pieces != null) fill();
+                if (failed) return group.tryStateFail(node, request, due);
+                final long size = Math.min(pieceBytes, due.byteSize());
+                final boolean last = size == due.byteSize() && pieces == null;
+                final Status status = group.tryState(node, request, due.asSlice(0, size), last);
                 if (status != Status.OK || last) return status;
-                rest = rest.asSlice(size);
+                due = due.asSlice(size);
             }
         }
     }

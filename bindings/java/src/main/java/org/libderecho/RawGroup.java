@@ -288,6 +288,16 @@ public final class RawGroup extends Handle {
         if (status != Status.OK) throw status.error();
     }
 
+    /** Tell a joiner how long its state will be, before its first piece. */
+    public void stateSize(int node, long request, long totalBytes) {
+        Status.check(Native.derecho_group_state_size(handle, node, request, totalBytes));
+    }
+
+    /** Tell a joiner why there will be no state; AGAIN when there is no room. */
+    public Status tryStateFail(int node, long request, MemorySegment text) {
+        return Status.of(Native.derecho_group_state_fail(handle, node, request, text, text.byteSize()));
+    }
+
     /** As {@link #state}, with the status instead of an exception. */
     public Status tryState(int node, long request, MemorySegment data, boolean last) {
         return Status.of(Native.derecho_group_state(handle, node, request, data, data.byteSize(), last ? 1 : 0));

@@ -1,5 +1,7 @@
 package org.libderecho;
 
+import java.util.Iterator;
+
 /**
  * The local replica of a service: base of the classes that {@code derecho stubs} generates, which applications extend.
  * Its methods are called by one thread at a time, the one that drives the group, in the same order at every member.
@@ -33,6 +35,15 @@ public abstract class Service {
 
     /** The state as of now, for a joiner. Generated when its type is declared. */
     protected abstract byte[] encodeState() throws Exception;
+
+    /**
+     * Instead of {@link #encodeState}: the state in pieces, which are made as they are sent, while the group goes on. The
+     * service's ordered calls are held back here until the last one was made; queries are not. Null, as here: all at
+     * once.
+     */
+    protected Iterator<byte[]> saveStatePieces() throws Exception {
+        return null;
+    }
 
     /** Replace the state by a saved one. Generated when its type is declared. */
     protected abstract void decodeState(byte[] message) throws Exception;

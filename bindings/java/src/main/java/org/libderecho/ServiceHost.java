@@ -4,16 +4,22 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A service's shard: dispatches calls to the local replica, and answers them. */
 final class ServiceHost extends Host {
     private static final System.Logger LOG = System.getLogger("derecho");
     private static final int ERROR_BYTES_MAX = 4096;
     private static final byte[] NOTHING = {};
+    private static final long HELD_BYTES_MAX = 64 << 20; // of calls while a state is saved; then it is made at once
 
     final Service service;
     private final List<Call> held = new ArrayList<>(); // while the state is under way
+    private long heldBytes;
+    private final Map<Long, Runnable> saving = new LinkedHashMap<>(); // in pieces: what makes the rest at once
     private volatile StateError loadError;
 
     /** A call or query, with its arguments in place or copied. */
@@ -34,12 +40,18 @@ final class ServiceHost extends Host {
 
     @Override
     void onCall(EventBatch events, int i) {
-        final boolean hold = isLoading();
+        final boolean query = events.kindCode(i) == Native.EVENT_QUERY; // sees the state as it is
+        final boolean hold = isLoading() || (!saving.isEmpty() && !query);
         final MemorySegment args = hold ? MemorySegment.ofArray(events.bytes(i)) : events.data(i);
         final boolean answered = (events.flags(i) & Flags.REPLY) != 0;
         final Call call = new Call(events.node(i), events.id(i), events.method(i), answered, args, !hold);
-        if (hold) held.add(call);
-        else run(call);
+        if (!hold) {
+            run(call);
+            return;
+        }
+        held.add(call);
+        heldBytes += args.byteSize();
+        if (!isLoading() && heldBytes > HELD_BYTES_MAX) finishSaving();
     }
 
     private void run(Call call) {
@@ -81,15 +93,50 @@ final class ServiceHost extends Host {
 
     @Override
     void onStateRequest(EventBatch events, int i) {
+        if (!held.isEmpty()) finishSaving(); // what is held back is a part of it
+        final int node = events.node(i);
+        final long request = events.id(i);
         try {
-            outbox.state(events.node(i), events.id(i), service.encodeState());
+            final Iterator<byte[]> pieces = service.saveStatePieces();
+            if (pieces == null) outbox.state(node, request, service.encodeState());
+            else saveInPieces(node, request, pieces);
         } catch (Throwable error) {
             LOG.log(
                     System.Logger.Level.ERROR,
-                    "member " + Integer.toUnsignedString(events.node(i)) + " cannot join: the state of " + name
+                    "member " + Integer.toUnsignedString(node) + " cannot join: the state of " + name
                             + " cannot be saved",
                     error);
+            outbox.noState(node, request, error);
         }
+    }
+
+    private void saveInPieces(int node, long request, Iterator<byte[]> pieces) {
+        final long key = request << 32 | Integer.toUnsignedLong(node);
+        saving.put(key, () -> {});
+        final Runnable collect = outbox.state(node, request, pieces, () -> saved(key));
+        saving.replace(key, collect);
+    }
+
+    /** The last piece was made, or nobody wants it any more. */
+    private void saved(long key) {
+        if (saving.remove(key) != null && saving.isEmpty()) runHeld();
+    }
+
+    /** Make what is missing now, so that the service may change. */
+    private void finishSaving() {
+        List.copyOf(saving.values()).forEach(Runnable::run);
+    }
+
+    private void runHeld() {
+        final List<Call> late = List.copyOf(held);
+        held.clear();
+        heldBytes = 0;
+        late.forEach(this::run);
+    }
+
+    @Override
+    void noState(StateError error) {
+        loadError = error;
     }
 
     @Override
@@ -104,7 +151,6 @@ final class ServiceHost extends Host {
 
     @Override
     void loaded() {
-        held.forEach(this::run);
-        held.clear();
+        runHeld();
     }
 }

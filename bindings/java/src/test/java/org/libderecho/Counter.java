@@ -1,5 +1,6 @@
 package org.libderecho;
 
+import java.util.Iterator;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.LongUnaryOperator;
 
@@ -12,6 +13,7 @@ final class Counter extends Service {
     LongUnaryOperator task = argument -> argument;
     CountDownLatch loading = new CountDownLatch(0);
     byte[] ballast = {}; // makes the state large
+    Iterator<byte[]> pieces; // of the state, if it is saved so
 
     Counter() {
         super(NAME, SCHEMA_HASH, 3);
@@ -29,6 +31,11 @@ final class Counter extends Service {
                     default -> task.applyAsLong(argument);
                 };
         return number(result);
+    }
+
+    @Override
+    protected Iterator<byte[]> saveStatePieces() {
+        return pieces;
     }
 
     @Override

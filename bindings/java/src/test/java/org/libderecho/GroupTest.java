@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HexFormat;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -218,6 +219,57 @@ class GroupTest {
         waiter.join(5_000);
         assertFalse(waiter.isAlive());
         blocked.countDown();
+    }
+
+    @Test
+    void a_state_comes_in_pieces_while_calls_wait_and_queries_do_not() {
+        first.sum = 7;
+        final byte[] whole = first.encodeState();
+        first.pieces = new Iterator<>() {
+            private int next;
+
+            @Override
+            public boolean hasNext() {
+                return next < whole.length;
+            }
+
+            @Override
+            public byte[] next() {
+                assertEquals(7, first.sum); // nothing is applied before the last piece is made
+                return new byte[] {whole[next++]};
+            }
+        };
+        final List<Progress> seen = Collections.synchronizedList(new ArrayList<>());
+        final Counter second = new Counter();
+        final Group joined = Group.with(nodes.next())
+                .services(second)
+                .timeout(Nodes.PATIENCE)
+                .onProgress(seen::add)
+                .join();
+        open.add(joined);
+        assertEquals(7, second.sum);
+        assertEquals(whole.length, seen.getLast().bytes());
+        assertEquals(0, seen.getLast().totalBytes()); // nobody knows how many pieces there will be
+        assertEquals(Map.of(1, 8L, 2, 8L), counter.add(1).all());
+    }
+
+    @Test
+    void a_joiner_is_told_why_there_is_no_state() {
+        first.pieces = new Iterator<>() {
+            @Override
+            public boolean hasNext() {
+                throw new IllegalStateException("the disk is gone");
+            }
+
+            @Override
+            public byte[] next() {
+                throw new AssertionError();
+            }
+        };
+        final var error = assertThrows(StateError.class, () -> join(new Counter()));
+        assertEquals(
+                "member 1 cannot give the state of Counter: IllegalStateException: the disk is gone",
+                error.getMessage());
     }
 
     @Test
