@@ -82,6 +82,7 @@ static inline derecho_status derecho_replica_save(derecho_replica *replica, cons
         derecho_group_state_fail(replica->group, request->node, request->id, why, strlen(why));
         return size == UINT64_MAX ? derecho_stub_unfit("the state cannot travel") : derecho_stub_no_memory(size);
     }
+    derecho_group_state_size(replica->group, request->node, request->id, state->size);
     derecho_outgoing_state **end = &replica->outgoing;
     while (*end) end = &(*end)->next;
     *end = state;
@@ -282,12 +283,18 @@ static inline derecho_status derecho_replica_await_members_exactly(derecho_repli
     return derecho_replica_await_count(replica, count, count, timeout_ms);
 }
 
-/** Take turns until there is a view, and the state is loaded. */
+/** Take turns until there is a view, and the state is loaded. The time-out counts from the last piece that came. */
 static inline derecho_status derecho_replica_await_state(derecho_replica *replica, int64_t began_ms,
                                                          int64_t timeout_ms) {
-    while (!replica->seen_view || replica->loading) {
-        if (derecho_now_ms() - began_ms >= timeout_ms)
-            return derecho_stub_fail(DERECHO_TIMEOUT, "no state came within %lld ms", (long long)timeout_ms);
+    for (uint64_t came = 0; !replica->seen_view || replica->loading;) {
+        if (replica->incoming_bytes != came) began_ms = derecho_now_ms();
+        came = replica->incoming_bytes;
+        if (derecho_now_ms() - began_ms >= timeout_ms) {
+            derecho_holdup holdup;
+            const char *because = derecho_stub_because(replica, &holdup);
+            return derecho_stub_fail(DERECHO_TIMEOUT, "the state did not come: nothing of it for %lld ms%s%s",
+                                     (long long)timeout_ms, *because ? "; " : "", because);
+        }
         const derecho_status status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
     }
