@@ -23,14 +23,29 @@ typedef struct cache_call cache_call;     /* a call under way */
 /** Of the service: a shim compares it with its own. */
 uint64_t cache_schema_hash(void);
 
-/** What the last failed function of this thread had to say. */
+/**
+ * What the last failed function of this thread had to say. Runtimes that move their tasks from thread to thread ask by
+ * handle instead.
+ */
 const char *cache_last_error(void);
+
+/**
+ * What the last failed function of this handle had to say, whichever thread called it. @return its bytes, as
+ * snprintf().
+ */
+size_t cache_member_error(cache_member *handle, char *text_out, size_t text_bytes);
+
+/** The same of a call. */
+size_t cache_call_error(cache_call *call, char *text_out, size_t text_bytes);
 
 /**
  * Join a group with a replica. @param config pairs key=value, each on a line or ended by ';': options of
  * docs/options.md, and config, a TOML file.
  */
 int32_t cache_open(const char *config, cache_member **handle_out);
+
+/** The same; a failure, which leaves no handle, puts into text_out what it has to say. */
+int32_t cache_open_text(const char *config, cache_member **handle_out, char *text_out, size_t text_bytes);
 
 /** Leave in good order, and close the handle. */
 int32_t cache_leave(cache_member *handle);
@@ -43,6 +58,19 @@ int32_t cache_wait_members(cache_member *handle, uint32_t count, int64_t timeout
 
 /** Wait for a view of so many members, no more and no fewer. */
 int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t timeout_ms);
+
+/** The view: its id, which grows, and its members' nodes by rank, as many as there is room for. */
+int32_t cache_view_members(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
+    size_t *count_out);
+
+/**
+ * A descriptor for poll, epoll and event loops: readable when an answer or a view has come since it was read last (read
+ * 8 bytes). It is closed with the handle.
+ */
+int32_t cache_member_fd(cache_member *handle, int32_t *fd_out);
+
+/** Whether a wait for the first answer (all: for every one) would end at once. Never waits. */
+int32_t cache_call_poll(cache_call *call, uint8_t all, uint8_t *done_out);
 
 /** Wait for the first answer to a call. */
 int32_t cache_wait(cache_call *call, int64_t timeout_ms);

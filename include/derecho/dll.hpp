@@ -2,8 +2,10 @@
 // whose types only the DLL knows. For generated code; not part of derecho.hpp.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
+#include <cstring>
 #include <exception>
 #include <forward_list>
 #include <memory>
@@ -24,6 +26,33 @@ inline std::string& last_error() {
     return text;
 }
 
+/** Copy a text and its NUL, cut to the room there is. @return the bytes of all of it, without the NUL */
+inline size_t copy_text(std::string_view text, char* text_out, size_t text_bytes) noexcept {
+    if (text_out != nullptr && text_bytes != 0) {
+        const size_t shown = std::min(text.size(), text_bytes - 1);
+        std::memcpy(text_out, text.data(), shown);
+        text_out[shown] = 0;
+    }
+    return text.size();
+}
+
+/** What the last failed function of a handle had to say, whichever thread called it. */
+class Said {
+public:
+    void note(const std::string& text) {
+        const std::lock_guard lock(mutex_);
+        text_ = text;
+    }
+    size_t copy(char* text_out, size_t text_bytes) const {
+        const std::lock_guard lock(mutex_);
+        return copy_text(text_, text_out, text_bytes);
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::string text_;
+};
+
 /** Run what may throw; @return its status, with the detail in last_error(). */
 template <class Function>
 derecho_status guarded(Function function) noexcept {
@@ -39,6 +68,28 @@ derecho_status guarded(Function function) noexcept {
     } catch (...) {
         last_error() = "an exception that is not a std::exception";
         return DERECHO_INTERNAL;
+    }
+}
+
+/** ... of a handle, which keeps the detail as well: threads that are not the system's cannot ask last_error(). */
+template <class Table, class Function>
+derecho_status guarded_of(Table& table, const void* handle, Function function) noexcept {
+    const derecho_status status = guarded(std::move(function));
+    if (status == DERECHO_OK) return status;
+    try {
+        table.find(handle)->said.note(last_error());
+    } catch (...) {  // a handle that is none has nothing to keep it
+    }
+    return status;
+}
+
+/** What the last failed function of a handle had to say; for a handle that is none, that. @return as copy_text() */
+template <class Table>
+size_t error_of(Table& table, const void* handle, char* text_out, size_t text_bytes) noexcept {
+    try {
+        return table.find(handle)->said.copy(text_out, text_bytes);
+    } catch (const std::exception& error) {
+        return copy_text(error.what(), text_out, text_bytes);
     }
 }
 
@@ -98,6 +149,11 @@ private:
     std::vector<uint32_t> free_;
 };
 
+/** Where a result is to go. */
+inline void check_out(const void* out) {
+    if (out == nullptr) throw InvalidArgument("a null pointer where a result is to go");
+}
+
 /** What tells types apart at run time: each has an address of its own. */
 template <class T>
 inline constexpr char kTypeTag = 0;
@@ -110,6 +166,11 @@ public:
 
     /** Wait for the first answer, or for all. @throws why there is none */
     virtual void wait(std::chrono::nanoseconds timeout, bool all) = 0;
+
+    /** Whether that wait would end at once. */
+    virtual bool done(bool all) const = 0;
+
+    Said said;
 
     /** The first answer, which lives as long as the call. @throws why there is none */
     template <class T>
@@ -147,6 +208,13 @@ public:
         }
         answers_.wait(timeout);
         answers_.peek();  // for why there is none
+    }
+
+    bool done(bool all) const override {
+        if constexpr (std::same_as<Answers<T>, Replies<T>>) {
+            if (all) return answers_.complete();
+        }
+        return answers_.done();
     }
 
 protected:
@@ -198,6 +266,16 @@ struct Open {
           group(Group::join(config, *service)),
           calls(group.template replicated<Service>()) {}
 
+    /** The view there is: its id, and as many of its nodes as there is room for. @return how many it has */
+    size_t view(uint64_t* id_out, uint32_t* nodes_out, size_t room) const {
+        const View view = group.view();
+        const std::vector<uint32_t> nodes = view.nodes();
+        if (id_out != nullptr) *id_out = view.id;
+        for (size_t i = 0; nodes_out != nullptr && i < std::min(room, nodes.size()); i++) nodes_out[i] = nodes[i];
+        return nodes.size();
+    }
+
+    Said said;
     std::unique_ptr<Service> service;  // outlives the group
     Group group;
     Replicated<Service> calls;

@@ -1,8 +1,13 @@
 // The machinery of one group: the pump, the calls under way, and what each kind of event does.
 #pragma once
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -109,6 +114,10 @@ public:
                      [this] { return outbox.retry(); },
                      [this](derecho_status status, const std::string& text) { end(status, text); }}) {}
 
+    ~Engine() {
+        if (news_fd_ >= 0) ::close(news_fd_);
+    }
+
     const std::chrono::nanoseconds timeout;  // default of every wait
     RawGroup raw;
     Outbox outbox;
@@ -149,6 +158,14 @@ public:
             status = attempt();
         }
         check(status);
+    }
+
+    /** A descriptor that becomes readable with every answer and every view; made, readable, when first asked for. */
+    int news_fd() {
+        const std::lock_guard lock(mutex_);
+        if (news_fd_ < 0) news_fd_ = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (news_fd_ < 0) raise(DERECHO_NO_MEMORY, "no eventfd could be made: " + std::string(std::strerror(errno)));
+        return news_fd_;
     }
 
     // ------------------------------------------------------------------------------------ sending
@@ -262,6 +279,7 @@ public:
             has_ended_.store(true, std::memory_order_release);
         }
         for (auto& [call, pending] : left) pending->fail(why);
+        announce();
     }
 
     /** Who gives this node its state. */
@@ -343,15 +361,24 @@ private:
         return found == pending_.end() ? nullptr : found->second;
     }
 
+    void announce() const {
+        const int fd = news_fd_.load(std::memory_order_relaxed);
+        const uint64_t one = 1;
+        if (fd >= 0 && ::write(fd, &one, sizeof one) < 0) return;  // full: it is readable
+    }
+
     void ordered(const derecho_event& event) {
         if (const std::shared_ptr<Pending> pending = find(event.id)) pending->order(event);
     }
 
     void replied(const derecho_event& event) {
         const std::shared_ptr<Pending> pending = find(event.id);
-        if (!pending || !pending->take(event)) return;
-        const std::lock_guard lock(mutex_);
-        pending_.erase(event.id);
+        if (!pending) return;
+        if (pending->take(event)) {
+            const std::lock_guard lock(mutex_);
+            pending_.erase(event.id);
+        }
+        announce();
     }
 
     void view_installed() {
@@ -366,6 +393,7 @@ private:
             told = on_view_;
         }
         for (const auto& function : told) guarded("on_view", [&] { function(view); });
+        announce();
     }
 
     void closed(derecho_status status) {
@@ -385,6 +413,7 @@ private:
     OnFailure on_failure_;
     std::exception_ptr ended_;
     std::atomic<bool> has_ended_ = false;
+    std::atomic<int> news_fd_ = -1;
 };
 
 }  // namespace derecho::detail

@@ -237,6 +237,12 @@ public:
                              [members](size_t there) { return there == members; });
     }
 
+    /**
+     * A descriptor for poll, epoll and event loops: readable when an answer or a view has come since it was read last
+     * (read 8 bytes). It belongs to the group. Reply::done(), Replies::done() and view() tell what there is.
+     */
+    int news_fd() const { return engine_->news_fd(); }
+
     /** Why the group ended for this node; null while it goes on. */
     std::exception_ptr ended() const { return engine_->ended(); }
 

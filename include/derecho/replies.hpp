@@ -171,6 +171,9 @@ public:
     /** Whether the first answer is there. */
     bool done() const { return state_->first() != nullptr || state_->complete(); }
 
+    /** Whether all answers are there that will come. */
+    bool complete() const { return state_->complete(); }
+
     /** The first answer where it is kept, as long as somebody holds this; null while there is none. @throws as get() */
     const detail::Kept<T>* peek() const {
         if (!done()) return nullptr;

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import re
+import selectors
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -162,7 +165,9 @@ def test_a_null_pointer_for_a_handle_is_an_error(library: Path, ports: list[int]
     assert dll.cache_close(member) == 0
 
 
-def test_cffi_reads_the_header_as_it_is(root: Path, library: Path, ports: list[int]) -> None:
+@pytest.fixture(scope="module")
+def untyped(root: Path, library: Path) -> tuple[Any, Any]:
+    """The DLL by its header alone: what cffi makes of it, and its functions."""
     header = (root / EXAMPLE / "cache_dll.h").read_text()
     ffi = cffi.FFI()
     ffi.cdef(
@@ -173,7 +178,11 @@ def test_cffi_reads_the_header_as_it_is(root: Path, library: Path, ports: list[i
         .replace("#define CACHE_DLL_H", "")
         .replace("#endif", "")
     )
-    dll = ffi.dlopen(str(library))
+    return ffi, ffi.dlopen(str(library))
+
+
+def test_cffi_reads_the_header_as_it_is(untyped: Any, ports: list[int]) -> None:
+    ffi, dll = untyped
     handle, call, total = ffi.new("cache_member **"), ffi.new("cache_call **"), ffi.new("int64_t *")
     address = f"127.0.0.1:{ports[0]}"
     assert dll.cache_open(f"node=1\nlisten={address}\ncontacts={address}\n".encode(), handle) == 0
@@ -193,3 +202,71 @@ def test_the_shim_refuses_a_library_of_another_schema(shim: ModuleType, library:
     folder = Path(str(shim.__file__)).parent
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0 and "was built from another Cache" in done.stderr
+
+
+def opened(ffi: Any, dll: Any, port: int) -> Any:
+    handle = ffi.new("cache_member **")
+    address = f"127.0.0.1:{port}"
+    assert dll.cache_open(f"node=1;listen={address};contacts={address}".encode(), handle) == 0
+    return handle[0]
+
+
+def said_by(ffi: Any, function: Any, handle: Any) -> str:
+    size = function(handle, ffi.NULL, 0)
+    text = ffi.new("char[]", size + 1)
+    assert function(handle, text, size + 1) == size
+    return str(ffi.string(text).decode())
+
+
+def in_a_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def test_a_failure_is_told_by_its_handle_whichever_thread_asks(untyped: Any, ports: list[int]) -> None:
+    """Runtimes that move tasks between threads call and ask on two: the text is the handle's, not the thread's."""
+    ffi, dll = untyped
+    member, call = opened(ffi, dll, ports[0]), ffi.new("cache_call **")
+    assert dll.cache_put(member, b"", 0, b"v", 1, call) == 0
+    assert in_a_thread(lambda: dll.cache_wait(call[0], 5000)) != 0
+    assert said_by(ffi, dll.cache_call_error, call[0]).endswith("a key has at least one byte")
+    assert in_a_thread(lambda: dll.cache_get(member, 77, b"k", 1, call)) != 0
+    assert "77" in said_by(ffi, dll.cache_member_error, member)
+    short = ffi.new("char[4]")
+    assert dll.cache_member_error(member, short, 4) > 4 and len(ffi.string(short)) == 3
+    assert dll.cache_leave(member) == 0
+    assert said_by(ffi, dll.cache_member_error, member) == "the handle was closed"
+    text = ffi.new("char[200]")
+    assert dll.cache_open_text(b"nodde=1", ffi.new("cache_member **"), text, 200) == INVALID
+    assert b"nodde" in ffi.string(text)
+
+
+def test_an_event_loop_waits_on_a_descriptor_and_polls(untyped: Any, ports: list[int]) -> None:
+    ffi, dll = untyped
+    member, call = opened(ffi, dll, ports[0]), ffi.new("cache_call **")
+    fd, done, total = ffi.new("int32_t *"), ffi.new("uint8_t *"), ffi.new("int64_t *")
+    assert dll.cache_member_fd(member, fd) == 0
+    assert dll.cache_put(member, b"key", 3, b"v", 1, call) == 0
+    loop = selectors.DefaultSelector()
+    loop.register(fd[0], selectors.EVENT_READ)
+    for everybody in (0, 1):
+        while True:
+            assert dll.cache_call_poll(call[0], everybody, done) == 0
+            if done[0]:
+                break
+            assert loop.select(60), "nothing came in a minute"
+            os.read(fd[0], 8)
+    assert dll.cache_put_result(call[0], total) == 0 and total[0] == 1
+    assert dll.cache_leave(member) == 0
+
+
+def test_the_view_is_told_by_nodes(untyped: Any, ports: list[int]) -> None:
+    ffi, dll = untyped
+    member = opened(ffi, dll, ports[0])
+    view, nodes, count = ffi.new("uint64_t *"), ffi.new("uint32_t[2]"), ffi.new("size_t *")
+    assert dll.cache_wait_members_exactly(member, 1, 5000) == 0
+    assert dll.cache_view_members(member, view, nodes, 2, count) == 0
+    assert (count[0], nodes[0], view[0] > 0) == (1, 1, True)
+    assert dll.cache_view_members(member, ffi.NULL, ffi.NULL, 0, count) == 0 and count[0] == 1
+    assert dll.cache_view_members(member, view, nodes, 2, ffi.NULL) == INVALID
+    assert dll.cache_leave(member) == 0

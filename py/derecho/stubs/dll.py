@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 from ..codec.method import Method
 from ..codec.wire import WireType
@@ -135,11 +136,29 @@ def _common(prefix: str) -> list[tuple[str, str]]:
     """The functions that every stub DLL has: their declarations, and what is to be said of them."""
     return [
         (f"uint64_t {prefix}_schema_hash(void)", "Of the service: a shim compares it with its own."),
-        (f"const char *{prefix}_last_error(void)", "What the last failed function of this thread had to say."),
+        (
+            f"const char *{prefix}_last_error(void)",
+            "What the last failed function of this thread had to say. Runtimes that move their tasks from thread to "
+            "thread ask by handle instead.",
+        ),
+        (
+            f"size_t {prefix}_member_error({prefix}_member *handle, char *text_out, size_t text_bytes)",
+            "What the last failed function of this handle had to say, whichever thread called it. @return its bytes, "
+            "as snprintf().",
+        ),
+        (
+            f"size_t {prefix}_call_error({prefix}_call *call, char *text_out, size_t text_bytes)",
+            "The same of a call.",
+        ),
         (
             f"int32_t {prefix}_open(const char *config, {prefix}_member **handle_out)",
             "Join a group with a replica. @param config pairs key=value, each on a line or ended by ';': options of "
             "docs/options.md, and config, a TOML file.",
+        ),
+        (
+            f"int32_t {prefix}_open_text(const char *config, {prefix}_member **handle_out, char *text_out, "
+            "size_t text_bytes)",
+            "The same; a failure, which leaves no handle, puts into text_out what it has to say.",
         ),
         (f"int32_t {prefix}_leave({prefix}_member *handle)", "Leave in good order, and close the handle."),
         (f"int32_t {prefix}_close({prefix}_member *handle)", "Stop at once, as a crash would, and close the handle."),
@@ -150,6 +169,20 @@ def _common(prefix: str) -> list[tuple[str, str]]:
         (
             f"int32_t {prefix}_wait_members_exactly({prefix}_member *handle, uint32_t count, int64_t timeout_ms)",
             "Wait for a view of so many members, no more and no fewer.",
+        ),
+        (
+            f"int32_t {prefix}_view_members({prefix}_member *handle, uint64_t *view_out, uint32_t *nodes_out, "
+            "size_t room, size_t *count_out)",
+            "The view: its id, which grows, and its members' nodes by rank, as many as there is room for.",
+        ),
+        (
+            f"int32_t {prefix}_member_fd({prefix}_member *handle, int32_t *fd_out)",
+            "A descriptor for poll, epoll and event loops: readable when an answer or a view has come since it was "
+            "read last (read 8 bytes). It is closed with the handle.",
+        ),
+        (
+            f"int32_t {prefix}_call_poll({prefix}_call *call, uint8_t all, uint8_t *done_out)",
+            "Whether a wait for the first answer (all: for every one) would end at once. Never waits.",
         ),
         (f"int32_t {prefix}_wait({prefix}_call *call, int64_t timeout_ms)", "Wait for the first answer to a call."),
         (f"int32_t {prefix}_wait_all({prefix}_call *call, int64_t timeout_ms)", "Wait for every member's answer."),
@@ -232,9 +265,12 @@ def _library(model: StubModel) -> str:
 
 
 def _body(signature: str, statements: list[str]) -> list[str]:
+    table = {"handle": "open_members", "call": "calls"}
+    found = re.search(r"\((?:\w+) \*(handle|call)\b", signature)
+    start = f"dll::guarded_of({table[found[1]]}, {found[1]}, [&] {{" if found else "dll::guarded([&] {"
     return [
         f"{signature} {{",
-        "    return dll::guarded([&] {",
+        f"    return {start}",
         *(f"        {s}" for s in statements),
         "    });",
         "}",
@@ -247,6 +283,12 @@ def _common_bodies(prefix: str, cls: str) -> list[str]:
             f"auto made = std::make_shared<dll::Open<{cls}>>(make_{prefix}(), dll::parse_config(config));",
             "open_members.add(std::move(made), handle_out);",
         ],
+        "view_members": [
+            "dll::check_out(count_out);",
+            "*count_out = open_members.find(handle)->view(view_out, nodes_out, room);",
+        ],
+        "member_fd": ["dll::check_out(fd_out);", "*fd_out = open_members.find(handle)->group.news_fd();"],
+        "call_poll": ["dll::check_out(done_out);", "*done_out = calls.find(call)->done(all != 0);"],
         "leave": ["open_members.remove(handle)->group.leave();"],
         "close": ["open_members.remove(handle)->group.close();"],
         "wait_members": ["open_members.find(handle)->group.wait_view(count, dll::from_ms(timeout_ms));"],
@@ -266,8 +308,24 @@ def _common_bodies(prefix: str, cls: str) -> list[str]:
         "",
         f"uint64_t {prefix}_schema_hash(void) {{ return kSchemaHash; }}",
         f"const char *{prefix}_last_error(void) {{ return dll::last_error().c_str(); }}",
+        f"size_t {prefix}_member_error({prefix}_member *handle, char *text_out, size_t text_bytes) {{",
+        "    return dll::error_of(open_members, handle, text_out, text_bytes);",
+        "}",
+        f"size_t {prefix}_call_error({prefix}_call *call, char *text_out, size_t text_bytes) {{",
+        "    return dll::error_of(calls, call, text_out, text_bytes);",
+        "}",
         *lines,
+        "",
+        *(line.format(p=prefix) for line in _OPEN_TEXT),
     ]
+
+
+_OPEN_TEXT = """\
+int32_t {p}_open_text(const char *config, {p}_member **handle_out, char *text_out, size_t text_bytes) {{
+    const int32_t status = {p}_open(config, handle_out);
+    if (status != 0) dll::copy_text(dll::last_error(), text_out, text_bytes);
+    return status;
+}}""".splitlines()
 
 
 def _call_body(model: StubModel, cls: str, method: Method) -> list[str]:
