@@ -127,9 +127,12 @@ Status compare_services(const Hello& a, const Hello& b) {
         const ServiceId& of_b = b.services[i];
         if (of_a.name != of_b.name)
             return differs("service " + std::to_string(i), a, "'" + of_a.name + "'", b, "'" + of_b.name + "'");
-        if (of_a.schema_hash != of_b.schema_hash)
-            return differs("the schema of service '" + of_a.name + "'", a, hex(of_a.schema_hash), b,
-                           hex(of_b.schema_hash));
+        if (of_a.schema_hash != of_b.schema_hash) {
+            Status status = differs("the schema of service '" + of_a.name + "'", a, hex(of_a.schema_hash), b,
+                                    hex(of_b.schema_hash));
+            status.detail += "; `derecho schema FILE OTHER` names the methods that differ";
+            return status;
+        }
     }
     return {};
 }

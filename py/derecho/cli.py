@@ -15,6 +15,7 @@ _BINDINGS = {
     "csharp": ("Derecho.dll", "a C# compiler (apt-get install mono-mcs)"),
 }
 _LAZY = {name: f"derecho.{name}.cli" for name in ("bench", "demo", "doctor", "stubs")}
+_LAZY["schema"] = "derecho.stubs.schema_cli"
 
 
 class _Commands(click.Group):

@@ -25,7 +25,7 @@ NOT_RUN = {
 }
 
 #: What words in capitals stand for, when a command within the text is run.
-WORDS = {"SERVICE.py": "cache.py", "DIR": ".", "NAME": "Member", "SOURCE.cs": "source.cs"}
+WORDS = {"SERVICE.py": "cache.py", "OTHER.py": "cache.py", "DIR": ".", "NAME": "Member", "SOURCE.cs": "source.cs"}
 
 #: By the beginning of a command: exit codes other than 0 that are as they should be.
 CODES = {"derecho doctor": {0, 1}}
