@@ -21,12 +21,13 @@ OF_OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", 
 #: The binding's own classes, and the namespaces it uses: a service of one of these names would hide it.
 OF_BINDING = set(
     """
-    AddressInUse BadHandle Buffer BufferPin Bytes CallFlags Claim Closed Config DecodeError Decoder Derecho DerechoError
-    DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group GroupOptions InHandler
-    Incompatible InternalError InvalidArgument Library Log Map Member MemberRemoved MemoryAccess MemoryKey MemoryPart
-    MessageBatch NoMajority NoMemory NotMember Nothing OutgoingCall OutgoingQuery RawGroup RawService RegisteredMemory
-    RemoteError Replies Reply Result RingFull ScratchEncoder Service ServiceCaller Shard StateError StateLost Stats
-    Status Struct System Timeout TooLarge Transfer UnknownMethod Unreachable View ViewChanging
+    AddressInUse BadHandle Buffer BufferPin Bytes CallFlags Claim Closed Config DecodeError Decoder Derecho
+    DerechoError DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group
+    GroupOptions Holdup HoldupCause InHandler Incompatible InternalError InvalidArgument Library Log Map Member
+    MemberRemoved MemoryAccess MemoryKey MemoryPart MessageBatch NoMajority NoMemory NotMember Nothing OutgoingCall
+    OutgoingQuery Progress RawGroup RawService RegisteredMemory RemoteError Replies Reply Result RingFull
+    ScratchEncoder Service ServiceCaller Shard StateError StateLost Stats Status Struct System Timeout TooLarge
+    Transfer UnknownMethod Unreachable View ViewChanging
     """.split()  # noqa: SIM905 (a list of 70 quoted words is no easier to read)
 )
 
