@@ -95,12 +95,12 @@ derecho_status close_group(const void* handle) {
     const std::lock_guard lock(slot.mutex);
     const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
     if (bits.generation > generation) return fail(DERECHO_BAD_HANDLE, "this was never a handle");
-    if (bits.generation != generation || slot.handle.load(std::memory_order_relaxed) == 0)
+    if (bits.generation != generation || slot.handle.load(std::memory_order_relaxed) == kNoGroup)
         return bits.generation == slot.inherited_generation ? of_another_process()
                                                             : fail(DERECHO_CLOSED, "the group was closed already");
 
     Node& node = *slot.owner->node;
-    slot.handle.store(0, std::memory_order_seq_cst);
+    slot.handle.store(kNoGroup, std::memory_order_seq_cst);
     next_generation(slot);
     Fences::heavy();
     for (long pause = 20'000; anybody_inside(&slot); pause = pause < 1'000'000 ? pause * 2 : pause) {
@@ -122,7 +122,7 @@ void forget_groups_after_fork() {
     for (GroupSlot& slot : group_slots) {
         if (!slot.in_use) continue;
         new (&slot.mutex) std::mutex;  // a thread of the parent's may have held it
-        if (slot.handle.exchange(0) != 0) {
+        if (slot.handle.exchange(kNoGroup) != kNoGroup) {
             slot.inherited_generation = slot.generation.load(std::memory_order_relaxed);
             next_generation(slot);
         }

@@ -24,8 +24,12 @@ struct OpenGroup {
     Claims claims;
 };
 
+// No handle, nor what HandleBits::of_group() makes of any: it has a bit that is none of a group's.
+inline constexpr uint64_t kNoGroup = uint64_t{1} << 39;
+static_assert((HandleBits::of_group(~uint64_t{0}, HandleKind::group) & kNoGroup) == 0);
+
 struct alignas(64) GroupSlot {
-    std::atomic<uint64_t> handle{0};  // of the group that is open here; 0: none is
+    std::atomic<uint64_t> handle{kNoGroup};  // of the group that is open here
     std::atomic<uint32_t> generation{1};
     std::mutex mutex;                // of what follows
     OpenGroup* owner = nullptr;      // for who is inside; lives on after closing while something of it is held

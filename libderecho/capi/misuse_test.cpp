@@ -108,6 +108,10 @@ TEST_F(Misuse, a_null_handle_is_invalid) {
     for (const auto* functions : all_functions) expect_each(*functions, nullptr, DERECHO_INVALID);
 }
 
+TEST(MisuseBeforeAnyGroup, a_null_handle_is_invalid_where_no_group_is_open) {
+    for (const auto* functions : all_functions) expect_each(*functions, nullptr, DERECHO_INVALID);
+}
+
 TEST_F(Misuse, garbage_is_no_handle) {
     int on_stack = 0;
     for (void* garbage : {static_cast<void*>(&on_stack), reinterpret_cast<void*>(1), reinterpret_cast<void*>(~0ull),
