@@ -37,7 +37,7 @@ Session::Session(const SessionOptions& options) : deadline_ns_(options.deadline_
     };
     set("node", std::to_string(options.node));
     set("listen", options.listen);
-    set("contacts", options.contact);
+    set("initial_members", options.contact);
     for (const auto& [key, value] : options.library) set(key, value);
     require(derecho_config_add_service(config, kService, 0), "service");
     const uint64_t now = now_ns();

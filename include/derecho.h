@@ -43,6 +43,9 @@ extern "C" {
 /** Longest name of a group or service, with its NUL. */
 #define DERECHO_NAME_BYTES 64
 
+/** Text of a group's id, a UUID, with its NUL, and room to spare. */
+#define DERECHO_GROUP_ID_BYTES 40
+
 /* ------------------------------------------------------------------------------------------------- status */
 
 /** What a call, or a remote call, came to. */
@@ -140,8 +143,9 @@ DERECHO_API derecho_status derecho_config_close(derecho_config *config);
 typedef struct derecho_group derecho_group;
 
 /**
- * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that holds
- * this node is installed (for a client: once a contact answered). State arrives later, as events.
+ * Come into a group: join it, or found it, alone (option found) or with others (initial_members); never because nobody
+ * answers: docs/founding.md. Returns once a view that holds this node is installed (for a client: once a contact
+ * answered). State arrives later, as events.
  * @param config       copied.
  * @param timeout_ms   for the whole of it.
  * @param group_out    to be closed with derecho_group_close(); set only on DERECHO_OK.
@@ -205,6 +209,7 @@ typedef struct derecho_view {
     uint32_t member_count;
     uint32_t reserved;
     derecho_member members[DERECHO_MEMBERS_MAX]; /* by rank */
+    char group_id[DERECHO_GROUP_ID_BYTES];       /* a UUID, made when the group was founded */
 } derecho_view;
 
 /**

@@ -1,4 +1,4 @@
-// One of three members of a replicated cache, in C: cache_member NODE LISTEN CONTACT
+// One of three members of a replicated cache, in C: cache_member NODE ADDRESSES
 #include "cache.h"  // derecho stubs cache.py --lang c --out .
 
 static cache_pair_str_bytes items[1000];
@@ -24,13 +24,16 @@ static void load(void *x, const cache_state *state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
-    const char *const options[] = {"node", argv[1], "listen", argv[2], "contacts", argv[3], NULL};
+    char listen[64], *at = argc == 3 ? argv[2] : "";
+    for (int n = argc == 3 ? atoi(argv[1]) : 0; n > 1 && at; --n) at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
+    if (!at || !*at) return 2;
+    snprintf(listen, sizeof listen, "%.*s", (int)strcspn(at, ","), at);
+    const char *const options[] = {"node", argv[1], "listen", listen, "initial_members", argv[2], NULL};
     const cache_handlers handlers = {NULL, on_put, on_get, save, load};
     derecho_replica cache;
     uint64_t call;
     if (cache_join(options, 60000, &handlers, &cache) || derecho_replica_await_members(&cache, 3, 60000) ||
-        cache_put(cache.shard, derecho_text_of(argv[2]), (derecho_bytes){"hello", 5}, &call) ||
+        cache_put(cache.shard, derecho_text_of(argv[1]), (derecho_bytes){"hello", 5}, &call) ||
         derecho_replica_await(&cache, call, 10000))
         return fprintf(stderr, "%s\n", derecho_stub_error()), 1;
     printf("every member has it; there are %d\n", (int)count);

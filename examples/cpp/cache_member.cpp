@@ -1,5 +1,6 @@
-// One of three members of a replicated cache: cache_member NODE LISTEN CONTACT
+// One of three members of a replicated cache: cache_member NODE ADDRESSES
 #include <iostream>
+#include <sstream>
 
 #include "cache.hpp"  // derecho stubs cache.py --lang cpp --out .
 
@@ -22,17 +23,16 @@ private:
 };
 
 int main(int, char** arguments) {
-    const std::string node = arguments[1];
+    std::istringstream addresses(arguments[2]);
+    std::string listen, line;
+    for (int n = std::stoi(arguments[1]); n > 0; --n) std::getline(addresses, listen, ',');
     derecho::Config config;
-    config.set("node", node).listen(arguments[2]).contacts(arguments[3]);
+    config.set("node", arguments[1]).listen(listen).initial_members(arguments[2]);
     CacheMember member;
     auto group = derecho::Group::join(config, member);
     auto calls = group.replicated<cache::Cache>();
-    group.wait_view(3, std::chrono::minutes(1));
-    for (const auto& [who, count] :
-         calls.ordered<&cache::Cache::put>("from " + node, derecho::bytes_of("hello")).all()) {
-        std::cout << "member " << who << " has " << count << "\n";
-    }
-    std::cout << "this one has " << calls.query<&cache::Cache::get>(calls.nearest(), "from " + node).get()->size()
-              << " bytes\n";
+    group.on_view([](const derecho::View& view) { std::cout << view.members.size() << " members" << std::endl; });
+    while (std::getline(std::cin, line))  // each is put, until the end of the input (Ctrl-D)
+        for (const auto& [who, count] : calls.ordered<&cache::Cache::put>(line, derecho::bytes_of("hello")).all())
+            std::cout << "member " << who << " says " << count << std::endl;
 }

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Text;
 using Derecho;
 
 internal sealed class Replica : Cache
@@ -20,16 +19,16 @@ internal sealed class Replica : Cache
     protected override void LoadState(IReadOnlyDictionary<string, byte[]> state) =>
         _items = new Map<string, byte[]>(state);
 
-    private static void Main(string[] words) // node, its address, the first node's address
+    private static void Main(string[] words) // node, the addresses of all
     {
-        var config = new Config { ["node"] = words[0], ["listen"] = words[1], ["contacts"] = words[2] };
-        using (Group group = Group.Join(config, new Replica()))
+        string listen = words[1].Split(',')[int.Parse(words[0]) - 1];
+        var config = new Config { ["node"] = words[0], ["listen"] = listen, ["initial_members"] = words[1] };
+        var options = new GroupOptions { OnView = Console.WriteLine, Timeout = TimeSpan.FromMinutes(1) };
+        using (Group group = Group.Join(config, options, new Replica()))
         {
-            group.WaitView(3, TimeSpan.FromMinutes(1));
             var cache = new Cache.Caller(group);
-            Replies<long> replies = cache.Put($"from {group.Node}", Encoding.UTF8.GetBytes("hello"));
-            Console.WriteLine($"node {group.Node}: {group.View}; all say {string.Join(", ", replies.All())}");
-            Console.WriteLine($"this one has {cache.Get($"from {group.Node}").Result.Length} bytes");
+            for (string line; (line = Console.ReadLine()) != null;) // each is put, until the end of the input (Ctrl-D)
+                Console.WriteLine("every member says " + string.Join(", ", cache.Put(line, new byte[5]).All()));
         }
     }
 }

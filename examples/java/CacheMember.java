@@ -1,10 +1,11 @@
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Scanner;
 import org.libderecho.Config;
 import org.libderecho.Group;
 
-/** One of three members of a replicated cache: java CacheMember NODE LISTEN CONTACT */
+/** One of three members of a replicated cache: java CacheMember NODE ADDRESSES */
 public final class CacheMember extends Cache {
     private Map<String, byte[]> items = new LinkedHashMap<>();
 
@@ -27,12 +28,13 @@ public final class CacheMember extends Cache {
 
     public static void main(String[] arguments) {
         int node = Integer.parseInt(arguments[0]);
-        Config config = new Config().node(node).listen(arguments[1]).contacts(arguments[2]);
-        try (Group group = Group.join(config, new CacheMember())) {
+        String[] addresses = arguments[1].split(",");
+        Config config = new Config().node(node).listen(addresses[node - 1]).initialMembers(addresses);
+        var joining = Group.with(config).services(new CacheMember()).onView(System.out::println);
+        try (Group group = joining.timeout(Duration.ofMinutes(1)).join(); Scanner lines = new Scanner(System.in)) {
             Cache.Caller cache = Cache.of(group);
-            group.waitView(3, Duration.ofMinutes(1));
-            System.out.println("every member says " + cache.put("from " + node, "hello".getBytes()).all());
-            System.out.println("this one has " + cache.get("from " + node).result().length + " bytes");
+            while (lines.hasNextLine()) // each line is put, until the end of the input (Ctrl-D)
+                System.out.println("every member says " + cache.put(lines.nextLine(), "hello".getBytes()).all());
         }
     }
 }

@@ -1,4 +1,4 @@
-"""One of three members of a replicated cache: cache_member.py NODE LISTEN CONTACT"""
+"""A member of a replicated cache: cache_member.py NODE ADDRESSES, of which it listens at the NODE-th."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache import Cache
 
-node, listen, contact = sys.argv[1:]
-with derecho.join([Cache()], node=int(node), listen=listen, contacts=[contact]) as group:
-    group.wait_view(3, timeout=60)
-    print("every member says", group[Cache].put(f"from {node}", b"hello").all())
-    print("this one has", len(group[Cache].get(f"from {node}").result()), "bytes")
+node, addresses = int(sys.argv[1]), sys.argv[2].split(",")
+with derecho.join(
+    [Cache()], node=node, listen=addresses[node - 1], initial_members=addresses, on_view=print, timeout=60
+) as group:
+    for line in sys.stdin:  # each line is put, until the end of the input (Ctrl-D)
+        print("every member says", group[Cache].put(line.strip(), b"hello").all(), flush=True)

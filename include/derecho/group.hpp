@@ -1,7 +1,7 @@
 // The group as services see it: join it with replicas, call them, watch its views, leave it.
 //
 //   derecho::Config config;
-//   config.node(1).listen("127.0.0.1:7001").contacts("127.0.0.1:7001");
+//   config.node(1).listen("127.0.0.1:7001").found();
 //   Cache cache;                                            // described as in derecho/service.hpp
 //   auto group = derecho::Group::join(config, cache);
 //   auto replicated = group.replicated<Cache>();
@@ -107,7 +107,7 @@ public:
     static constexpr std::chrono::seconds kTimeout{10};
 
     /**
-     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
+     * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node is in
      * a view and every service has its state.
      * @param config     options; the services are declared in it, and it declares no others.
      * @param services   replicas, and RawShards, the same at every member and in the same order. They outlive the

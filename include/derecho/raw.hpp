@@ -80,6 +80,8 @@ public:
     Config& node(uint32_t id) { return set("node", std::to_string(id)); }
     Config& listen(const std::string& address) { return set("listen", address); }
     Config& contacts(const std::string& addresses) { return set("contacts", addresses); }
+    Config& initial_members(const std::string& addresses) { return set("initial_members", addresses); }
+    Config& found(bool alone = true) { return set("found", alone ? "true" : "false"); }
     Config& group(const std::string& name) { return set("group", name); }
     Config& wire(const std::string& name) { return set("wire", name); }
 

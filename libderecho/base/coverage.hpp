@@ -36,6 +36,10 @@ enum class Branch : uint8_t {
     direct_broken,           // what was under way had to be done again
     direct_denied,           // a grant was asked for, and not given
     direct_given_up,         // after too many failures
+    candidate_gave_up,       // another one may found the group
+    grant_taken_back,        // the one that it was given to has not founded, and never will
+    group_is_over,           // its last members are all here, and none is in it
+    other_group_met,         // a member of another group of this name
     count
 };
 
@@ -63,9 +67,19 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "direct access broke",
     "direct access denied",
     "direct access given up",
+    "candidate gave up",
+    "grant taken back",
+    "a group was over",
+    "another group was met",
 };
 
 inline std::array<std::atomic<uint64_t>, static_cast<size_t>(Branch::count)> hits{};
+
+// How groups begin and meet has a simulation of its own.
+constexpr bool is_of_founding(Branch branch) {
+    return branch == Branch::candidate_gave_up || branch == Branch::grant_taken_back ||
+           branch == Branch::group_is_over || branch == Branch::other_group_met;
+}
 
 inline void hit(Branch branch) { hits[static_cast<size_t>(branch)].fetch_add(1, std::memory_order_relaxed); }
 

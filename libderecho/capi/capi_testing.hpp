@@ -52,6 +52,7 @@ public:
         Texts all{{"node", std::to_string(id_)}};
         if (!options.contains("role")) all["listen"] = "127.0.0.1:0";
         if (contact) all["contacts"] = contact->address();
+        if (!contact && !options.contains("contacts") && !options.contains("role")) all["found"] = "true";
         for (const auto& [key, value] : options) all[key] = value;
         for (const auto& [key, value] : all) EXPECT_DERECHO_OK(derecho_config_set(config, key.c_str(), value.c_str()));
         for (const auto& service : services)

@@ -98,7 +98,18 @@ TEST_F(Config, what_is_missing_or_does_not_fit_together_is_told_when_joining) {
     join_refused("option node is missing");
     set("node", "1");
     join_refused("option listen is missing");
+    set("listen", "127.0.0.1:0");
+    join_refused("nothing says how this node comes into a group: set initial_members");
+    set("found", "true");
+    set("initial_members", "127.0.0.1:1");
+    join_refused("options found and initial_members are both set");
+    set("initial_members", "");
     set("role", "client");
+    join_refused("option contacts is missing");
+    set("contacts", "127.0.0.1:1");
+    join_refused("a client founds no group");
+    set("found", "false");
+    set("contacts", "");
     join_refused("option contacts is missing");
     set("contacts", "127.0.0.1:1");
     join_refused("no service was added");

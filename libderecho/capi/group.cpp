@@ -24,6 +24,15 @@ uint64_t new_incarnation() {
     return (read_clocks().wall_ns & ~kRandomBits) | (random & kRandomBits) | 1;
 }
 
+// Of a group, should this node found it: a UUID of version 4.
+Status new_group_id(GroupId& id) {
+    uint64_t random[2];
+    if (::getrandom(random, sizeof random, 0) != sizeof random)
+        return failure(DERECHO_NO_MEMORY, "the system gave no random numbers");
+    id = {(random[0] & ~0xf000ull) | 0x4000, (random[1] & ~(3ull << 62)) | 2ull << 62};
+    return {};
+}
+
 std::string names(const std::vector<std::string>& services) {
     std::string text;
     for (const std::string& name : services) text += (text.empty() ? "" : ", ") + name;
@@ -33,6 +42,7 @@ std::string names(const std::vector<std::string>& services) {
 derecho_status join(NodeOptions options, int64_t timeout_ms, derecho_group** group_out) {
     options.group.incarnation = options.fabric.incarnation = new_incarnation();
     options.fabric.abi_hash = kAbiHash;
+    if (Status status = new_group_id(options.group.new_group); !status.ok()) return fail(std::move(status));
     auto group = std::make_unique<OpenGroup>(options.group.services.size());
     for (const ServiceInfo& service : options.group.services) group->services.push_back(service.name);
     group->message_max_bytes = options.group.message_max_bytes;
@@ -94,9 +104,13 @@ derecho_status derecho_group_view(derecho_group* group, derecho_view* view_out) 
     return guarded([&]() -> derecho_status {
         const Inside inside(group, HandleKind::group);
         if (!inside.ok()) return inside.status();
-        if (view_out->struct_bytes < sizeof(derecho_view))
+        // Programs built before the group's id was added know a shorter one.
+        if (view_out->struct_bytes < offsetof(derecho_view, group_id))
             return fail(DERECHO_INVALID, "view_out->struct_bytes is not sizeof(derecho_view)");
-        inside.node().view(*view_out);
+        derecho_view view{};
+        view.struct_bytes = view_out->struct_bytes;
+        inside.node().view(view);
+        std::memcpy(view_out, &view, std::min<size_t>(view.struct_bytes, sizeof view));
         return DERECHO_OK;
     });
 }

@@ -26,8 +26,17 @@ constexpr std::array kTable{
            "required where listen is every address of the host"},
     Option{
         "contacts", Type::addresses, "", 0, 0, "",
-        "nodes that know the group, as host:port,host:port; the first of them founds it if nobody else answers; empty: "
-        "this node founds it"},
+        "nodes that know the group, as host:port,host:port; a node never founds a group because none of them answers"},
+    Option{
+        "initial_members", Type::addresses, "", 0, 0, "",
+        "nodes that found the group, as host:port,host:port, the same at all of them: together, once more than half of "
+        "them are there and in no group; contacts, too"},
+    Option{"found", Type::boolean, "false", 0, 0, "",
+           "true: this node founds the group alone, unless it remembers one, or a contact is in one"},
+    Option{
+        "data_dir", Type::path, "", 0, 0, "",
+        "folder in which this node remembers its group; empty: derecho in $XDG_STATE_HOME or ~/.local/state, if listen "
+        "has a port"},
     Option{"role", Type::choice, "member", 0, 0, "member|client", "a client is in no view: it queries"},
     Option{"wire", Type::choice, "auto", 0, 0, "auto|shm|tcp|verbs",
            "auto: shared memory with nodes on this host, RDMA where both nodes have it and it works, else TCP; shm: "
@@ -109,7 +118,8 @@ std::vector<std::string> split(std::string_view text, char separator) {
 
 Status check_address(std::string_view key, std::string_view value) {
     const size_t colon = value.rfind(':');
-    const int64_t lowest = key == "contacts" ? 1 : 0;  // 0 is any free port: one can listen there, but not call it
+    // 0 is any free port: one can listen there, but not call it.
+    const int64_t lowest = key == "contacts" || key == "initial_members" ? 1 : 0;
     int64_t port = -1;
     const bool good = colon != std::string_view::npos && colon > 0 && parse(value.substr(colon + 1), port) &&
                       port >= lowest && port <= 65535 && value.size() < limits::address_bytes && is_printable(value);
@@ -135,6 +145,9 @@ Status check(const Option& option, std::string_view value) {
             return failure(DERECHO_INVALID, quoted(option.key, value) + "is neither true nor false");
         case Type::text:
             return check_name(option.key == "group" ? "the group" : "option " + std::string(option.key), value);
+        case Type::path:
+            if (value.empty() || (value.front() == '/' && value.find('\0') == std::string_view::npos)) return {};
+            return failure(DERECHO_INVALID, quoted(option.key, value) + "is not an absolute path");
         case Type::address:
             return value.empty() ? Status{} : check_address(option.key, value);
         case Type::addresses:
@@ -222,13 +235,28 @@ Status Options::check_sizes() const {
     return {};
 }
 
+// How this node comes into a group is written down, never guessed.
+Status Options::check_way_in(bool client) const {
+    const bool told_nobody = text("contacts").empty() && text("initial_members").empty();
+    if (client && told_nobody)
+        return failure(DERECHO_INVALID, "option contacts is missing: a client needs a member to connect to");
+    if (client && flag("found")) return failure(DERECHO_INVALID, "option found is true: a client founds no group");
+    if (flag("found") && !text("initial_members").empty())
+        return failure(DERECHO_INVALID,
+                       "options found and initial_members are both set: the first founds alone, the second together; "
+                       "choose one");
+    if (flag("found") || !told_nobody) return {};
+    return failure(DERECHO_INVALID,
+                   "nothing says how this node comes into a group: set initial_members (the same addresses at all of "
+                   "them, which found it together), contacts (nodes that are in it), or found = true (alone)");
+}
+
 Status Options::resolve(NodeOptions& out) const {
     const bool client = text("role") == "client";
     if (text("node").empty()) return failure(DERECHO_INVALID, "option node is missing: the id of this node");
     if (!client && text("listen").empty())
         return failure(DERECHO_INVALID, "option listen is missing: host:port that other members reach this node at");
-    if (client && text("contacts").empty())
-        return failure(DERECHO_INVALID, "option contacts is missing: a client needs a member to connect to");
+    if (Status status = check_way_in(client); !status.ok()) return status;
     if (services_.empty())
         return failure(DERECHO_INVALID,
                        "no service was added: a group replicates at least one (derecho_config_add_service)");
@@ -239,6 +267,9 @@ Status Options::resolve(NodeOptions& out) const {
     GroupOptions& group = out.group;
     group.self = NodeId{static_cast<uint32_t>(integer("node"))};
     group.contacts = split(text("contacts"), ',');
+    group.initial_members = split(text("initial_members"), ',');
+    group.found = flag("found");
+    out.data_dir = text("data_dir");
     group.services = services_;
     group.client = client;
     group.require_majority = flag("require_majority");

@@ -15,7 +15,7 @@
 namespace libderecho::capi {
 
 struct Option {
-    enum class Type { integer, boolean, text, address, addresses, choice };
+    enum class Type { integer, boolean, text, path, address, addresses, choice };
     std::string_view key;
     Type type;
     std::string_view fallback;
@@ -41,6 +41,7 @@ private:
     int64_t integer(std::string_view key) const;
     bool flag(std::string_view key) const { return text(key) == "true"; }
     Status check_sizes() const;
+    Status check_way_in(bool client) const;
     int64_t message_max_bytes() const;
 
     std::map<std::string, std::string, std::less<>> values_;

@@ -378,6 +378,7 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
                            shake.address + ": it does not speak Derecho's protocol, but " + "echoes what it receives"));
     Wire wire = Wire::tcp;
     Status why = compare(options_.hello, theirs);
+    if (why.ok()) why = look_for_other_group(theirs);
     if (why.ok()) why = choose_wire(options_.hello, theirs, wire);
     if (!why.ok()) return refuse(shake, why);
     // An answerer decides when READY comes: until then it cannot know what the dialer has seen.
@@ -392,6 +393,21 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
     if (wire == Wire::shm) return open_unix_link(shake, wire);
     if (wire == Wire::verbs) return open_verbs_link(shake);
     send_ready(shake, wire);
+}
+
+// Two groups of one name have met: both sides hear of it.
+Status Bootstrap::look_for_other_group(const Hello& theirs) {
+    Status why = compare_groups(options_.hello, theirs);
+    if (why.ok()) return why;
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::other_group;
+    event.peer = theirs.node;
+    event.incarnation = theirs.incarnation;
+    event.address = theirs.address;
+    event.group = theirs.group;
+    event.status = why;
+    events_->push_back(std::move(event));
+    return why;
 }
 
 void Bootstrap::answer_hello(Handshake& shake, Wire wire) {
@@ -547,6 +563,7 @@ void Bootstrap::fail(Handshake& shake, Status why) {
         event.kind = PeerEvent::Kind::refused;
         event.address = shake.address;
         event.status = std::move(why);
+        event.accepted = shake.stage != Stage::resolving && shake.stage != Stage::connecting;
         if (shake.theirs) event.peer = shake.theirs->node, event.incarnation = shake.theirs->incarnation;
         events_->push_back(std::move(event));
     }
@@ -564,6 +581,7 @@ void Bootstrap::link(Handshake& shake) {
     sleeper_.unwatch(shake.socket.get());
     NewLink link;
     link.hello = std::move(*shake.theirs);
+    link.dialed = shake.dialer;
     link.wire = shake.ready.wire;
     link.tcp = std::move(shake.socket);
     link.dialed = shake.dialer;

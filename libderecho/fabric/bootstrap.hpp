@@ -16,7 +16,8 @@ namespace libderecho {
 
 // A connection that both sides agreed to use.
 struct NewLink {
-    Hello hello;  // the peer's
+    Hello hello;          // the peer's
+    bool dialed = false;  // by this node
     Wire wire = Wire::tcp;
     UniqueFd tcp;
     ShmParts shm;               // complete if the wire is shm
@@ -66,6 +67,7 @@ public:
     // Nobody is listened to any more, nor dialed.
     void shut();
     void connect(std::string_view address);
+    void enter_group(GroupId group) { options_.hello.group = group; }
     // The RDMA device is gone: links to come do without it.
     void lost_device() { options_.hello.verbs = {}; }
     // Take every handshake as far as it goes.
@@ -99,6 +101,7 @@ private:
     void read(Handshake& shake);
     void handle(Handshake& shake, BootstrapKind kind, std::span<const std::byte> body);
     void take_hello(Handshake& shake, std::span<const std::byte> body);
+    Status look_for_other_group(const Hello& theirs);
     void answer_hello(Handshake& shake, Wire wire);
     void open_unix_link(Handshake& shake, Wire wire);
     void take_unix_answer(Handshake& shake);

@@ -60,11 +60,15 @@ struct PeerEvent {
         lost,     // its process or its connection died, or it broke the rules: `status`; DERECHO_NO_MEMORY: it may be
                   // well, and this node lacks what it needs for it
         refused,  // connect(`address`) came to nothing: `status` says why (unreachable, incompatible, duplicate, ...)
+        other_group,  // somebody who connected is in another group of this name, and was turned away: `status`
     };
     Kind kind = Kind::up;
     NodeId peer{};
     uint64_t incarnation = 0;  // differs between two lives of one node id
     bool client = false;       // the peer is a client, not a would-be member
+    bool dialed = false;       // up: this node connected to it, by an address that it was given
+    bool accepted = false;     // refused: something there accepted the connection; it may be paused
+    GroupId group{};           // up: that it is in; none: not in one yet
     std::string address;
     Status status;
 };
@@ -74,6 +78,8 @@ public:
     virtual ~Fabric() = default;
 
     virtual NodeId self() const = 0;
+    // The group that this node is in from now on: who is in another one is turned away.
+    virtual void enter_group(GroupId) {}
 
     // Start connecting to whoever listens at `address` ("host:port"). Ends in one `up` or `refused` event; `up` is not
     // repeated if that node was connected already. Retrying is up to the caller.

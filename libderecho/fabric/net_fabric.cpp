@@ -57,6 +57,7 @@ public:
     Status open();
 
     NodeId self() const override { return options_.self; }
+    void enter_group(GroupId group) override { bootstrap_->enter_group(group); }
     const std::string& listen_address() const override { return bootstrap_->address(); }
     Wire wire_to(NodeId peer) const override;
 
@@ -577,6 +578,8 @@ void NetFabricImpl::linked(NewLink link) {
     event.peer = peer.node();
     event.incarnation = peer.hello.incarnation;
     event.client = peer.hello.client;
+    event.dialed = link.dialed;
+    event.group = peer.hello.group;
     event.address = peer.hello.address;
     log::info("linked with node " + std::to_string(raw(peer.node())) + " at " + event.address + " over " +
               wire_name(link.wire) + " (" + link.why_no_better + ")");

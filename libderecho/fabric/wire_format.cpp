@@ -186,6 +186,8 @@ std::vector<std::byte> encode(const Hello& hello) {
     out.number(static_cast<uint8_t>(hello.client));
     out.number(static_cast<uint8_t>(hello.wire));
     out.number(static_cast<uint8_t>(hello.shm_possible));
+    out.number(hello.group.high);
+    out.number(hello.group.low);
     out.text(hello.address);
     out.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     out.number(hello.host.network_namespace);
@@ -223,6 +225,8 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     in.flag(hello.client);
     in.wire(hello.wire);
     in.flag(hello.shm_possible);
+    in.number(hello.group.high);
+    in.number(hello.group.low);
     in.text(hello.address, limits::address_bytes);
     in.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     in.number(hello.host.network_namespace);
@@ -306,6 +310,16 @@ Status check(const BootstrapHeader& header) {
     if (header.kind < 1 || header.kind > 6 || header.length_bytes > kHelloBytesMax)
         return failure(DERECHO_INCOMPATIBLE, "it sent a malformed bootstrap message");
     return {};
+}
+
+Status compare_groups(const Hello& ours, const Hello& theirs) {
+    if (!ours.group || !theirs.group || ours.group == theirs.group) return {};
+    const auto told = [](const Hello& hello) {
+        return named(hello) + (hello.address.empty() ? "" : " at " + hello.address) + " is in " + to_text(hello.group);
+    };
+    return failure(DERECHO_INCOMPATIBLE, "there are two groups of the name '" + ours.group_name + "': " + told(ours) +
+                                             ", " + told(theirs) +
+                                             "; end one of them, or give it another name with option group");
 }
 
 Status compare(const Hello& ours, const Hello& theirs) {

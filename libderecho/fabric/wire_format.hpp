@@ -112,6 +112,7 @@ struct Hello {
     bool client = false;
     Wire wire = Wire::automatic;
     bool shm_possible = false;  // this node could make sealed memory
+    GroupId group;              // that it is in; none: not yet
     std::string address;        // where it listens; empty if it does not
     HostIdentity host;
     CoreSet cores{};
@@ -140,6 +141,8 @@ std::optional<Status> decode_refused(std::span<const std::byte> body);
 std::optional<Ready> decode_ready(std::span<const std::byte> body);
 std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body);
 
+// Whether both are in groups, and in different ones that have one name: in words; ok if not.
+Status compare_groups(const Hello& ours, const Hello& theirs);
 // The first difference that keeps two nodes from working together, in words; ok if there is none.
 Status compare(const Hello& ours, const Hello& theirs);
 // Which wire these two use with each other, and in `why`, unless it is null, the reason that it is no better one.

@@ -111,7 +111,10 @@ RankSet Epoch::departures(size_t joins, RankSet slow) const {
 Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
     Decision decision;
     decision.next.id = ViewId{raw(view_.id) + 1};
+    decision.next.group = view_.group;
     const RankSet survivors = change_.alive();
+    if (2 * count(survivors) <= view_.members.size())
+        decision.next.group = branch_of(view_, view_.members[raw(self_)].node);
     for_each(survivors & ~departures(joins.size(), slow), [&](size_t r) {
         Member member = view_.members[r];
         member.shards_with_state = change_.shards_held_by(r);

@@ -25,18 +25,20 @@ Holdups::Limits holdup_limits(const GroupOptions& options) {
     return {
         {options.suspect_after.ns / kNamedAfter}, {options.suspect_after.ns * kStandstillsAtMost}, options.slow_after};
 }
+constexpr size_t kTroublesRemembered = 16;
 
 std::string name(NodeId node) { return "node " + std::to_string(raw(node)); }
 
 }  // namespace
 
-Group::Group(GroupOptions options, Fabric& fabric, Now now)
+Group::Group(GroupOptions options, Fabric& fabric, Now now, MarkerStore* store)
     : options_(std::move(options)),
       fabric_(fabric),
       mail_(fabric, options_.incarnation, kMailChannel, kMailBytes),
+      founding_(options_, store, mail_),
       newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}),
       holdups_(holdup_limits(options_)) {
-    joining_.emplace(options_, fabric_, mail_);
+    joining_.emplace(options_, fabric_, mail_, founding_);
     for (size_t k = 0; k < options_.services.size(); ++k) {
         senders_.push_back(std::make_unique<RingWriter>(options_.ring_bytes));
     }
@@ -52,6 +54,7 @@ bool Group::step(Now now) {
     read_letters(now);
     if (leases_.any_released()) moved_ |= leases_.retire();
     if (joining_) step_joining(now);
+    if (phase() == Phase::member && now.monotonic >= next_seek_) seek_contacts(now);
     if (phase() == Phase::member) step_member(now);
     if (!buried_.empty()) bury_epochs();
     fabric_.flush();
@@ -63,7 +66,7 @@ Instant Group::next_deadline() const {
     if (joining_) next = std::min(next, joining_->next_deadline());
     if (phase() == Phase::member) {
         Epoch& epoch = *epochs_.back();
-        next = std::min(next, epoch.change().next_deadline());
+        next = std::min({next, next_seek_, epoch.change().next_deadline()});
         for (size_t k = 0; k < epoch.shard_count(); ++k) next = std::min(next, epoch.shard(k).next_deadline());
     }
     return next;
@@ -89,6 +92,13 @@ void Group::poll_fabric(Now now) {
         if (event.kind == PeerEvent::Kind::lost && event.status.code == DERECHO_NO_MEMORY &&
             needs(event.peer, event.incarnation))
             end_for_lack(event.status.detail);
+        if (event.kind == PeerEvent::Kind::other_group) {
+            coverage::hit(coverage::Branch::other_group_met);
+            note_trouble(event.status.detail);
+        }
+        if (event.kind == PeerEvent::Kind::refused && phase() == Phase::member &&
+            event.status.code == DERECHO_INCOMPATIBLE)
+            note_trouble(event.address + ": " + event.status.detail);
         if (event.kind == PeerEvent::Kind::lost) {
             mail_.peer_lost(event.peer);
             std::erase(clients_, event.peer);
@@ -158,37 +168,95 @@ void Group::read_letters(Now now) {
     while (mail_.read(letter)) {
         moved_ = true;
         newcomers_.heard_from(letter.from, now.monotonic);
-        if (static_cast<Letter>(letter.kind) == Letter::join) {
-            answer_join(letter);
-        } else if (options_.client && static_cast<Letter>(letter.kind) == Letter::view) {
-            auto view = read_view(letter.bytes);
-            if (view && (!client_view_ || raw(view->id) > raw(client_view_->id))) {
-                client_view_ = std::move(view);
-                client_view_new_ = true;
-                tell_fabric(*client_view_);
-                for (const Member& member : client_view_->members) {
-                    drop_earlier_life(member);
-                    if (!is_up(member)) fabric_.connect(member.address);
-                }
-            }
-        } else if (joining_) {
-            joining_->letter(letter);
-        }
+        read_letter(letter);
         mail_.done(letter);
     }
+}
+
+void Group::read_letter(const Mail::Letter& letter) {
+    const auto kind = static_cast<Letter>(letter.kind);
+    if (kind == Letter::join) return phase() == Phase::member ? answer_join(letter) : answer_join_from_outside(letter);
+    if (options_.client && kind == Letter::view) return client_takes(letter);
+    if (joining_) return joining_->letter(letter);
+    if (kind != Letter::member_of || phase() != Phase::member) return;
+    ByteReader in(letter.bytes);
+    if (const GroupId group = read_group(in); in.finished()) meet_other_group(letter.from, group);
+}
+
+// Only a member's word counts, and of the group that was met first.
+void Group::client_takes(const Mail::Letter& letter) {
+    auto view = read_view(letter.bytes);
+    const auto sender = std::ranges::find(up_, letter.from, [](const auto& up) { return up.first; });
+    if (!view || sender == up_.end() || !view->holds(letter.from, sender->second)) return;
+    if (client_view_ && view->group != client_view_->group) return meet_other_group(letter.from, view->group);
+    if (client_view_ && raw(view->id) <= raw(client_view_->id)) return;
+    client_view_ = std::move(view);
+    client_view_new_ = true;
+    tell_fabric(*client_view_);
+    for (const Member& member : client_view_->members) {
+        drop_earlier_life(member);
+        if (!is_up(member)) fabric_.connect(member.address);
+    }
+}
+
+void Group::answer_join_from_outside(const Mail::Letter& letter) {
+    if (joining_) joining_->letter(letter);
+    ByteWriter body;
+    encode(body, founding_.standing());
+    write_letter(mail_, letter.from, Letter::outside, body);
+}
+
+// ------------------------------------------------------------------------------------------------ other groups
+
+// Two groups of one name are the worst that can happen: both may accept writes. Who meets the other says so.
+void Group::meet_other_group(NodeId node, GroupId theirs) {
+    const GroupId ours = view() ? view()->group : GroupId{};
+    if (!ours || theirs == ours) return;
+    coverage::hit(coverage::Branch::other_group_met);
+    note_trouble("there are two groups of this name: " + name(options_.self) + " is in " + to_text(ours) + ", " +
+                 name(node) + " in " + to_text(theirs) +
+                 "; end one of them, or give it another name with option group");
+    if (!options_.client) write_group(mail_, node, Letter::member_of, ours);
+}
+
+void Group::note_trouble(const std::string& text) {
+    if (std::ranges::find(troubles_, text) != troubles_.end()) return;
+    if (troubles_.size() >= kTroublesRemembered) troubles_.erase(troubles_.begin());
+    troubles_.push_back(text);
+    log::warn(text);
+}
+
+// Whoever this node was told of and that is in no view of its group: nobody else would notice that there are two.
+void Group::seek_contacts(Now now) {
+    next_seek_ = now.monotonic + options_.seek_contacts;
+    const View& view = current().view();
+    const auto look_for = [&](const std::string& address) {
+        if (address == options_.address ||
+            std::ranges::find(view.members, address, &Member::address) != view.members.end())
+            return;
+        fabric_.connect(address);
+    };
+    for (const std::string& address : options_.contacts) look_for(address);
+    for (const std::string& address : options_.initial_members) look_for(address);
+    for (const auto& [node, incarnation] : up_)
+        if (!view.rank_of(node) && std::ranges::find(clients_, node) == clients_.end())
+            write_group(mail_, node, Letter::member_of, view.group);
 }
 
 void Group::answer_join(const Mail::Letter& letter) {
     ByteReader in(letter.bytes);
     Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
-    if (!in.finished()) return expel(letter.from, "its request to join is malformed");
+    Standing standing;
+    if (!decode(in, standing) || !in.finished()) return expel(letter.from, "its request to join is malformed");
     if (is_lost(joiner)) return;  // its last letter is read after its death
-    if (phase() != Phase::member) return write_letter(mail_, letter.from, Letter::no_group, {});
     const View& view = current().view();
+    if (const GroupId bound = standing.marker.known.group; bound && bound != view.group)
+        return write_group(mail_, letter.from, Letter::member_of, view.group);
     if (view.holds(joiner.node, joiner.incarnation)) return write_view(mail_, letter.from, view);
     ViewChange& change = current().change();
     if (!change.leads()) {
         ByteWriter body;
+        encode(body, view.group);
         body.text(view.members[change.leader()].address);
         return write_letter(mail_, letter.from, Letter::leader, body);
     }
@@ -218,6 +286,10 @@ void Group::refuse_join(NodeId node, derecho_status status, const std::string& w
 void Group::step_joining(Now now) {
     if (phase() != Phase::joining && phase() != Phase::client) return;
     joining_->step(now.monotonic);
+    for (const auto& [node, incarnation] : joining_->take_stale()) {
+        coverage::hit(coverage::Branch::earlier_life_dropped);
+        cut_off(node, incarnation, "a later life of it is there");
+    }
     if (!joining_->failure().ok()) return finish_with(joining_->failure());
     if (options_.client) {
         if (joining_->connected()) phase_.store(Phase::client, std::memory_order_release);
@@ -244,6 +316,8 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     holdups_.enter(current().view(), current().self(), now.monotonic);
     entered_ = now.monotonic;
     ++stats_.views;
+    founding_.entered(current().view());
+    if (next_seek_ == kNever) next_seek_ = now.monotonic + options_.seek_contacts;
     // Whoever has no state yet sends nothing: if the view changed before it came, the node would never see its own
     // messages delivered, for the next state contains them.
     stateless_.store(~current().shards_held(), std::memory_order_release);
@@ -272,6 +346,7 @@ void Group::tell_fabric(const View& view) {
     std::vector<NodeLife> members;
     for (const Member& member : view.members) members.push_back({member.node, member.incarnation});
     fabric_.set_members(members);
+    fabric_.enter_group(view.group);
 }
 
 void Group::drop_silent_newcomers(Now now) {
@@ -412,6 +487,7 @@ void Group::install(const Decision& decision, Now now) {
     const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
     fence_removed(old.view(), suspects);
     if (!stays) {
+        founding_.left(decision.next);
         return finish_with(old.change().wants_leave()
                                ? failure(DERECHO_CLOSED, "this node left the group")
                                : failure(DERECHO_EJECTED, "the other members of view " +
@@ -469,6 +545,7 @@ void Group::finish_with(Status status) {
     for (const Sender& sender : senders_) sender->seal();
     log::info(name(options_.self) + " ends: " + status.detail);
     end_ = std::move(status);
+    if (!epochs_.empty()) founding_.ended();
     phase_.store(Phase::ended, std::memory_order_release);
     moved_ = true;
     if (end_.code != DERECHO_NO_MEMORY && end_.code != DERECHO_INTERNAL) return;

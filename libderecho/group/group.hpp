@@ -38,7 +38,8 @@ public:
 
     static constexpr uint64_t kMailBytes = 64 << 10;  // of its ring to each peer
 
-    Group(GroupOptions options, Fabric& fabric, Now now);
+    // `store`: what outlives this incarnation; may be null.
+    Group(GroupOptions options, Fabric& fabric, Now now, MarkerStore* store = nullptr);
     ~Group();
 
     // Advance everything that can be advanced. True if something moved, so that another step may be worth while.
@@ -95,6 +96,8 @@ public:
     // What else the application may have to take, by rpc/.
     void also_untaken(std::function<bool()> untaken) { also_untaken_ = std::move(untaken); }
     const Holdups& holdups() const { return holdups_; }  // current() and any(): any thread
+    // What an operator should know, each once: another group of this name was met, a node in the options does not fit.
+    const std::vector<std::string>& troubles() const { return troubles_; }
 
     Leases& leases() { return leases_; }
     const GroupOptions& options() const { return options_; }
@@ -110,8 +113,14 @@ private:
 
     void poll_fabric(Now now);
     void read_letters(Now now);
-    void answer_join(const Mail::Letter& letter);
     void refuse_join(NodeId node, derecho_status status, const std::string& why);
+    void read_letter(const Mail::Letter& letter);
+    void answer_join(const Mail::Letter& letter);
+    void answer_join_from_outside(const Mail::Letter& letter);
+    void client_takes(const Mail::Letter& letter);
+    void seek_contacts(Now now);
+    void meet_other_group(NodeId node, GroupId theirs);
+    void note_trouble(const std::string& text);
     void step_joining(Now now);
     void step_member(Now now);
     void step_shards(Now now);
@@ -148,6 +157,7 @@ private:
     Mail mail_;
     Leases leases_;
     HybridClock clock_;
+    Founding founding_;
     std::optional<Joining> joining_;              // until there is a view; for a client, always
     std::vector<Sender> senders_;                 // by shard, for as long as the group lives
     std::deque<std::unique_ptr<Epoch>> epochs_;   // front: being taken; back: the current view
@@ -175,6 +185,8 @@ private:
     uint64_t oldest_lease_ = 0;   // at the last heartbeat
     uint32_t steps_to_look_ = 0;  // at the slow columns
     Instant entered_{};           // the current view
+    Instant next_seek_ = kNever;
+    std::vector<std::string> troubles_;  // that were told of
     Status end_;
     Stats stats_;
 };

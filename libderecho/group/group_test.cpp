@@ -18,6 +18,8 @@ GroupOptions founder() {
     options.self = NodeId{1};
     options.address = "127.0.0.1:7001";
     options.services = {{"Cache", 7}};
+    options.found = true;
+    options.new_group = {1, 2};
     return options;
 }
 
@@ -30,7 +32,7 @@ PeerEvent refused(const char* why, uint64_t incarnation) {
     return event;
 }
 
-TEST(Group, is_founded_beside_nodes_that_are_down_but_not_beside_one_that_cannot_be_linked_with) {
+TEST(Group, is_founded_as_told_beside_contacts_that_are_down_but_not_beside_one_that_may_be_in_it) {
     FakeFabric fabric{NodeId{1}};
     GroupOptions options = founder();
     options.contacts = {options.address, "127.0.0.1:7002"};
@@ -39,22 +41,37 @@ TEST(Group, is_founded_beside_nodes_that_are_down_but_not_beside_one_that_cannot
     for (uint64_t i = 1; i < 5; ++i) group.step({Instant{i * 1'000'000'000}});
     EXPECT_EQ(group.phase(), Group::Phase::joining);
     EXPECT_EQ(group.end().detail, "a contact to answer: 127.0.0.1:7002 (RDMA does not work)");
-    fabric.events.push_back(refused("connection refused", 0));
+    PeerEvent silent = refused("something accepted the connection but did not introduce itself", 0);
+    silent.accepted = true;
+    fabric.events.push_back(silent);
     group.step({Instant{5'000'000'000}});
+    EXPECT_EQ(group.phase(), Group::Phase::joining);
+    fabric.events.push_back(refused("connection refused", 0));
+    group.step({Instant{6'000'000'000}});
     EXPECT_EQ(group.phase(), Group::Phase::member);
 }
 
-TEST(Group, a_joiner_is_told_to_start_the_founder_unless_that_answers) {
+TEST(Group, is_never_founded_because_nobody_answers) {
     FakeFabric fabric{NodeId{1}};
     GroupOptions options = founder();
+    options.found = false;
     options.contacts = {"127.0.0.1:7002"};
     Group group(options, fabric, {});
     fabric.events.push_back(refused("connection refused", 0));
+    for (uint64_t i = 1; i < 5; ++i) group.step({Instant{i * 1'000'000'000}});
+    EXPECT_EQ(group.phase(), Group::Phase::joining);
+}
+
+TEST(Group, a_node_whose_only_contact_is_itself_is_told_that_somebody_has_to_found_the_group) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options = founder();
+    options.found = false;
+    options.contacts = {options.address};
+    Group group(options, fabric, {});
     group.step({});
-    EXPECT_NE(group.end().detail.find("start that node first"), std::string::npos);
-    fabric.events.push_back(refused("RDMA does not work", 5));
-    group.step({});
-    EXPECT_EQ(group.end().detail, "a contact to answer: 127.0.0.1:7002 (RDMA does not work)");
+    EXPECT_EQ(group.phase(), Group::Phase::ended);
+    EXPECT_EQ(group.end().code, DERECHO_INVALID);
+    EXPECT_NE(group.end().detail.find("set option found, or initial_members"), std::string::npos) << group.end().detail;
 }
 
 TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
@@ -133,6 +150,9 @@ TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     ByteWriter join;
     join.number(uint64_t{5});
     join.text("127.0.0.1:7002");
+    Standing outside;
+    outside.incarnation = 5;
+    encode(join, outside);
     const auto size = static_cast<uint32_t>(join.bytes().size());
     const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
     const auto mail = fabric.theirs(kPeer, 0);

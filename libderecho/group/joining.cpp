@@ -5,113 +5,188 @@
 #include "base/log.hpp"
 
 namespace libderecho {
+namespace {
 
-Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail)
-    : options_(options),
-      fabric_(fabric),
-      mail_(mail),
-      is_first_contact_(options.contacts.empty() || options.contacts.front() == options.address) {
+constexpr Duration kDiskLook = milliseconds(1);
+
+}  // namespace
+
+Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail, Founding& founding)
+    : options_(options), fabric_(fabric), mail_(mail), founding_(founding) {
     for (const std::string& address : options.contacts) learn_contact(address);
+    for (const std::string& address : options.initial_members) learn_contact(address);
+    for (const Member& member : options.marker.known.members) learn_contact(member.address);
+    if (options.found && founding_.bound() && contacts_.empty())
+        failure_ = libderecho::failure(
+            DERECHO_INVALID, "option found would make a second group: this node waits for " + founding_.waiting_for());
+}
+
+Joining::Contact* Joining::contact_at(const std::string& address) {
+    const auto it = std::ranges::find(contacts_, address, &Contact::address);
+    return it == contacts_.end() ? nullptr : &*it;
+}
+
+Joining::Peer* Joining::find(NodeId node) {
+    const auto it = std::ranges::find(peers_, node, &Peer::node);
+    return it == peers_.end() ? nullptr : &*it;
 }
 
 void Joining::learn_contact(const std::string& address) {
-    const auto same = [&](const Contact& c) { return c.address == address; };
-    if (address == options_.address || std::ranges::any_of(contacts_, same)) return;
-    if (contacts_.size() < limits::members_max) contacts_.push_back({address, false, false, "no answer yet"});
+    if (address.empty() || address == options_.address || contact_at(address)) return;
+    if (contacts_.size() < 2 * limits::members_max) contacts_.push_back({.address = address, .why = "no answer yet"});
 }
 
 void Joining::step(Instant now) {
     if (!failure_.ok() || view_) return;
-    if (may_found()) return found();
-    if (now < next_try_) return;
-    next_try_ = now + options_.retry_contact;
-    for (const Contact& contact : contacts_) {
-        const auto same = [&](const Peer& p) { return p.address == contact.address; };
-        if (std::ranges::none_of(peers_, same)) fabric_.connect(contact.address);
+    if (contacts_.empty() && peers_.empty() && !options_.found && !founding_.initial())
+        failure_ = libderecho::failure(DERECHO_INVALID,
+                                       "contacts name nobody but this node itself, which founds no group unless it is "
+                                       "told to: set option found, or initial_members");
+    const bool due = now >= next_try_;
+    last_step_ = now;
+    if (!options_.client) {
+        founding_.step(due);
+        if (may_found_alone()) founding_.found_alone();
+        view_ = founding_.take_view();
+        check_groups();
+        if (view_ || !failure_.ok()) return;
     }
+    // It was let in and given up again, before it knew.
+    if (peers_.empty() && !contacts_.empty() && std::ranges::all_of(contacts_, &Contact::cut_off))
+        failure_ = libderecho::failure(
+            DERECHO_EJECTED, "all contacts have given up on this node: join again (" + contacts_.front().why + ")");
+    if (!due) return;
+    next_try_ = now + options_.retry_contact;
+    for (const Contact& contact : contacts_)
+        if (is_silent(contact, now)) fabric_.connect(contact.address);
     if (options_.client) return;
     for (const Peer& peer : peers_) ask(peer.node);
 }
 
-// The first contact founds the group when it is sure to be alone: all others are either down or as groupless as itself.
-// Who answers, but cannot be linked with, may be in a group.
-bool Joining::may_found() const {
-    if (options_.client || !is_first_contact_) return false;
-    const bool others_groupless = std::ranges::all_of(peers_, [](const Peer& p) { return p.no_group; });
-    const bool all_answered = std::ranges::all_of(contacts_, [&](const Contact& contact) {
-        return (contact.refused && !contact.answered) ||
-               std::ranges::any_of(peers_, [&](const Peer& p) { return p.address == contact.address; });
-    });
-    return others_groupless && all_answered;
+// Not connected; or so long without an answer that another incarnation may be there by now.
+bool Joining::is_silent(const Contact& contact, Instant now) const {
+    const auto peer = std::ranges::find(peers_, contact.address, &Peer::address);
+    return peer == peers_.end() || (!options_.client && now - peer->heard > options_.suspect_after);
 }
 
-void Joining::found() {
-    View view{ViewId{1}, {}};
-    view.members.push_back({options_.self, options_.incarnation, ~0ull, options_.address});
-    view_ = std::move(view);
-    log::info("node " + std::to_string(raw(options_.self)) + " founds the group");
+Instant Joining::next_deadline() const {
+    return founding_.awaits_disk() ? std::min(next_try_, last_step_ + kDiskLook) : next_try_;
+}
+
+// As it was told to; but not before all its contacts have shown to be down, or outside themselves.
+bool Joining::may_found_alone() const {
+    if (!options_.found || founding_.bound()) return false;
+    const auto settled = [&](const Contact& contact) {
+        const auto peer = std::ranges::find(peers_, contact.address, &Peer::address);
+        return peer != peers_.end() ? peer->outside : contact.tried && !contact.is_there;
+    };
+    return std::ranges::all_of(contacts_, settled) && std::ranges::all_of(peers_, &Peer::outside);
+}
+
+// Who is free must not choose between two.
+void Joining::check_groups() {
+    if (view_ || founding_.bound()) return;
+    if (std::string why = founding_.two_groups(); !why.empty()) {
+        log::warn(why);
+        failure_ = libderecho::failure(DERECHO_INCOMPATIBLE, std::move(why));
+    }
 }
 
 void Joining::ask(NodeId node) {
     ByteWriter body;
     body.number(options_.incarnation);
     body.text(options_.address);
+    encode(body, founding_.standing());
     write_letter(mail_, node, Letter::join, body);
 }
 
+// ------------------------------------------------------------------------------------------------ peers
+
 void Joining::peer_event(const PeerEvent& event) {
-    const auto contact = std::ranges::find_if(contacts_, [&](const Contact& c) { return c.address == event.address; });
     switch (event.kind) {
         case PeerEvent::Kind::up:
-            if (event.client) return;
-            peers_.push_back({event.peer, event.address, false});
-            if (!options_.client) ask(event.peer);
-            return;
+            return up(event);
         case PeerEvent::Kind::lost:
             std::erase_if(peers_, [&](const Peer& p) { return p.node == event.peer; });
+            founding_.is_gone(event.peer);
             return;
         case PeerEvent::Kind::refused:
-            if (event.peer == options_.self && event.status.code == DERECHO_INVALID) return own_address(event.address);
-            if (contact != contacts_.end()) {
-                contact->refused = true;
-                contact->answered = event.incarnation != 0;
-                contact->why = event.status.detail;
-            }
-            if (event.status.code == DERECHO_INCOMPATIBLE || event.status.code == DERECHO_DUPLICATE) {
-                failure_ = event.status;
-            }
+            return refused(event);
+        case PeerEvent::Kind::other_group:
             return;
     }
 }
 
+void Joining::up(const PeerEvent& event) {
+    if (event.client) return;
+    const bool trusted = event.dialed || contact_at(event.address) != nullptr;
+    peers_.push_back({event.peer, event.incarnation, event.address, trusted, false, last_step_});
+    if (event.group && trusted) founding_.is_in_group(event.peer, event.incarnation, event.group);
+    if (!options_.client) ask(event.peer);
+}
+
+void Joining::refused(const PeerEvent& event) {
+    if (event.peer == options_.self && event.status.code == DERECHO_INVALID) return own_address(event.address);
+    if (Contact* contact = contact_at(event.address)) {
+        contact->tried = true;
+        contact->is_there = event.accepted || event.incarnation != 0;
+        contact->cut_off = event.status.code == DERECHO_EJECTED;
+        contact->why = event.status.detail;
+    }
+    if (const Peer* peer = find(event.peer); peer && event.incarnation > peer->incarnation) {
+        stale_.emplace_back(peer->node, peer->incarnation);
+        founding_.is_gone(peer->node);
+        std::erase_if(peers_, [&](const Peer& p) { return p.node == event.peer; });
+        return;
+    }
+    if (event.status.code == DERECHO_INCOMPATIBLE || event.status.code == DERECHO_DUPLICATE) failure_ = event.status;
+}
+
 // A contact under another name than this node's own address, such as localhost, was this node after all.
 void Joining::own_address(const std::string& contact) {
-    is_first_contact_ |= contact == options_.contacts.front();
+    if (std::ranges::find(options_.initial_members, contact) != options_.initial_members.end())
+        founding_.own_address_is_initial();
     std::erase_if(contacts_, [&](const Contact& c) { return c.address == contact; });
 }
 
+// ------------------------------------------------------------------------------------------------ letters
+
+// Of views and groups only those are believed whose address this node was given, by its options or by another of them.
 void Joining::letter(const Mail::Letter& letter) {
     ByteReader in(letter.bytes);
-    const auto peer = std::ranges::find_if(peers_, [&](const Peer& p) { return p.node == letter.from; });
+    Peer* const peer = find(letter.from);
+    if (!peer) return;
+    peer->heard = last_step_;
     switch (static_cast<Letter>(letter.kind)) {
-        case Letter::no_group:
-            if (peer != peers_.end()) peer->no_group = true;
-            return;
-        case Letter::leader: {
-            const std::string address = in.text(limits::address_bytes - 1);
-            if (peer != peers_.end()) peer->no_group = false;
-            if (in.good() && !address.empty()) learn_contact(address);
-            return;
-        }
-        case Letter::view: {
-            auto view = read_view(letter.bytes);
-            if (view && view->holds(options_.self, options_.incarnation)) view_ = std::move(view);
+        case Letter::join:
+            in.number<uint64_t>();
+            in.text(limits::address_bytes - 1);
+            [[fallthrough]];
+        case Letter::outside: {
+            Standing standing;
+            if (!decode(in, standing) || !in.finished() || standing.incarnation != peer->incarnation) return;
+            peer->outside = true;
+            founding_.is_outside(peer->node, peer->address, std::move(standing));
             return;
         }
+        case Letter::found:
+            if (const GroupId group = read_group(in); in.finished() && peer->trusted)
+                founding_.asked(peer->node, group);
+            return;
+        case Letter::granted:
+            if (const GroupId group = read_group(in); in.finished()) founding_.granted(peer->node, group);
+            return;
+        case Letter::member_of:
+        case Letter::leader:
+            if (peer->trusted) leader_is(*peer, in);
+            return;
+        case Letter::view:
+            if (peer->trusted) take(*peer, read_view(letter.bytes));
+            return;
         case Letter::refused: {
             const auto code = in.number<int32_t>();
             std::string why = in.text(1024);
-            if (in.good()) failure_ = libderecho::failure(code, std::move(why));
+            if (in.good() && peer->trusted) failure_ = libderecho::failure(code, std::move(why));
             return;
         }
         default:
@@ -119,34 +194,45 @@ void Joining::letter(const Mail::Letter& letter) {
     }
 }
 
+void Joining::leader_is(Peer& peer, ByteReader& in) {
+    const GroupId group = read_group(in);
+    if (!in.good() || !group) return;
+    peer.outside = false;
+    founding_.is_in_group(peer.node, peer.incarnation, group);
+    if (in.finished() || (founding_.bound() && founding_.bound() != group)) return;
+    const std::string address = in.text(limits::address_bytes - 1);
+    if (in.finished()) learn_contact(address);
+}
+
+void Joining::take(const Peer& peer, std::optional<View> view) {
+    if (!view || !view->group || !view->holds(peer.node, peer.incarnation)) return;
+    if (options_.client || !view->holds(options_.self, options_.incarnation)) return;
+    if (founding_.may_enter(view->group)) view_ = std::move(view);
+}
+
 std::optional<View> Joining::take_view() { return std::exchange(view_, std::nullopt); }
 
-std::string Joining::waiting_for() const {
-    if (!peers_.empty()) return waiting_for_view();
-    if (contacts_.empty()) return "contacts: none was given but this node itself, which is not the first of them";
-    std::string text = "a contact to answer:";
+// ------------------------------------------------------------------------------------------------ telling
+
+std::string Joining::contacts_in_words() const {
+    std::string text;
     for (const Contact& contact : contacts_) {
-        text += (&contact == contacts_.data() ? " " : ", ") + contact.address + " (" + contact.why + ")";
+        if (std::ranges::find(peers_, contact.address, &Peer::address) != peers_.end()) continue;
+        text += (text.empty() ? "" : ", ") + contact.address + " (" + contact.why + ")";
     }
-    return text + founder_hint();
+    return text;
 }
 
-std::string Joining::waiting_for_view() const {
-    const std::string view = "a view that holds node " + std::to_string(raw(options_.self));
-    std::string groupless;
-    for (const Peer& peer : peers_) {
-        if (!peer.no_group) return view;
-        groupless += (groupless.empty() ? "" : ", ") + peer.address;
-    }
-    return view + "; only nodes answered that are in no group, or no more: " + groupless + founder_hint();
-}
-
-std::string Joining::founder_hint() const {
-    if (options_.client || is_first_contact_) return "";
-    const std::string& first = options_.contacts.front();
-    const auto is_there = [&](const Contact& contact) { return contact.address == first && contact.answered; };
-    if (std::ranges::any_of(contacts_, is_there)) return "";
-    return "; " + first + ", the first contact, founds the group: start that node first";
+std::string Joining::waiting_for() const {
+    const std::string silent = contacts_in_words();
+    if (const std::string founding = options_.client ? "" : founding_.waiting_for(); !founding.empty())
+        return founding + (silent.empty() ? "" : "; not here: " + silent);
+    if (peers_.empty()) return "a contact to answer: " + silent;
+    std::string text = "a view that holds node " + std::to_string(raw(options_.self));
+    if (!std::ranges::all_of(peers_, &Peer::outside)) return text;
+    text += "; only nodes answered that are in no group, or no more: ";
+    for (const Peer& peer : peers_) text += (&peer == peers_.data() ? "" : ", ") + peer.address;
+    return text + "; one of them has to found it: with option initial_members or found";
 }
 
 }  // namespace libderecho

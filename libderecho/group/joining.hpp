@@ -1,14 +1,16 @@
-// The way in, from the outside: finds a contact, asks to be let in, founds the group if there is none. Also a client's
-// way to the members. Driver only.
+// The way in, from the outside: finds contacts, asks to be let in, takes part in founding the group where there is none
+// (group/founding). Also a client's way to the members. Driver only.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
+#include "group/founding.hpp"
 #include "group/letters.hpp"
 #include "group/options.hpp"
 
@@ -16,17 +18,19 @@ namespace libderecho {
 
 class Joining {
 public:
-    Joining(const GroupOptions& options, Fabric& fabric, Mail& mail);
+    Joining(const GroupOptions& options, Fabric& fabric, Mail& mail, Founding& founding);
 
     void step(Instant now);
-    Instant next_deadline() const { return next_try_; }
+    Instant next_deadline() const;
     void peer_event(const PeerEvent& event);
     void letter(const Mail::Letter& letter);
 
-    // A view that holds this node, once there is one; the founder makes it itself.
+    // A view that holds this node, once there is one; who founds makes it itself.
     std::optional<View> take_view();
     // A client has a contact.
     bool connected() const { return !peers_.empty(); }
+    // Links to earlier incarnations of nodes, which died unnoticed: to be cut off.
+    std::vector<std::pair<NodeId, uint64_t>> take_stale() { return std::exchange(stale_, {}); }
     // It can never succeed.
     const Status& failure() const { return failure_; }
     // What it is waiting for, for the error of a time-out.
@@ -35,32 +39,44 @@ public:
 private:
     struct Contact {
         std::string address;
-        bool refused = false;   // there is no connection to it
-        bool answered = false;  // though it is there
+        bool tried = false;     // the last attempt came to nothing
+        bool is_there = false;  // something answered, or accepted the connection
+        bool cut_off = false;   // it will not have this incarnation
         std::string why;
     };
     struct Peer {
         NodeId node{};
+        uint64_t incarnation = 0;
         std::string address;
-        bool no_group = false;  // as it said itself
+        bool trusted = false;  // this node was given its address
+        bool outside = false;  // as it said itself
+        Instant heard{};       // from it
     };
-    std::string waiting_for_view() const;
-    std::string founder_hint() const;
+    Contact* contact_at(const std::string& address);
+    Peer* find(NodeId node);
+    bool may_found_alone() const;
+    void up(const PeerEvent& event);
+    void refused(const PeerEvent& event);
+    bool is_silent(const Contact& contact, Instant now) const;
     void own_address(const std::string& contact);
-    bool may_found() const;
-    void found();
     void ask(NodeId node);
     void learn_contact(const std::string& address);
+    void leader_is(Peer& peer, ByteReader& in);
+    void take(const Peer& peer, std::optional<View> view);
+    void check_groups();
+    std::string contacts_in_words() const;
 
     const GroupOptions& options_;
     Fabric& fabric_;
     Mail& mail_;
-    bool is_first_contact_;
+    Founding& founding_;
     std::vector<Contact> contacts_;  // without this node's own address
     std::vector<Peer> peers_;
+    std::vector<std::pair<NodeId, uint64_t>> stale_;
     std::optional<View> view_;
     Status failure_;
     Instant next_try_;
+    Instant last_step_;
 };
 
 }  // namespace libderecho

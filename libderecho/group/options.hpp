@@ -7,6 +7,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "group/marker.hpp"
 
 namespace libderecho {
 
@@ -17,12 +18,16 @@ struct ServiceInfo {
 
 struct GroupOptions {
     NodeId self{};
-    uint64_t incarnation = 0;           // grows from one life of a node id to the next
-    std::string address;                // where others reach this node: "host:port"
-    std::vector<std::string> contacts;  // tried in turn; the node whose address is the first may found the group
-    std::vector<ServiceInfo> services;  // shard k of the view replicates services[k]
-    bool client = false;                // never in a view
-    bool require_majority = true;       // a view needs more than half of the one before
+    uint64_t incarnation = 0;                      // grows from one life of a node id to the next
+    std::string address;                           // where others reach this node: "host:port"
+    std::vector<std::string> contacts;             // nodes that know the group
+    std::vector<std::string> initial_members;      // a majority of them founds the group; contacts, too
+    bool found = false;                            // this node founds the group, alone
+    GroupId new_group;                             // random: what it is called if this node founds it
+    Marker marker;                                 // what was kept of an earlier incarnation
+    std::vector<ServiceInfo> services;             // shard k of the view replicates services[k]
+    bool client = false;                           // never in a view
+    bool require_majority = true;                  // a view needs more than half of the one before
     uint32_t members_max = limits::members_max;
     uint64_t ring_bytes = 4 << 20;                 // of one sender in one shard; a power of two
     uint64_t message_max_bytes = 1 << 20;          // at most ring_bytes / 4
@@ -31,6 +36,7 @@ struct GroupOptions {
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
     Duration slow_after{};                        // an application that holds others up for so long; 0: it may
     Duration retry_contact = milliseconds(50);    // between attempts to reach a contact
+    Duration seek_contacts = milliseconds(5000);  // as a member, those that are in no view: is there another group?
 };
 
 }  // namespace libderecho

@@ -9,6 +9,7 @@
 #include "base/after_fork.hpp"
 #include "node/allocations.hpp"
 #include "node/drive.hpp"
+#include "node/marker_place.hpp"
 #include "rpc/shares.hpp"
 
 namespace libderecho {
@@ -51,17 +52,20 @@ Status Node::join(NodeOptions options, int64_t timeout_ms, std::unique_ptr<Node>
     if (Status status = try_memory(*fabric, options.group); !status.ok()) return status;
     // A call is a message with a header.
     options.group.message_max_bytes += kLetterHeaderBytes;
-    std::unique_ptr<Node> node(new Node(std::move(options), std::move(fabric)));
+    std::unique_ptr<MarkerStore> marker;
+    if (Status status = open_marker(options, marker); !status.ok()) return status;
+    std::unique_ptr<Node> node(new Node(std::move(options), std::move(fabric), std::move(marker)));
     Status status = node->come_in(timeout_ms);
     if (status.ok()) out = std::move(node);
     return status;
 }
 
-Node::Node(NodeOptions options, std::unique_ptr<NetFabric> fabric)
+Node::Node(NodeOptions options, std::unique_ptr<NetFabric> fabric, std::unique_ptr<MarkerStore> marker)
     : options_(std::move(options)),
       allocations_before_(allocations()),
       fabric_(std::move(fabric)),
-      group_(std::make_unique<Group>(options_.group, *fabric_, read_clocks())),
+      marker_(std::move(marker)),
+      group_(std::make_unique<Group>(options_.group, *fabric_, read_clocks(), marker_.get())),
       rpc_(std::make_unique<Rpc>(*group_, options_.mail_bytes)) {}
 
 Status Node::come_in(int64_t timeout_ms) {
@@ -156,6 +160,7 @@ Node::~Node() {
     reactor_.stop();
     rpc_.reset();
     group_.reset();
+    marker_.reset();
     fabric_.reset();
     if (event_fd_ >= 0) after_fork::close(event_fd_);
 }
@@ -174,6 +179,7 @@ void Node::view(derecho_view& out) {
     out.id = raw(view_.id);
     out.member_count = static_cast<uint32_t>(view_.members.size());
     const auto self = view_.rank_of(options_.group.self);
+    to_text(view_.group).copy(out.group_id, sizeof out.group_id - 1);
     out.self_rank = self ? raw(*self) : UINT32_MAX;
     const uint64_t all_shards = (1ull << options_.group.services.size()) - 1;
     for (size_t rank = 0; rank < view_.members.size(); ++rank) {

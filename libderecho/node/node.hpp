@@ -30,6 +30,7 @@ struct NodeOptions {
     int64_t spin_us = -1;  // -1: 50 if every member on this host can have a core of its own, else 0
     uint64_t yield_us = 200;
     bool reactor = true;
+    std::string data_dir;  // where the node remembers its group; empty: in the user's state folder, if there is one
 };
 
 class Node {
@@ -82,7 +83,7 @@ private:
     // Of a wait. Dispossessed: it ended without the right.
     enum class Outcome { done, timed_out, woken, closed, dispossessed };
 
-    Node(NodeOptions options, std::unique_ptr<NetFabric> fabric);
+    Node(NodeOptions options, std::unique_ptr<NetFabric> fabric, std::unique_ptr<MarkerStore> marker);
     Status come_in(int64_t timeout_ms);
     WaitStages wait_stages() const;
 
@@ -121,6 +122,7 @@ private:
     const NodeOptions options_;
     const uint64_t allocations_before_;
     std::unique_ptr<NetFabric> fabric_;
+    std::unique_ptr<MarkerStore> marker_;  // null: nothing outlives this process
     std::unique_ptr<Group> group_;
     std::unique_ptr<Rpc> rpc_;
     Right right_;

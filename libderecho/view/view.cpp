@@ -24,8 +24,22 @@ std::vector<NodeId> View::nodes() const {
     return ids;
 }
 
+GroupId branch_of(const View& view, NodeId leader) {
+    const auto mixed = [](uint64_t z) {  // splitmix64
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+        return z ^ (z >> 31);
+    };
+    const uint64_t place = mixed(raw(view.id) << 32 | raw(leader));
+    constexpr uint64_t kVersion = 0xf000, kVariant = 3ull << 62;  // a UUID of version 8: made in a way of our own
+    return {(mixed(view.group.high ^ place) & ~kVersion) | 0x8000,
+            (mixed(view.group.low + place) & ~kVariant) | 2ull << 62};
+}
+
 void encode(ByteWriter& out, const View& view) {
     out.number(raw(view.id));
+    out.number(view.group.high);
+    out.number(view.group.low);
     out.number(static_cast<uint32_t>(view.members.size()));
     for (const Member& member : view.members) {
         out.number(raw(member.node));
@@ -37,6 +51,9 @@ void encode(ByteWriter& out, const View& view) {
 
 bool decode(ByteReader& in, View& view) {
     view.id = ViewId{in.number<uint64_t>()};
+    view.group.high = in.number<uint64_t>();
+    view.group.low = in.number<uint64_t>();
+    if (raw(view.id) > limits::view_max) return false;  // no version has room for it
     view.members.resize(in.count(limits::members_max));
     for (Member& member : view.members) {
         member.node = NodeId{in.number<uint32_t>()};
@@ -64,7 +81,7 @@ bool decode(ByteReader& in, Decision& decision) {
 
 size_t decision_bytes_max(size_t members, size_t trims) {
     const size_t next = std::min<size_t>(limits::members_max, members + limits::joins_per_view_max);
-    return 16 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
+    return 32 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
 }
 
 }  // namespace libderecho

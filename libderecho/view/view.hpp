@@ -22,6 +22,7 @@ struct Member {
 struct View {
     ViewId id{};
     std::vector<Member> members;
+    GroupId group{};
     bool operator==(const View&) const = default;
 
     std::optional<Rank> rank_of(NodeId node) const;
@@ -36,6 +37,9 @@ struct Decision {
     std::vector<uint64_t> trims;
     bool operator==(const Decision&) const = default;
 };
+
+// What a group is called from here on when it goes on without a majority, led by `leader`: others of it may do so, too.
+GroupId branch_of(const View& view, NodeId leader);
 
 void encode(ByteWriter& out, const View& view);
 bool decode(ByteReader& in, View& view);

@@ -216,7 +216,8 @@ std::optional<Decision> ViewChange::decode(std::span<const std::byte> proposal) 
     Decision decision;
     ByteReader in(proposal);
     const bool good = libderecho::decode(in, decision) && decision.trims.size() == trims_ &&
-                      raw(decision.next.id) == raw(view_.id) + 1;
+                      raw(decision.next.id) == raw(view_.id) + 1 &&
+                      (decision.next.group == view_.group || !options_.require_majority);
     return good ? std::optional(std::move(decision)) : std::nullopt;
 }
 

@@ -13,7 +13,7 @@ Annotate a class, join a group, call it::
             self.items[key] = value
             return len(self.items)
 
-    with derecho.join([Cache()], node=1, listen="127.0.0.1:7001", contacts=["127.0.0.1:7001"]) as group:
+    with derecho.join([Cache()], node=1, listen="127.0.0.1:7001", found=True) as group:
         print(group[Cache].put("k", b"v").all())   # {1: 1}: every member's answer
 
 `derecho.Group` is the place to start reading; docs/python.md is the guide.

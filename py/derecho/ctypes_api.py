@@ -1112,6 +1112,7 @@ struct_derecho_view.__slots__ = [
     'member_count',
     'reserved',
     'members',
+    'group_id',
 ]
 struct_derecho_view._fields_ = [
     ('struct_bytes', uint32_t),
@@ -1120,6 +1121,7 @@ struct_derecho_view._fields_ = [
     ('member_count', uint32_t),
     ('reserved', uint32_t),
     ('members', derecho_member * int(64)),
+    ('group_id', c_char * int(40)),
 ]
 
 derecho_view = struct_derecho_view
@@ -1615,6 +1617,12 @@ except:
 
 try:
     DERECHO_NAME_BYTES = 64
+except:
+    pass
+
+
+try:
+    DERECHO_GROUP_ID_BYTES = 40
 except:
     pass
 

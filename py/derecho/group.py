@@ -81,6 +81,8 @@ class Group:
         node: int | None = None,
         listen: str | None = None,
         contacts: Sequence[str] | None = None,
+        initial_members: Sequence[str] | None = None,
+        found: bool | None = None,
         group: str | None = None,
         wire: str | None = None,
         config: str | os.PathLike[str] | Mapping[str, Option] | None = None,
@@ -88,7 +90,7 @@ class Group:
         on_view: Callable[[View], object] | None = None,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Group:
-        """Join a group, or found it when this node is the first contact and no other answers.
+        """Come into a group: join it, or found it, alone or with others; never because nobody answers.
 
         Returns once this node is in a view and every service has its state.
 
@@ -104,7 +106,11 @@ class Group:
         listen : str
             ``"host:port"`` where the others reach this node.
         contacts : sequence of str
-            Where members may be found; the node that listens at the first one founds the group.
+            Nodes that are in the group, as ``"host:port"``.
+        initial_members : sequence of str
+            The nodes that found the group together, the same list at all of them; contacts, too. docs/founding.md.
+        found : bool
+            Found the group, alone.
         group : str
             The group's name.
         wire : str
@@ -135,6 +141,8 @@ class Group:
             "node": node,
             "listen": listen,
             "contacts": contacts,
+            "initial_members": initial_members,
+            "found": found,
             "group": group,
             "wire": wire,
         }

@@ -90,7 +90,7 @@ def start(*jvm_args: str, classpath: Iterable[str | os.PathLike[str]] = ()) -> A
     Examples
     --------
     >>> java = derecho.jvm.start("-Xmx1g", classpath=["build/classes"])
-    >>> group = java.Group.join(java.Config().node(1).listen("127.0.0.1:7001"), MyReplica())
+    >>> group = java.Group.join(java.Config().node(1).listen("127.0.0.1:7001").found(), MyReplica())
     """
     import jpype  # type: ignore[import-untyped]
 

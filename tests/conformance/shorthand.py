@@ -56,7 +56,7 @@ def _join(raw: Raw) -> list[Raw]:
     name, node = raw["join"], raw["node"]
     config = f"{name}.config"
     options = {"node": node, "group": "{group}", "listen": f"127.0.0.1:{{port{node}}}"}
-    options |= {"contacts": "127.0.0.1:{port1}"} | WIRE | raw.get("options", {})
+    options |= {"initial_members": "127.0.0.1:{port1}"} | WIRE | raw.get("options", {})
     services = raw.get("services", {"raw": 0})
     join: Raw = {"do": "group_join", "config": config, "timeout_ms": raw.get("timeout_ms", _JOIN_MS), "group_out": name}
     steps: list[Raw] = [{"do": "config_create", "config_out": config}]

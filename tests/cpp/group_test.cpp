@@ -279,8 +279,8 @@ TEST(CppGroup, a_config_can_be_used_again) {
     Config config;
     config.node(2).listen("127.0.0.1:0").contacts("127.0.0.1:1");
     EXPECT_THROW(Group::join(config, milliseconds(50), first), Error);
-    Group one = Group::join(config.contacts(""), first);
-    config.node(3).contacts(one.view().members[0].address);
+    Group one = Group::join(config.contacts("").found(), first);
+    config.node(3).found(false).contacts(one.view().members[0].address);
     Group two = Group::join(config, second);
     EXPECT_EQ(two.replicated<Cache>().ordered<&Cache::put>("k", kValue).all().size(), 2u);
 }
@@ -309,7 +309,7 @@ TEST(CppGroup, plain_messages_go_to_the_function_of_their_shard) {
     std::promise<std::string> first, second;
     std::deque<std::promise<std::string>*> due = {&first, &second};
     Config config;
-    config.node(1).listen("127.0.0.1:0");
+    config.node(1).listen("127.0.0.1:0").found();
     Cache cache;
     Group group = Group::join(config, cache, RawShard{"log", [&due](const derecho_event& event) {
                                                           const BytesView data = data_of(event);

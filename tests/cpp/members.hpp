@@ -71,7 +71,7 @@ struct CacheMember {
     explicit CacheMember(uint32_t node, const CacheMember* contact = nullptr) {
         Config config;
         config.node(node).listen("127.0.0.1:0");
-        if (contact != nullptr) config.contacts(contact->address());
+        contact != nullptr ? config.contacts(contact->address()) : config.found();
         group.emplace(Group::join(config, service));
         cache.emplace(group->replicated<Cache>());
     }

@@ -32,7 +32,7 @@ internal sealed unsafe class Collector
     private static void Main(string[] words)
     {
         long messages = long.Parse(words[1]);
-        var config = new Config { ["node"] = "1", ["listen"] = words[0], ["contacts"] = words[0] };
+        var config = new Config { ["node"] = "1", ["listen"] = words[0], ["initial_members"] = words[0] };
         config["ring_bytes"] = "65536"; // small: what is released too soon is overwritten
         config.AddService("log", 0);
         using (RawGroup group = RawGroup.Join(config))

@@ -1,7 +1,8 @@
 """Reads commands out of README.md and docs/*.md, whatever they are: fenced blocks, and commands within the text.
 
 A fenced block `sh` holds commands that run one after the other. A block `console` holds terminals: each line that
-begins with `$ ` is a command that goes on beside the others, and any other line is what one of them prints. A code span
+begins with `$ ` is a command that goes on beside the others, one that begins with `> ` is typed into the first of them,
+and any other line is what one of them prints. A code span
 that begins with the name of a program is a command as well; a word in capitals in it stands for something of the
 reader's.
 """
@@ -40,8 +41,8 @@ class Block:
         return [_without_comment(line[2:]) for line in self.lines if line.startswith("$ ")]
 
     @property
-    def printed(self) -> list[str]:
-        """Of a block `console`: what is seen."""
+    def seen(self) -> list[str]:
+        """Of a block `console`: what is typed, with its `> `, and what is seen."""
         return [line for line in self.lines if line and not line.startswith("$ ")]
 
 

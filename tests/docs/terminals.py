@@ -36,7 +36,15 @@ class Terminal:
     def text(self) -> str:
         return self.printed.decode(errors="replace")
 
+    def type(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
     def wait(self, patience_s: float) -> int:
+        """For its end, which the end of its input may be."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         code = self.process.wait(patience_s)
         self._reader.join(_END_S)
         return code
@@ -53,7 +61,8 @@ class Terminals:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        self.environment = dict(environment)
+        self.environment = environment | {"XDG_STATE_HOME": str(folder.parent / "state")}  # nobody else's
+        self.environment["PYTHONUNBUFFERED"] = "1"  # as on a terminal
         self.started: list[Terminal] = []
         self._enter: list[str] = []
         self._holder: subprocess.Popen[bytes] | None = None
@@ -110,6 +119,14 @@ class Terminals:
             self.environment = {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
         return code, terminal.text
 
+    def go_through(self, lines: list[str], patience_s: float) -> None:
+        """Type what begins with `> ` into the first terminal, wait for all else."""
+        for line in lines:
+            if line.startswith("> "):
+                self.started[0].type(line[2:])
+            else:
+                self.wait_for(line, patience_s)
+
     def wait_for(self, line: str, patience_s: float) -> None:
         """Wait until a terminal shows a line like this one: numbers may be others."""
         wanted = _without_numbers(line)
@@ -119,20 +136,14 @@ class Terminals:
             assert any(t.process.poll() is None for t in self.started) or self._settled(wanted), str(self)
             time.sleep(0.05)
 
-    def wait_for_more(self, terminal: Terminal, patience_s: float) -> None:
-        """Wait until a terminal shows anything at all."""
-        deadline = time.monotonic() + patience_s
-        while not terminal.text:
-            assert time.monotonic() < deadline and terminal.process.poll() is None, f"{terminal.command}\n{self}"
-            time.sleep(0.05)
-
     def wait(self, patience_s: float) -> None:
-        """Wait for the end of what ends by itself with 0; what stays is ended."""
+        """Wait for the end of all, with 0; what stays is killed. What is typed from now on is part of nothing before."""
         for terminal in self.started:
             try:
                 assert terminal.wait(patience_s) == 0, f"{terminal.command} failed:\n{self}"
             except subprocess.TimeoutExpired:
                 terminal.kill()
+        self.started.clear()
 
     def _settled(self, wanted: str) -> bool:
         time.sleep(1)  # what was printed last is still being read
@@ -143,7 +154,7 @@ class Terminals:
             [*self._enter, *command],
             cwd=self.folder,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

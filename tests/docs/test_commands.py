@@ -83,8 +83,7 @@ def test_the_blocks_of_a_page_do_what_they_say(page: Page, clone: Path, environm
             elif block.kind == "console":
                 for command in block.terminals:
                     terminals.start(command)
-                for line in block.printed:
-                    terminals.wait_for(line, PATIENCE_S)
+                terminals.go_through(block.seen, PATIENCE_S)
                 terminals.wait(PATIENCE_S)
 
 

@@ -4,12 +4,11 @@ others go on; it is started again, and is a member.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from documents import Block, pages
-from terminals import Terminal, Terminals
+from terminals import Terminals
 from test_commands import PATIENCE_S, clone, environment, lacks  # noqa: F401 - fixtures among them
 
 README = next(page for page in pages() if page.name == "README.md")
@@ -40,20 +39,18 @@ def test_one_is_killed_the_others_go_on_and_it_comes_back(
             code, said = terminals.run(command, PATIENCE_S)
             assert code == 0, f"{command}\n{said}"
         members = [terminals.start(command) for command in screen.terminals]
-        for line in screen.printed:
-            terminals.wait_for(line, PATIENCE_S)
+        terminals.go_through(screen.seen, PATIENCE_S)
         killed, others = members[victim], [m for i, m in enumerate(members) if i != victim]
-        if any(not stays(member) for member in members):
-            pytest.xfail("the members of the first screen exit at once, so there is nobody to kill")
         killed.kill()
+        terminals.started = others
+        terminals.wait_for("view 4: {2, 3}", PATIENCE_S)
+        others[0].type("pear")
+        terminals.wait_for("every member says {2: 2, 3: 2}", PATIENCE_S)
         again = terminals.start(killed.command)
-        terminals.wait_for_more(again, PATIENCE_S)
-        assert all(member.process.poll() is None for member in (*others, again)), str(terminals)
-
-
-def stays(member: Terminal) -> bool:
-    """Whether it is there still, a moment after it has done what it does."""
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline and member.process.poll() is None:
-        time.sleep(0.05)
-    return member.process.poll() is None
+        terminals.started = [again]
+        terminals.wait_for("view 5: {2, 3, 1}", PATIENCE_S)
+        again.type("plum")
+        terminals.wait_for("every member says {2: 3, 3: 3, 1: 3}", PATIENCE_S)
+        assert again.text.count(": 3") == 3, f"the state came back with it: apple, pear and plum\n{again.text}"
+        terminals.started = [*others, again]
+        terminals.wait(PATIENCE_S)

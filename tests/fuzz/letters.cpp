@@ -23,6 +23,8 @@ GroupOptions options_of(size_t role) {
     options.self = kSelf;
     options.incarnation = kIncarnation;
     options.address = role == 2 ? "" : kAddress;
+    options.found = role == 0;
+    options.new_group = {1, 2};
     if (role != 0) options.contacts = {kPeerAddress};
     options.client = role == 2;
     options.services = {{"Cache", 7}, {"Log", 8}};

@@ -46,7 +46,7 @@ public final class Collector {
 
     public static void main(String[] arguments) throws IOException {
         final long messages = Long.parseLong(arguments[1]);
-        final Config config = new Config().node(1).listen(arguments[0]).contacts(arguments[0]);
+        final Config config = new Config().node(1).listen(arguments[0]).initialMembers(arguments[0]);
         config.set("ring_bytes", "65536").addService("log", 0); // small: what is released too soon is overwritten
         try (RawGroup group = RawGroup.join(config, Duration.ofSeconds(10))) {
             final Collector collector = new Collector(group);

@@ -27,7 +27,7 @@ PROGRAM = """
     java = derecho.jvm.start("-Xmx200m", classpath=["/nowhere"])
     assert str(java.Derecho.version()) == derecho.__version__
     contact = f"127.0.0.1:{port()}"
-    with derecho.join(raw=["log"], node=1, listen=contact, contacts=[contact], group="jvm", timeout=20) as mine:
+    with derecho.join(raw=["log"], node=1, listen=contact, initial_members=[contact], group="jvm", timeout=20) as mine:
         config = java.Config().node(2).listen("127.0.0.1:0").contacts(contact).group("jvm")
         seen = []
         handler = jpype.JProxy("java.util.function.Consumer", dict={"accept": seen.append})

@@ -81,7 +81,7 @@ def main() -> None:
 
 def alone() -> derecho.Group:
     """A group of this process alone."""
-    return derecho.join(raw=["stress"], node=1, listen="127.0.0.1:0")
+    return derecho.join(raw=["stress"], node=1, listen="127.0.0.1:0", found=True)
 
 
 if __name__ == "__main__":

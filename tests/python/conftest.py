@@ -30,7 +30,8 @@ class Nodes:
         alive = [g for g in self.groups if g.ended is None]
         options.setdefault("node", len(self.groups) + 1)
         options.setdefault("listen", "127.0.0.1:0")
-        options.setdefault("contacts", [alive[0].view.members[0].address] if alive else [])
+        if not {"contacts", "initial_members", "found"} & options.keys():
+            options |= {"contacts": [alive[0].view.members[0].address]} if alive else {"found": True}
         options.setdefault("timeout", TIMEOUT_S)
         group = derecho.Group.join(services, raw=raw, wire=self.wire, **options)
         self.groups.append(group)

@@ -14,7 +14,7 @@ from derecho._native import fast
 
 
 def test_a_member_through_ctypes_alone() -> None:
-    with derecho.Group.join(raw=["echo"], node=1, listen="127.0.0.1:0", timeout=20.0) as group:
+    with derecho.Group.join(raw=["echo"], node=1, listen="127.0.0.1:0", found=True, timeout=20.0) as group:
         echo = group.raw("echo")
         script = Path(__file__).with_name("ctypes_member.py")
         api = Path(derecho.__file__).with_name("ctypes_api.py")

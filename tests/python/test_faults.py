@@ -34,7 +34,8 @@ class OtherStore:
 
 
 def join(**options: Any) -> derecho.Group:
-    merged: dict[str, Any] = {"node": 1, "listen": "127.0.0.1:0", "contacts": [], "timeout": 5.0} | options
+    merged: dict[str, Any] = {"node": 1, "listen": "127.0.0.1:0", "timeout": 5.0} | options
+    merged.setdefault("found", not merged.get("contacts"))
     return derecho.Group.join([Store()], **merged)
 
 
@@ -57,7 +58,7 @@ def test_a_wrong_option_is_named_with_what_is_accepted(options: dict[str, Any], 
 
 def test_a_group_without_services_is_refused() -> None:
     with pytest.raises(derecho.InvalidArgument, match="no service was added"):
-        derecho.join(node=1, listen="127.0.0.1:0")
+        derecho.join(node=1, listen="127.0.0.1:0", found=True)
 
 
 def test_a_class_instead_of_an_instance_is_refused() -> None:
@@ -67,7 +68,7 @@ def test_a_class_instead_of_an_instance_is_refused() -> None:
 
 def test_options_come_from_a_toml_file(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
-    path.write_text('node = 3\nlisten = "127.0.0.1:0"\ngroup = "filed"\n')
+    path.write_text('node = 3\nlisten = "127.0.0.1:0"\ngroup = "filed"\nfound = true\n')
     with derecho.Group.join([Store()], config=str(path), timeout=5.0) as group:
         assert (group.node, group.name) == (3, "filed")
     path.write_text("node = \n")
@@ -142,7 +143,7 @@ def test_the_founder_may_die_and_a_fresh_member_joins_through_another(process: C
 def test_a_process_ends_in_time_without_closing_its_group(how: str) -> None:
     script = (
         "import derecho, sys\n"
-        "group = derecho.Group.join(raw=['log'], node=1, listen='127.0.0.1:0')\n"
+        "group = derecho.Group.join(raw=['log'], node=1, listen='127.0.0.1:0', found=True)\n"
         "log = group.raw('log'); log.send(b'x'); kept = log.poll(5.0)[0].data\n" + how
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -153,7 +154,7 @@ def test_a_process_ends_in_time_without_closing_its_group(how: str) -> None:
 
 
 def start_three(process: Callable[..., Process], wire: str) -> list[Process]:
-    first = process(do="join", node=1, contacts=[], wire=wire)
+    first = process(do="join", node=1, found=True, wire=wire)
     contact = first.ask(do="address")
     members = [first, *(process(do="join", node=n, contacts=[contact], wire=wire) for n in (2, 3))]
     for member in members:

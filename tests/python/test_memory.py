@@ -240,7 +240,7 @@ def test_a_closed_group_ends_what_is_under_way(nodes: Nodes) -> None:
 @pytest.mark.parametrize("wire", ["shm", "tcp"])
 def test_processes_write_to_each_other_and_one_is_killed(process: Any, wire: str) -> None:
     alone: Any = {"wire": wire, "config": {"require_majority": False}}
-    one: Process = process(do="join", node=1, contacts=[], **alone)
+    one: Process = process(do="join", node=1, found=True, **alone)
     two: Process = process(do="join", node=2, contacts=[one.ask(do="address")], **alone)
     one.ask(do="wait_view", nodes=2)
     size = 32 << 20

@@ -153,7 +153,7 @@ def test_a_held_copy_holds_no_room(nodes: Nodes) -> None:
 
 @pytest.mark.parametrize("make", [bytes, bytearray, memoryview, lambda b: array("B", b)])
 def test_any_contiguous_buffer_can_be_sent(make: object) -> None:
-    with derecho.Group.join(raw=["log"], node=1, listen="127.0.0.1:0") as group:
+    with derecho.Group.join(raw=["log"], node=1, listen="127.0.0.1:0", found=True) as group:
         log = group.raw("log")
         log.send(make(b"12345678"))  # type: ignore[operator]
         assert read(log, 1) == [b"12345678"]

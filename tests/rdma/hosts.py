@@ -62,7 +62,7 @@ class Hosts:
     def together(self, *members: Any) -> None:
         """Let them join one new group, until each sees all."""
         self._group = f"group-{next(NAMES)}"
-        members[0].join(contacts=[], group=self._group)
+        members[0].join(found=True, group=self._group)
         for member in members[1:]:
             self.begin_join(member, members[0])
         for member in members[1:]:

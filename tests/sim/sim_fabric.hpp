@@ -42,6 +42,8 @@ struct Link {
     bool shared = false;    // one host: mirrors are the owner's pages
     bool sending = true;    // the writer's end
     bool reported = false;  // `up` was given to the reader
+    bool dialed = false;    // by the reader
+    GroupId group{};        // that the writer was in when it was made
     bool open = true;       // the reader's end: nothing becomes visible any more once closed
     std::deque<Item> queue;
     Instant last_due{};
@@ -70,6 +72,7 @@ public:
     SimFabric(Network& network, const ProcessOptions& options);
 
     NodeId self() const override { return id_; }
+    void enter_group(GroupId group) override { group_ = group; }
     void connect(std::string_view address) override;
     void disconnect(NodeId peer) override;
     bool connected(NodeId peer) const override;
@@ -109,6 +112,7 @@ public:
     uint64_t incarnation() const { return incarnation_; }
     uint32_t host() const { return host_; }
     bool client() const { return client_; }
+    GroupId group() const { return group_; }
     void die();
     void add_event(PeerEvent event) { events_.push_back(std::move(event)); }
     // The open connection from a peer, whatever its incarnation; null if there is none.
@@ -142,6 +146,7 @@ private:
     std::string address_;
     uint32_t host_;
     bool client_;
+    GroupId group_{};
     bool alive_ = true;
     std::vector<std::unique_ptr<SimRegion>> regions_;  // retired ones too, so that using one again is noticed
     std::vector<Push> pending_;

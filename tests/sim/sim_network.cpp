@@ -133,13 +133,15 @@ void Network::connect(SimFabric& from, std::string address) {
     at(draw_arrival(), [this, &from, address = std::move(address)] { try_connect(from, address); });
 }
 
-void Network::refuse(SimFabric& from, const std::string& address, Status why) {
-    at(draw_arrival(), [this, &from, address, why = std::move(why)] {
+void Network::refuse(SimFabric& from, const std::string& address, Status why, const SimFabric* who) {
+    at(draw_arrival(), [this, &from, address, why = std::move(why), who] {
         if (!from.alive()) return;
         PeerEvent event;
         event.kind = PeerEvent::Kind::refused;
         event.address = address;
         event.status = why;
+        event.accepted = who != nullptr;
+        if (who) event.peer = who->self(), event.incarnation = who->incarnation();
         from.add_event(std::move(event));
         wake(from);
     });
@@ -157,12 +159,27 @@ void Network::try_connect(SimFabric& from, const std::string& address) {
     if (from.incoming(listener->self()) && from.incoming(listener->self())->from == listener) return;
     if (listener->cut_off().contains({raw(from.self()), from.incarnation()}) ||
         from.cut_off().contains({raw(listener->self()), listener->incarnation()}))
-        return unreachable("it cut this node off");
+        return refuse(from, address, failure(DERECHO_EJECTED, "it cut this node off"), listener);
     if (listener->incoming(from.self()) && listener->incoming(from.self())->from == &from)
         return unreachable("the last connection is not over yet");
     if (duplicate_refused(from, *listener) || duplicate_refused(*listener, from))
-        return refuse(from, address, failure(DERECHO_DUPLICATE, "it is connected to another node with this id"));
+        return refuse(from, address, failure(DERECHO_DUPLICATE, "it is connected to another node with this id"),
+                      listener);
+    if (from.group() && listener->group() && from.group() != listener->group()) return meet(from, *listener, address);
     make_connection(from, *listener);
+}
+
+// Members of two groups: they are not connected, and both are told.
+void Network::meet(SimFabric& from, SimFabric& listener, const std::string& address) {
+    const Status why = failure(DERECHO_INCOMPATIBLE, "there are two groups of this name");
+    refuse(from, address, why, &listener);
+    PeerEvent event;
+    event.kind = PeerEvent::Kind::other_group;
+    event.peer = from.self();
+    event.group = from.group();
+    event.status = why;
+    listener.add_event(std::move(event));
+    wake(listener);
 }
 
 // Another life of `from` may still count as connected at the listener. If it is dead in truth the listener may notice
@@ -185,6 +202,8 @@ void Network::make_connection(SimFabric& dialer, SimFabric& listener) {
         links_.push_back(std::move(made));
         link.from = ends[n];
         link.to = ends[1 - n];
+        link.dialed = n == 1;
+        link.group = link.from->group();
         link.shared = dialer.host() == listener.host();
         link.made = link.from->pushes_made();
         for (const auto& [peer, id] : link.to->refused_in_advance())
@@ -271,6 +290,8 @@ void Network::apply(Link& link, Item& item) {
             event.incarnation = link.from->incarnation();
             event.client = link.from->client();
             event.address = link.from->address();
+            event.dialed = link.dialed;
+            event.group = link.group;
             reader.add_event(std::move(event));
             return;
         }

@@ -97,7 +97,9 @@ private:
     void apply(Link& link, Item& item);
     void close_incoming(Link& link);
     void try_connect(SimFabric& from, const std::string& address);
-    void refuse(SimFabric& from, const std::string& address, Status why);
+    // `who` answered there, if anybody did.
+    void refuse(SimFabric& from, const std::string& address, Status why, const SimFabric* who = nullptr);
+    void meet(SimFabric& from, SimFabric& listener, const std::string& address);
     void make_connection(SimFabric& dialer, SimFabric& listener);
     bool duplicate_refused(SimFabric& from, SimFabric& listener);
     void truncate(Link& link, Death death);

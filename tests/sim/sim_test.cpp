@@ -143,7 +143,8 @@ TEST(simulated_group_coverage, every_rare_situation_is_reached_by_some_seed) {
         for (const char* situation : kSituations)
             if (reached.count(situation) == 0) missing.push_back(situation);
         for (size_t n = 0; n < coverage::hits.size(); ++n)
-            if (coverage::hits[n] == 0) missing.push_back(std::string(coverage::kNames[n]));
+            if (coverage::hits[n] == 0 && !coverage::is_of_founding(static_cast<coverage::Branch>(n)))
+                missing.push_back(std::string(coverage::kNames[n]));
         if (missing.empty()) break;
     }
     for (const auto& [situation, count] : reached.counts()) std::printf("%10lu  %s\n", count, situation.c_str());

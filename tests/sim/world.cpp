@@ -245,12 +245,11 @@ Process* World::start(uint32_t node, bool client) {
     options.incarnation = life.incarnation;
     options.client = client;
     options.address = address_of(node);
-    // Only the first life of node 0 may found the group.
-    if (node == 0 && life.incarnation == 1) options.contacts.push_back(address_of(0));
-    for (uint32_t n = 0; n < contacts(); ++n) {
-        const bool self_first = options.contacts.empty() && n == node;
-        if (!self_first && (n != 0 || options.contacts.empty())) options.contacts.push_back(address_of(n));
-    }
+    // Only the first life of node 0 founds the group (founding_test.cpp has the other ways).
+    options.found = node == 0 && life.incarnation == 1;
+    options.new_group = {life.incarnation, node + 1};
+    for (uint32_t n = 0; n < contacts() && !options.found; ++n)
+        if (n != node) options.contacts.push_back(address_of(n));
     options.slow_after = slow_after;
     for (uint32_t k = 0; k < shards_; ++k) options.services.push_back({"service" + std::to_string(k), k});
     options.ring_bytes = kRingBytes;

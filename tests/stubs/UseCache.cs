@@ -6,7 +6,7 @@ internal static class UseCache
 {
     private static void Main(string[] words)
     {
-        string path = words[0], contact = $";contacts={words[1]}";
+        string path = words[0], contact = $";initial_members={words[1]}";
         var one = new CacheDll($"node=1;listen={words[1]}{contact}", path);
         using (var two = new CacheDll($"node=2;listen={words[2]}{contact}", path))
         {

@@ -8,7 +8,7 @@ import java.util.function.Supplier;
 public final class UseCache {
     public static void main(String[] arguments) {
         final String path = arguments[0];
-        final String contact = ";contacts=" + arguments[1];
+        final String contact = ";initial_members=" + arguments[1];
         final CacheDll one = new CacheDll("node=1;listen=" + arguments[1] + contact, path);
         try (CacheDll two = new CacheDll("node=2;listen=" + arguments[2] + contact, path)) {
             two.waitMembers(2, Duration.ofSeconds(10));

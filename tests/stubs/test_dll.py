@@ -39,7 +39,7 @@ def shim(root: Path) -> ModuleType:
 @pytest.fixture
 def pair(shim: ModuleType, library: Path, ports: list[int]) -> Any:
     """Two members of a group, in this process."""
-    contact = f"contacts=127.0.0.1:{ports[0]}"
+    contact = f"initial_members=127.0.0.1:{ports[0]}"
     members = [shim.Cache(f"node={i + 1};listen=127.0.0.1:{ports[i]};{contact}", str(library)) for i in range(2)]
     for member in members:
         member.wait_members(2)
@@ -158,7 +158,7 @@ def test_a_null_pointer_for_a_handle_is_an_error(library: Path, ports: list[int]
     dll = ctypes.CDLL(str(library))
     dll.cache_last_error.restype = ctypes.c_char_p
     member, address = ctypes.c_void_p(), f"127.0.0.1:{ports[0]}"
-    config = f"node=1;listen={address};contacts={address}".encode()
+    config = f"node=1;listen={address};initial_members={address}".encode()
     assert dll.cache_open(config, None) == INVALID and b"null pointer" in dll.cache_last_error()
     assert dll.cache_open(config, ctypes.byref(member)) == 0
     assert dll.cache_get(member, ctypes.c_uint32(1), b"k", ctypes.c_size_t(1), None) == INVALID
@@ -185,7 +185,7 @@ def test_cffi_reads_the_header_as_it_is(untyped: Any, ports: list[int]) -> None:
     ffi, dll = untyped
     handle, call, total = ffi.new("cache_member **"), ffi.new("cache_call **"), ffi.new("int64_t *")
     address = f"127.0.0.1:{ports[0]}"
-    assert dll.cache_open(f"node=1\nlisten={address}\ncontacts={address}\n".encode(), handle) == 0
+    assert dll.cache_open(f"node=1\nlisten={address}\ninitial_members={address}\n".encode(), handle) == 0
     assert dll.cache_put(handle[0], b"key", 3, b"value", 5, call) == 0
     assert dll.cache_put_result(call[0], total) in (0, TIMEOUT)  # it may have come, but nobody waited for it
     assert dll.cache_wait_all(call[0], 5000) == 0

@@ -35,7 +35,7 @@ JPYPE = """
     home = next(jvm.homes())
     jpype.startJVM(str(home / "lib/server/libjvm.so"), "--enable-native-access=ALL-UNNAMED", classpath=[classes])
     CacheDll = jpype.JClass("CacheDll")
-    members = [CacheDll(f"node={i + 1};listen={listen[i]};contacts={listen[0]}", library) for i in range(2)]
+    members = [CacheDll(f"node={i + 1};listen={listen[i]};initial_members={listen[0]}", library) for i in range(2)]
     one, two = members
     one.waitMembers(2, jpype.java.time.Duration.ofSeconds(10))
     assert one.put("k", jpype.JArray(jpype.JByte)(b"value")).all() == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,14 +20,15 @@ PAGES = {
     "c": ("docs/c.md", "examples/c/cache_member.c"),
 }
 SAYS = {
-    "python": "this one has 5 bytes",
-    "java": "this one has 5 bytes",
-    "csharp": "this one has 5 bytes",
-    "mono": "this one has 5 bytes",
-    "cpp": "this one has 5 bytes",
+    "python": "every member says {1: ",
+    "java": "every member says {1=",
+    "csharp": "every member says [1, ",
+    "mono": "every member says [1, ",
+    "cpp": "member 1 says ",
     "c": "every member has it; there are",
 }
-LINES_MAX = 39
+ALL_THREE = re.compile(r"view \d+: \{\d, \d, \d\}|3 members")
+LINES_MAX = 41
 STRICT = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wconversion", "-Werror"]
 
 Build = Callable[[str], list[str]]
@@ -99,7 +101,7 @@ def test_three_members_are_one_group(
     build: Build, installed: Path, ports: list[int], languages: tuple[str, ...]
 ) -> None:
     addresses = [f"127.0.0.1:{port}" for port in ports]
-    commands = [[*build(each), str(i + 1), addresses[i], addresses[0]] for i, each in enumerate(languages)]
+    commands = [[*build(each), str(i + 1), ",".join(addresses)] for i, each in enumerate(languages)]
     environment = os.environ | {"DERECHO_LIBRARY": str(next((installed / "_native").glob("libderecho.so.*")))}
     processes = [
         subprocess.Popen(
@@ -108,7 +110,11 @@ def test_three_members_are_one_group(
         for c in commands
     ]
     try:
-        outputs = [process.communicate("\n", timeout=90) for process in processes]
+        for language, process in zip(languages, processes, strict=True):
+            if language != "c":  # which ends by itself when all three have its entry
+                assert process.stdout is not None
+                assert any(ALL_THREE.search(line) for line in process.stdout), process.communicate()
+        outputs = [process.communicate("hello\n", timeout=90) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -153,7 +153,7 @@ def trio(start: StartMember) -> Callable[..., list[Member]]:
 
     def make(**options: Any) -> list[Member]:
         members = [start(node, **options) for node in (1, 2, 3)]
-        members[0].join(contacts=[])
+        members[0].join(found=True)
         for member in members[1:]:
             member.join(contacts=[members[0].address])
         for member in members:

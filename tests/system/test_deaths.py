@@ -70,9 +70,9 @@ def test_all_killed_and_started_again_with_the_same_addresses(trio: Trio, start:
     for member in members:
         member.kill()
     contacts = [member.address for member in members]
-    again = [start(member.node, listen=member.address, contacts=contacts) for member in members]
+    again = [start(member.node, listen=member.address, initial_members=contacts) for member in members]
     for member in again:
-        member.send("join", node=member.node, listen=member.options["listen"], contacts=contacts)
+        member.send("join", node=member.node, listen=member.options["listen"], initial_members=contacts)
     for member in again:
         member.joined()
     for member in again:

@@ -29,7 +29,7 @@ class Cache:
     def put(self, n: int) -> int:
         return n
 
-with derecho.join([Cache()], node=9, listen="127.0.0.1:0", contacts=[], timeout=60) as group:
+with derecho.join([Cache()], node=9, listen="127.0.0.1:0", found=True, timeout=60) as group:
     log = group[Cache]
     print("in", flush=True)
     {wait}
@@ -103,6 +103,7 @@ def test_a_slow_member_slows_the_group_down_but_is_not_removed(trio: Trio) -> No
 
 def test_a_full_ring_is_an_error_within_the_deadline_and_goes_away(start: StartMember) -> None:
     options: dict[str, Any] = {"timeout": 30.0, "config": {"ring_bytes": 65536}, "listen": "127.0.0.1:0"}
+    options["found"] = True
     with derecho.join(raw=["log"], node=1, **options) as group:
         log = group.raw("log")
         claims = 0
@@ -133,6 +134,7 @@ def test_a_full_ring_is_an_error_within_the_deadline_and_goes_away(start: StartM
 )
 def test_a_wrong_argument_of_join_is_named(options: dict[str, Any], kind: type[Exception], text: str) -> None:
     arguments: dict[str, Any] = {"raw": ["log"], "node": 1, "listen": "127.0.0.1:0", "timeout": 5.0} | options
+    arguments.setdefault("found", "contacts" not in options)
     started = time.monotonic()
     with pytest.raises(kind, match=text):
         derecho.join(**arguments)

@@ -107,7 +107,7 @@ namespace Derecho
         // ------------------------------------------------------------------------------------------ joining, leaving
 
         /// <summary>
-        /// Join a group, or found it when this node is the first contact and no other answers. Returns once this node
+        /// Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node
         /// is in a view and every service has its state.
         /// </summary>
         /// <param name="config">The services are added to it: one configuration for one join.</param>

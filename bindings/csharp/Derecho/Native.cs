@@ -10,12 +10,13 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0xd461ff0549310a0d;
+        internal const ulong AbiHash = 0xa4935238a7a377a9;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
         internal const int DERECHO_ADDRESS_BYTES = 64;
         internal const int DERECHO_NAME_BYTES = 64;
+        internal const int DERECHO_GROUP_ID_BYTES = 40;
         internal const uint DERECHO_MEMBER_HAS_STATE = 1;
         internal const int DERECHO_HOLDUP_TEXT_BYTES = 256;
         internal const uint DERECHO_ANY_NODE = 4294967295;
@@ -75,7 +76,7 @@ namespace Derecho
             internal ulong holdup_ms;
         }
 
-        [StructLayout(LayoutKind.Sequential, Size = 5656)]
+        [StructLayout(LayoutKind.Sequential, Size = 5696)]
         internal struct derecho_view
         {
             internal uint struct_bytes;
@@ -84,6 +85,7 @@ namespace Derecho
             internal uint member_count;
             internal uint reserved;
             internal fixed byte members[5632]; // 64 of derecho_member
+            internal fixed byte group_id[40];
         }
 
         [StructLayout(LayoutKind.Sequential, Size = 136)]

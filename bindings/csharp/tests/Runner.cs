@@ -123,7 +123,7 @@ namespace Tests
         {
             ["node"] = node.ToString(),
             ["listen"] = listen,
-            ["contacts"] = contacts
+            [contacts == "" ? "found" : "contacts"] = contacts == "" ? "true" : contacts
         };
 
         /// <summary>With one shard of plain messages.</summary>

@@ -114,7 +114,7 @@ def main() -> None:
         for _ in range(_CALLS):
             version()
 
-    with derecho.join(raw=["bench"], node=1, listen=sys.argv[1]) as group:
+    with derecho.join(raw=["bench"], node=1, listen=sys.argv[1], found=True) as group:
         alone = _Alone(group.raw("bench"))
         figures = {
             "bare_ns": _median_ns(_CALLS, bare),

@@ -212,7 +212,7 @@ class Member:
             raw=["bench"] if raw else [],
             node=task["node"],
             listen=task["listen"],
-            contacts=task["contacts"],
+            initial_members=task["initial_members"],
             wire=task["wire"],
             timeout=task["deadline_s"],
         ) as group:

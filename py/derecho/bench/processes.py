@@ -149,7 +149,7 @@ def python_group(case: Case, warm_s: float, window_s: float, deadline_s: float) 
                 **asdict(case),
                 "node": node,
                 "listen": addresses[node],
-                "contacts": addresses[:1],
+                "initial_members": addresses[:1],
                 "warm_s": warm_s,
                 "window_s": window_s,
                 "deadline_s": deadline_s,

@@ -143,12 +143,12 @@ class Member:
             os._exit(1)
 
     def _join_and_send(self) -> None:
-        node, listen, contacts, name, wire, members, root = self.task
+        node, listen, addresses, name, wire, members, root = self.task
         self.group = derecho.Group.join(
             [self.store],
             node=int(node),
             listen=listen,
-            contacts=contacts.split(","),
+            initial_members=addresses.split(","),
             group=name,
             wire=wire,
             timeout=_DEADLINE_S,

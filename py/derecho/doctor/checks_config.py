@@ -42,6 +42,15 @@ def _unfit(config: NodeConfig) -> Iterator[str]:
         yield "option listen is missing: host:port that other members reach this node at"
     if config.client and not config.contacts:
         yield "option contacts is missing: a client needs a member to connect to"
+    if config.client and options["found"] == "true":
+        yield "option found is true: a client founds no group"
+    if options["found"] == "true" and options["initial_members"]:
+        yield "options found and initial_members are both set: the first founds alone, the second together; choose one"
+    if not config.client and not config.contacts and options["found"] != "true":
+        yield (
+            "nothing says how this node comes into a group: set initial_members (the same addresses at all of them, "
+            "which found it together), contacts (nodes that are in it), or found = true (alone)"
+        )
     for option in ("ring_bytes", "mail_bytes"):
         if config.number(option).bit_count() != 1:
             yield f"option {option}: {options[option]} is not a power of two"
@@ -114,11 +123,11 @@ def _contact(config: NodeConfig, contact: str, planned: bool) -> Finding:
         what = "this node itself"
     elif reach.status == "derecho":
         what = "a node answers"
-    elif reach.status == "refused" and (planned or _founds(config)):
-        what = "nobody listens there yet" + ("" if planned else "; this node founds the group")
+    elif reach.status == "refused" and (planned or config.founds):
+        what = "nobody listens there yet" + ("" if planned else "; this node takes part in founding the group")
     elif reach.status == "refused":
         severity, what = "should", "nobody listens there"
-        why = f"a node joins when a contact answers; {config.contacts[0]}, the first of them, is to be started first"
+        why = "a node joins when a contact answers, and founds nothing because none does: docs/founding.md"
     elif reach.status == "listens":
         severity, what = "must", f"something listens, but {reach.detail}"
         why = "it is no node of this version of libderecho"
@@ -129,11 +138,6 @@ def _contact(config: NodeConfig, contact: str, planned: bool) -> Finding:
         severity, what = "must", f"not found: {reach.detail}"
         why = "a contact is host:port, with a name that is known here"
     return Finding("contact", severity, f"{contact}: {what}", why, (), config.path)
-
-
-def _founds(config: NodeConfig) -> bool:
-    contacts = config.contacts
-    return not config.client and (not contacts or _is_self(config, contacts[0]))
 
 
 # ---------------------------------------------------------------------------------------------------- all together
@@ -147,9 +151,11 @@ def check_together(configs: Sequence[NodeConfig]) -> list[Finding]:
     members = [config for config in configs if not config.client]
     resolved = {contact: reach.resolved for config in configs for contact, reach in config.reached.items()}
 
-    def founder(config: NodeConfig) -> str:
-        first = config.contacts[0] if config.contacts else config.address
-        return resolved.get(first) or first
+    def founders(config: NodeConfig) -> str:
+        if config.options["found"] == "true":
+            return f"{config.address}, alone"
+        initial = [part.strip() for part in config.options["initial_members"].split(",") if part.strip()]
+        return ", ".join(sorted(resolved.get(address) or address for address in initial))
 
     def value_of(option: str) -> Callable[[NodeConfig], str]:
         return lambda config: config.options[option]
@@ -159,7 +165,7 @@ def check_together(configs: Sequence[NodeConfig]) -> list[Finding]:
         _unique("addresses", [c for c in members if c.address and not c.address.endswith(":0")], lambda c: c.address),
         *(_alike(option, configs, value_of(option)) for option in ("group", "ring_bytes", "mail_bytes")),
         _alike("message_max_bytes", configs, lambda c: str(c.message_max_bytes)),
-        _alike("founder", members, founder),
+        _alike("founders", [config for config in members if config.founds], founders),
     ]
 
 
@@ -181,8 +187,8 @@ def _alike(check: str, configs: Sequence[NodeConfig], of: Callable[[NodeConfig],
     if len(users) < 2:
         return Finding(check, "fine", ", ".join(users) + " in all", about=_ALL)
     what = "; ".join(f"{value} in {' and '.join(paths)}" for value, paths in users.items())
-    if check == "founder":
-        why = "the first contact founds the group: with different ones there may be two groups"
+    if check == "founders":
+        why = "who is told to found a group beside others makes a second one: docs/founding.md"
     else:
         why = "all nodes of a group must have it alike, or they refuse each other"
     return Finding(check, "must", what, why, about=_ALL)

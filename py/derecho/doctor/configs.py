@@ -14,7 +14,7 @@ from .reach import Listening, Reach, listen_briefly, reach_all
 __all__ = ["NodeConfig", "read_configs"]
 
 _OPTIONS = (
-    *("node", "group", "listen", "advertise", "contacts", "role", "wire", "ring_bytes", "mail_bytes"),
+    *("node", "group", "listen", "advertise", "contacts", "initial_members", "found", "role", "wire", "ring_bytes", "mail_bytes"),
     *("message_max_bytes", "heartbeat_ms", "suspect_ms", "connect_timeout_ms"),
     *("rdma_device", "rdma_port", "rdma_gid_index"),
 )
@@ -43,8 +43,14 @@ class NodeConfig:
 
     @property
     def contacts(self) -> list[str]:
-        """The contacts, in order."""
-        return [part.strip() for part in self.options["contacts"].split(",") if part.strip()]
+        """Whom the node asks to be let in, in order: its contacts, and the initial members."""
+        texts = (self.options["contacts"], self.options["initial_members"])
+        return list(dict.fromkeys(part.strip() for text in texts for part in text.split(",") if part.strip()))
+
+    @property
+    def founds(self) -> bool:
+        """Whether it may found a group, alone or with others."""
+        return self.options["found"] == "true" or self.options["initial_members"] != ""
 
     @property
     def address(self) -> str:

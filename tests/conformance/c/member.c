@@ -356,7 +356,7 @@ static void write_nodes(void) {
 }
 
 static derecho_status join(char **words) {
-    static const char *const options[] = {"node", "listen", "contacts", "wire", "group"};
+    static const char *const options[] = {"node", "listen", "initial_members", "wire", "group"};
     derecho_config *config = NULL;
     derecho_status status = derecho_config_create(&config);
     for (int i = 0; i < 5 && status == DERECHO_OK; ++i) status = derecho_config_set(config, options[i], words[i]);

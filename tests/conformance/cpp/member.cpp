@@ -75,7 +75,7 @@ private:
 
     Words join(const Words& w) {
         derecho::Config config;
-        config.node(node(w[0])).listen(w[1]).contacts(w[2]).wire(w[3]).group(w[4]);
+        config.node(node(w[0])).listen(w[1]).initial_members(w[2]).wire(w[3]).group(w[4]);
         group_.emplace(derecho::Group::join(config, replica_));
         calls_.emplace(group_->replicated<Everything>());
         return {nodes_of(group_->view())};

@@ -125,7 +125,7 @@ namespace Conformance
             {
                 ["node"] = words[0],
                 ["listen"] = words[1],
-                ["contacts"] = words[2],
+                ["initial_members"] = words[2],
                 ["wire"] = words[3],
                 ["group"] = words[4]
             };

@@ -186,7 +186,7 @@ public final class Member {
         final Config config = new Config()
                 .node(node(words[1]))
                 .listen(words[2])
-                .contacts(words[3].split(","))
+                .initialMembers(words[3].split(","))
                 .wire(words[4])
                 .group(words[5]);
         group = Group.with(config).services(new Replica()).timeout(PATIENCE).join();

@@ -26,9 +26,9 @@ class Member:
 
     group: derecho.Group
 
-    def join(self, node: str, listen: str, contacts: str, wire: str, group: str) -> list[object]:
-        peers = contacts.split(",") if contacts else []
-        self.group = derecho.join([Everything()], node=int(node), listen=listen, contacts=peers, wire=wire, group=group)
+    def join(self, node: str, listen: str, addresses: str, wire: str, group: str) -> list[object]:
+        peers = addresses.split(",")
+        self.group = derecho.join([Everything()], node=int(node), listen=listen, initial_members=peers, wire=wire, group=group)
         return [_nodes(self.group.view)]
 
     @property

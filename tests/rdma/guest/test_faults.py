@@ -116,7 +116,7 @@ def test_a_member_whose_device_is_removed_stops_and_says_so_and_the_others_go_on
 
 def test_a_node_whose_device_is_removed_sleeps_and_meets_others_over_tcp(group: Hosts) -> None:
     one, two = group.member(1, "rxe1", *AS_HOST, wire="auto"), group.member(2, "rxe0", *AS_HOST, wire="auto")
-    one.join(contacts=[])
+    one.join(found=True)
     with hosts.deleted("rxe1"):
         assert one.ask("run", program=str(REMOVE_DEVICE)) > 0
         assert share_of_a_processor(one) < 0.2
@@ -290,13 +290,13 @@ def limited(nbytes: int) -> tuple[str, ...]:
 def test_a_limit_on_locked_memory_that_is_too_low_is_told_when_joining(group: Hosts) -> None:
     member = group.member(1, "rxe0", *limited(2 << 20))
     with pytest.raises(Exception, match="NoMemory: wire verbs is not possible: ") as refused:
-        member.join(contacts=[])
+        member.join(found=True)
     (needed,) = re.findall(r"with 1 peer\(s\) over RDMA this node would lock up to (\d+) bytes", str(refused.value))
     assert 4 << 20 < int(needed) < 6 << 20, "rings and mirrors of two members, in two views"
     assert "the limit is 2097152 bytes" in str(refused.value)
     assert "ulimit -l unlimited" in str(refused.value)
 
-    member.join(contacts=[], wire="auto")
+    member.join(found=True, wire="auto")
     (told,) = warnings(member)
     assert (
         f"no RDMA, so wire auto uses TCP with other hosts: with 1 peer(s) over RDMA this node would lock up to {needed}"
@@ -316,7 +316,7 @@ def test_a_limit_on_locked_memory_that_is_too_low_is_told_when_joining(group: Ho
 def test_an_option_that_names_what_is_not_there_is_told(group: Hosts, option: str, value: object, reason: str) -> None:
     member = group.member(1, "rxe0", config={option: value})
     with pytest.raises(Exception, match=f"InvalidArgument: wire verbs is not possible: .*{reason}"):
-        member.join(contacts=[])
+        member.join(found=True)
 
 
 def without(folder: str) -> tuple[str, ...]:
@@ -344,7 +344,7 @@ def test_a_device_that_cannot_be_opened_says_why(group: Hosts, under: tuple[str,
         file.chmod(0)  # which binds nobody with the privilege to override it
     try:
         with pytest.raises(Exception, match=f"InvalidArgument: wire verbs is not possible: .*{reason}"):
-            member.join(contacts=[])
+            member.join(found=True)
     finally:
         for file, mode in zip(files, modes, strict=True):
             file.chmod(mode)

@@ -29,7 +29,7 @@ internal sealed class Session
         {
             ["node"] = settings["node"],
             ["listen"] = settings["listen"],
-            ["contacts"] = settings["contact"],
+            ["initial_members"] = settings["contact"],
             ["wire"] = settings["wire"],
         };
         foreach (KeyValuePair<string, string> setting in settings)

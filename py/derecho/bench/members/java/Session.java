@@ -38,7 +38,7 @@ final class Session {
         final double timeout = Double.parseDouble(settings.getOrDefault("timeout", "60"));
         deadlineNs = System.nanoTime() + (long) (timeout * 1e9);
         final Config config = new Config().set("node", settings.get("node")).listen(settings.get("listen"));
-        config.contacts(settings.get("contact")).wire(settings.get("wire")).addService(SERVICE, 0);
+        config.initialMembers(settings.get("contact")).wire(settings.get("wire")).addService(SERVICE, 0);
         group = RawGroup.join(config, Duration.ofMillis((long) (timeout * 1000)));
         shard = group.shard(SERVICE);
     }

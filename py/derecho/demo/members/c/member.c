@@ -276,7 +276,7 @@ static void *poll_events(void *unused) {
 
 // ------------------------------------------------------------------------------------------------- the share
 
-static char *task[TASK_WORDS];  // node, listen, contacts, group, wire, members, root
+static char *task[TASK_WORDS];  // node, listen, initial_members, group, wire, members, root
 static char **paths;
 static size_t path_count;
 static double *latencies;
@@ -378,7 +378,7 @@ static void send_share(void) {
 }
 
 static void join(void) {
-    static const char *const options[] = {"node", "listen", "contacts", "group", "wire"};
+    static const char *const options[] = {"node", "listen", "initial_members", "group", "wire"};
     derecho_config *config;
     check(derecho_config_create(&config));
     for (int i = 0; i < 5; ++i) check(derecho_config_set(config, options[i], task[i]));

@@ -167,7 +167,7 @@ private:
 
     void join() {
         derecho::Config config;
-        config.node(static_cast<uint32_t>(std::stoul(task_[1]))).listen(task_[2]).contacts(task_[3]);
+        config.node(static_cast<uint32_t>(std::stoul(task_[1]))).listen(task_[2]).initial_members(task_[3]);
         config.group(task_[4]).wire(task_[5]);
         group_.emplace(derecho::Group::join(config, kDeadline, replica_));
         group_->on_view(tell_view);

@@ -66,7 +66,7 @@ internal sealed class DemoMember
 
     private void Join()
     {
-        var config = new Config { ["node"] = _task[1], ["listen"] = _task[2], ["contacts"] = _task[3] };
+        var config = new Config { ["node"] = _task[1], ["listen"] = _task[2], ["initial_members"] = _task[3] };
         config["group"] = _task[4];
         config["wire"] = _task[5];
         _group = Group.Join(config, new GroupOptions { Timeout = Deadline, OnView = TellView }, _replica);

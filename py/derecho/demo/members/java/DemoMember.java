@@ -73,7 +73,7 @@ public final class DemoMember {
 
     private void join() {
         final Config config = new Config().node(Integer.parseInt(task[1])).listen(task[2]);
-        config.contacts(task[3]).group(task[4]).wire(task[5]);
+        config.initialMembers(task[3]).group(task[4]).wire(task[5]);
         final Group.Joining joining = Group.with(config).services(replica).timeout(DEADLINE);
         group = joining.onView(DemoMember::tellView).join();
         tell("joined", "\"files\": " + replica.count() + ", \"bytes\": " + replica.storedBytes());

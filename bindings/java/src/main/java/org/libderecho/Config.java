@@ -58,7 +58,17 @@ public final class Config extends Handle {
         return set("listen", address);
     }
 
-    /** Where members may be found; the node that listens at the first one founds the group. */
+    /** Nodes that found the group together, as host:port, the same at all of them; docs/founding.md. */
+    public Config initialMembers(String... addresses) {
+        return set("initial_members", String.join(",", addresses));
+    }
+
+    /** This node founds the group, alone. */
+    public Config found() {
+        return set("found", "true");
+    }
+
+    /** Nodes that know the group, as host:port. */
     public Config contacts(String... addresses) {
         return set("contacts", String.join(",", addresses));
     }

@@ -33,7 +33,7 @@ public final class Group implements AutoCloseable {
     }
 
     /**
-     * Join a group, or found it when this node is the first contact and no other answers. Returns once this node is in
+     * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node is in
      * a view and every service has its state.
      *
      * @param config used up by this: its services are these

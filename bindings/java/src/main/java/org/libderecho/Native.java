@@ -14,12 +14,13 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0xd461ff0549310a0dL;
+    static final long ABI_HASH = 0xa4935238a7a377a9L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
     static final int ADDRESS_BYTES = 64;
     static final int NAME_BYTES = 64;
+    static final int GROUP_ID_BYTES = 40;
     static final int MEMBER_HAS_STATE = 1;
     static final int HOLDUP_TEXT_BYTES = 256;
     static final int ANY_NODE = 0xffffffff;
@@ -83,13 +84,14 @@ final class Native {
 
     /** struct derecho_view: where its fields lie. */
     static final class View {
-        static final long BYTES = 5656;
+        static final long BYTES = 5696;
         static final long STRUCT_BYTES = 0;
         static final long SELF_RANK = 4;
         static final long ID = 8;
         static final long MEMBER_COUNT = 16;
         static final long RESERVED = 20;
         static final long MEMBERS = 24;
+        static final long GROUP_ID = 5656;
 
         private View() {}
     }
@@ -324,7 +326,10 @@ final class Native {
     private static final MethodHandle GROUP_JOIN_FUNCTION =
             link("derecho_group_join", JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS);
 
-    /** Join a group, or found it when this node is the first contact and no other answers. */
+    /**
+     * Come into a group: join it, or found it, alone (option found) or with others (initial_members); never because
+     * nobody answers: docs/founding.md.
+     */
     static int derecho_group_join(long config, long timeoutMs, MemorySegment groupOut) {
         try {
             return (int) GROUP_JOIN_FUNCTION.invokeExact(config, timeoutMs, groupOut);

@@ -34,7 +34,7 @@ public final class RawGroup extends Handle {
     }
 
     /**
-     * Join a group, or found it when this node is the first contact and no other answers. Returns once a view that
+     * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once a view that
      * holds this node is installed (for a client: once a contact answered). State arrives later, as events.
      *
      * @throws InvalidArgument for options that do not fit together

@@ -21,7 +21,7 @@ final class Nodes {
         return new Config()
                 .node(last)
                 .listen(last == 1 ? contact : "127.0.0.1:0")
-                .contacts(contact)
+                .initialMembers(contact)
                 .group(name);
     }
 
