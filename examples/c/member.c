@@ -1,9 +1,9 @@
 /*
  * A full member of a group in plain C: joins, sends a few messages, prints what is delivered, leaves.
  *
- *     member members=3 messages=5 node=0 listen=127.0.0.1:7000 contacts=127.0.0.1:7000
- *     member members=3 messages=5 node=1 listen=127.0.0.1:7001 contacts=127.0.0.1:7000
- *     member members=3 messages=5 node=2 listen=127.0.0.1:7002 contacts=127.0.0.1:7000
+ *     member members=3 messages=5 node=0 listen=127.0.0.1:7000 initial_members=127.0.0.1:7000
+ *     member members=3 messages=5 node=1 listen=127.0.0.1:7001 initial_members=127.0.0.1:7000
+ *     member members=3 messages=5 node=2 listen=127.0.0.1:7002 initial_members=127.0.0.1:7000
  *
  * `members` (how many to wait for before sending), `messages` (how many to send) and `patience_s` (when to give up) are
  * this program's own; every other key=value is an option of libderecho, docs/options.md. Its replicated state is a

@@ -581,7 +581,6 @@ void Bootstrap::link(Handshake& shake) {
     sleeper_.unwatch(shake.socket.get());
     NewLink link;
     link.hello = std::move(*shake.theirs);
-    link.dialed = shake.dialer;
     link.wire = shake.ready.wire;
     link.tcp = std::move(shake.socket);
     link.dialed = shake.dialer;

@@ -16,8 +16,7 @@ namespace libderecho {
 
 // A connection that both sides agreed to use.
 struct NewLink {
-    Hello hello;          // the peer's
-    bool dialed = false;  // by this node
+    Hello hello;  // the peer's
     Wire wire = Wire::tcp;
     UniqueFd tcp;
     ShmParts shm;               // complete if the wire is shm

@@ -21,7 +21,7 @@ uint64_t hash_of(std::vector<std::string> addresses) {
 
 }  // namespace
 
-void encode(ByteWriter& out, const Standing& standing) {
+void encode(ByteWriter& out, const Outsider& standing) {
     out.number(standing.incarnation);
     out.number(static_cast<uint8_t>(standing.ended));
     out.number(standing.initial_hash);
@@ -30,7 +30,7 @@ void encode(ByteWriter& out, const Standing& standing) {
     encode(out, standing.marker);
 }
 
-bool decode(ByteReader& in, Standing& standing) {
+bool decode(ByteReader& in, Outsider& standing) {
     standing.incarnation = in.number<uint64_t>();
     standing.ended = in.number<uint8_t>() != 0;
     standing.initial_hash = in.number<uint64_t>();
@@ -60,7 +60,7 @@ void Founding::remember(Marker marker) {
 
 // ------------------------------------------------------------------------------------------------ what is heard
 
-void Founding::is_outside(NodeId node, const std::string& address, Standing standing) {
+void Founding::is_outside(NodeId node, const std::string& address, Outsider standing) {
     Seen* seen = find(node);
     if (!seen) seen = &seen_.emplace_back();
     *seen = {node, {}, address, std::move(standing)};
@@ -116,7 +116,7 @@ bool Founding::is_over(const View& known) const {
         if (member.node == options_.self) return true;
         const Seen* seen = find(member.node);
         if (!seen || seen->group == known.group) return false;
-        const Standing& its = seen->standing;  // that very incarnation may be about to enter
+        const Outsider& its = seen->standing;  // that very incarnation may be about to enter
         return its.incarnation != member.incarnation || its.ended || its.over == known.group;
     };
     return std::ranges::all_of(known.members, is_out);
@@ -156,7 +156,7 @@ void Founding::forget_what_is_over() {
 
 // It could grant this node the founding, or has.
 bool Founding::is_free(const Seen& seen) const {
-    const Standing& its = seen.standing;
+    const Outsider& its = seen.standing;
     if (seen.group || its.initial_hash != initial_hash_) return false;
     return its.marker.kind == Marker::Kind::none ||
            (its.marker.kind == Marker::Kind::granted && candidate_ && its.marker.known.group == candidate_);
@@ -226,7 +226,7 @@ void Founding::left(const View& next) {
 
 // ------------------------------------------------------------------------------------------------ telling
 
-Standing Founding::standing() const {
+Outsider Founding::standing() const {
     return {options_.incarnation, ended_, initial_ && !options_.client ? initial_hash_ : 0, candidate_, over_, marker_};
 }
 

@@ -22,7 +22,7 @@
 namespace libderecho {
 
 // What a node that is in no view tells others about itself.
-struct Standing {
+struct Outsider {
     uint64_t incarnation = 0;
     bool ended = false;         // it was in a view, in this very incarnation
     uint64_t initial_hash = 0;  // of its initial_members; 0: it is none of them
@@ -30,8 +30,8 @@ struct Standing {
     GroupId over{};             // the group that it has found to be over last: it will not enter it any more
     Marker marker;
 };
-void encode(ByteWriter& out, const Standing& standing);
-bool decode(ByteReader& in, Standing& standing);
+void encode(ByteWriter& out, const Outsider& standing);
+bool decode(ByteReader& in, Outsider& standing);
 
 class Founding {
 public:
@@ -43,7 +43,7 @@ public:
     bool initial() const { return initial_; }
 
     // ---- what is heard of nodes that are connected
-    void is_outside(NodeId node, const std::string& address, Standing standing);
+    void is_outside(NodeId node, const std::string& address, Outsider standing);
     void is_in_group(NodeId node, uint64_t incarnation, GroupId group);
     void is_gone(NodeId node);
     void asked(NodeId node, GroupId group);    // to grant it
@@ -58,7 +58,7 @@ public:
     // The first view, once: it is written down that this node founds.
     std::optional<View> take_view();
 
-    Standing standing() const;
+    Outsider standing() const;
     // The group that this node comes back to, and no other; none: it is free.
     GroupId bound() const { return marker_.known.group; }
     bool may_enter(GroupId group) const { return bound() ? bound() == group : group != over_; }
@@ -78,7 +78,7 @@ private:
         NodeId node{};
         GroupId group{};  // none: it is outside
         std::string address;
-        Standing standing;
+        Outsider standing;
     };
     Seen* find(NodeId node);
     const Seen* find(NodeId node) const { return const_cast<Founding*>(this)->find(node); }

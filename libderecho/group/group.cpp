@@ -246,7 +246,7 @@ void Group::seek_contacts(Now now) {
 void Group::answer_join(const Mail::Letter& letter) {
     ByteReader in(letter.bytes);
     Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
-    Standing standing;
+    Outsider standing;
     if (!decode(in, standing) || !in.finished()) return expel(letter.from, "its request to join is malformed");
     if (is_lost(joiner)) return;  // its last letter is read after its death
     const View& view = current().view();

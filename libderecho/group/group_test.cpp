@@ -150,7 +150,7 @@ TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     ByteWriter join;
     join.number(uint64_t{5});
     join.text("127.0.0.1:7002");
-    Standing outside;
+    Outsider outside;
     outside.incarnation = 5;
     encode(join, outside);
     const auto size = static_cast<uint32_t>(join.bytes().size());

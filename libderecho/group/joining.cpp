@@ -163,7 +163,7 @@ void Joining::letter(const Mail::Letter& letter) {
             in.text(limits::address_bytes - 1);
             [[fallthrough]];
         case Letter::outside: {
-            Standing standing;
+            Outsider standing;
             if (!decode(in, standing) || !in.finished() || standing.incarnation != peer->incarnation) return;
             peer->outside = true;
             founding_.is_outside(peer->node, peer->address, std::move(standing));

@@ -11,8 +11,8 @@
 namespace libderecho {
 
 enum class Letter : uint8_t {
-    join = 1,       // incarnation, address, Standing: "let me in"
-    outside = 2,    // Standing: "I am in no view myself"
+    join = 1,       // incarnation, address, Outsider: "let me in"
+    outside = 2,    // Outsider: "I am in no view myself"
     leader = 3,     // group, text: "ask the node at this address"
     view = 4,       // View: "this is the view", to its new members and to clients
     refused = 5,    // status, text: "never"

@@ -18,16 +18,16 @@ struct ServiceInfo {
 
 struct GroupOptions {
     NodeId self{};
-    uint64_t incarnation = 0;                      // grows from one life of a node id to the next
-    std::string address;                           // where others reach this node: "host:port"
-    std::vector<std::string> contacts;             // nodes that know the group
-    std::vector<std::string> initial_members;      // a majority of them founds the group; contacts, too
-    bool found = false;                            // this node founds the group, alone
-    GroupId new_group;                             // random: what it is called if this node founds it
-    Marker marker;                                 // what was kept of an earlier incarnation
-    std::vector<ServiceInfo> services;             // shard k of the view replicates services[k]
-    bool client = false;                           // never in a view
-    bool require_majority = true;                  // a view needs more than half of the one before
+    uint64_t incarnation = 0;                  // grows from one life of a node id to the next
+    std::string address;                       // where others reach this node: "host:port"
+    std::vector<std::string> contacts;         // nodes that know the group
+    std::vector<std::string> initial_members;  // a majority of them founds the group; contacts, too
+    bool found = false;                        // this node founds the group, alone
+    GroupId new_group;                         // random: what it is called if this node founds it
+    Marker marker;                             // what was kept of an earlier incarnation
+    std::vector<ServiceInfo> services;         // shard k of the view replicates services[k]
+    bool client = false;                       // never in a view
+    bool require_majority = true;              // a view needs more than half of the one before
     uint32_t members_max = limits::members_max;
     uint64_t ring_bytes = 4 << 20;                 // of one sender in one shard; a power of two
     uint64_t message_max_bytes = 1 << 20;          // at most ring_bytes / 4

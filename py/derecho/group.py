@@ -155,8 +155,8 @@ class Group:
             settings.close()
         try:
             engine = Engine(native, timeout, piece_bytes)
-            for found, instance in hosted:
-                engine.shards.append(ServiceHost(engine, found, instance, native.shard(found.name)))
+            for schema, instance in hosted:
+                engine.shards.append(ServiceHost(engine, schema, instance, native.shard(schema.name)))
             for title in raw:
                 engine.shards.append(RawShard(engine, title, native.shard(title), len(engine.shards)))
             if on_view is not None:

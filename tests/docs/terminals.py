@@ -137,7 +137,7 @@ class Terminals:
             time.sleep(0.05)
 
     def wait(self, patience_s: float) -> None:
-        """Wait for the end of all, with 0; what stays is killed. What is typed from now on is part of nothing before."""
+        """Wait for the end of all, with 0; what stays is killed. Whatever is started then begins anew."""
         for terminal in self.started:
             try:
                 assert terminal.wait(patience_s) == 0, f"{terminal.command} failed:\n{self}"

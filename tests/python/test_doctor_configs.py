@@ -112,7 +112,7 @@ REFUSED_BY_THE_CORE: list[tuple[dict[str, Any], str]] = [
     ({"node": ""}, "node"),
     ({"listen": ""}, "option listen is missing"),
     ({"role": "client"}, "option contacts is missing"),
-    ({}, "nothing says how this node comes into a group"),
+    ({"found": False}, "nothing says how this node comes into a group"),
     ({"found": True, "initial_members": ["127.0.0.1:7000"]}, "are both set"),
     ({"ring_bytes": 100_000}, "ring_bytes"),
     ({"mail_bytes": 100_000}, "mail_bytes"),
@@ -125,7 +125,7 @@ REFUSED_BY_THE_CORE: list[tuple[dict[str, Any], str]] = [
 def test_options_are_refused_for_the_reason_that_the_core_has(
     options: dict[str, Any], reason: str, tmp_path: Path, facts: Facts
 ) -> None:
-    path = config_file(tmp_path, "a", **{"node": 1, "listen": "127.0.0.1:0", **options})
+    path = config_file(tmp_path, "a", **{"node": 1, "listen": "127.0.0.1:0", "found": True, **options})
     complaints = [finding for finding in checked(facts, path) if finding.check == "options"]
     assert {finding.severity for finding in complaints} == {"must"}
     assert any(reason in finding.what for finding in complaints)
@@ -135,13 +135,13 @@ def test_options_are_refused_for_the_reason_that_the_core_has(
 
 @pytest.mark.parametrize("options", [{"ring_bytes": 65536}, {"suspect_ms": 200}], ids=str)
 def test_options_that_the_core_takes_are_fine(options: dict[str, Any], tmp_path: Path, facts: Facts) -> None:
-    path = config_file(tmp_path, "a", **{"node": 1, "listen": "127.0.0.1:0", **options})
+    path = config_file(tmp_path, "a", **{"node": 1, "listen": "127.0.0.1:0", "found": True, **options})
     assert of(checked(facts, path), "options").severity == "fine"
     derecho.Group.join((), config=path, raw=["raw"], timeout=10).close()
 
 
 def test_a_missing_node_id_is_named(tmp_path: Path, facts: Facts) -> None:
-    found = checked(facts, config_file(tmp_path, "a", listen="127.0.0.1:0"))
+    found = checked(facts, config_file(tmp_path, "a", listen="127.0.0.1:0", found=True))
     assert of(found, "options").what.startswith("option node is missing")
 
 
@@ -222,14 +222,24 @@ def test_nobody_has_to_listen_yet_where_this_node_founds_or_another_configuratio
     found = [f for f in checked(facts, first) if f.check == "contact"]
     assert [f.severity for f in found] == ["fine"] * 3
     assert "takes part in founding the group" in found[1].what
-    late = config_file(tmp_path, "late", node=4, listen="127.0.0.1:0", contacts=[f.what.rpartition(":")[0] for f in found])
+    late = config_file(
+        tmp_path, "late", node=4, listen="127.0.0.1:0", contacts=[f.what.rpartition(":")[0] for f in found]
+    )
     assert {f.severity for f in checked(facts, late) if f.check == "contact"} == {"should"}
     assert {f.severity for f in checked(facts, third, first, second)} == {"fine"}
 
 
 def made(facts: Facts, **options: str) -> list[Finding]:
     """Findings of a configuration that nothing was tried of, whose contact is on another host."""
-    defaults = {"node": "1", "group": "g", "listen": "127.0.0.1:7000", "advertise": "", "contacts": "far:7000", "initial_members": "", "found": "false"}
+    defaults = {
+        "node": "1",
+        "group": "g",
+        "listen": "127.0.0.1:7000",
+        "advertise": "",
+        "contacts": "far:7000",
+        "initial_members": "",
+        "found": "false",
+    }
     defaults |= {"role": "member", "wire": "auto", "ring_bytes": "65536", "mail_bytes": "65536"}
     defaults |= {"message_max_bytes": "1", "heartbeat_ms": "1", "suspect_ms": "2", "connect_timeout_ms": "1"}
     defaults |= {"rdma_device": "", "rdma_port": "0", "rdma_gid_index": "-1"}

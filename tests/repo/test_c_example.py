@@ -75,7 +75,7 @@ def test_three_members_deliver_the_same(member: Path) -> None:
     ports = free_ports(MEMBERS)
     processes = []
     for node, port in enumerate(ports):
-        options = [f"node={node}", f"listen=127.0.0.1:{port}", f"contacts=127.0.0.1:{ports[0]}"]
+        options = [f"node={node}", f"listen=127.0.0.1:{port}", f"initial_members=127.0.0.1:{ports[0]}"]
         options += [f"members={MEMBERS}", f"messages={MESSAGES}", "patience_s=40"]
         processes.append(
             subprocess.Popen([member, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

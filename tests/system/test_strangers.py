@@ -109,7 +109,10 @@ def test_a_contact_that_is_another_server_is_named(behave: Callable[[socket.sock
 
 
 def test_a_silent_contact_does_not_keep_from_joining_through_a_good_one() -> None:
-    with serving(silence) as bad, derecho.join([Store()], node=1, listen="127.0.0.1:0", found=True, timeout=30) as founder:
+    with (
+        serving(silence) as bad,
+        derecho.join([Store()], node=1, listen="127.0.0.1:0", found=True, timeout=30) as founder,
+    ):
         good = founder.view.members[0].address
         with derecho.join([Store()], node=2, listen="127.0.0.1:0", contacts=[bad, good], timeout=30) as group:
             assert group.wait_view([1, 2], 30).nodes == (1, 2)

@@ -14,7 +14,19 @@ from .reach import Listening, Reach, listen_briefly, reach_all
 __all__ = ["NodeConfig", "read_configs"]
 
 _OPTIONS = (
-    *("node", "group", "listen", "advertise", "contacts", "initial_members", "found", "role", "wire", "ring_bytes", "mail_bytes"),
+    *(
+        "node",
+        "group",
+        "listen",
+        "advertise",
+        "contacts",
+        "initial_members",
+        "found",
+        "role",
+        "wire",
+        "ring_bytes",
+        "mail_bytes",
+    ),
     *("message_max_bytes", "heartbeat_ms", "suspect_ms", "connect_timeout_ms"),
     *("rdma_device", "rdma_port", "rdma_gid_index"),
 )

@@ -28,7 +28,9 @@ class Member:
 
     def join(self, node: str, listen: str, addresses: str, wire: str, group: str) -> list[object]:
         peers = addresses.split(",")
-        self.group = derecho.join([Everything()], node=int(node), listen=listen, initial_members=peers, wire=wire, group=group)
+        self.group = derecho.join(
+            [Everything()], node=int(node), listen=listen, initial_members=peers, wire=wire, group=group
+        )
         return [_nodes(self.group.view)]
 
     @property

@@ -28,7 +28,7 @@ from pyverbs.pd import PD
 from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
 from pyverbs.wr import SGE, SendWR
 
-MAGIC, VERSION = 0x48435244, 3
+MAGIC, VERSION = 0x48435244, 4
 HELLO, READY, GO, VERBS = 1, 4, 5, 6
 ANNOUNCE, KEY = 1, 2
 ASLEEP, ECHOED, SYNCED, PROBE = 0, 8, 16, 24  # words of a link's control memory
@@ -89,7 +89,7 @@ def our_hello(theirs: bytes, address: bytes, verbs: bytes) -> bytes:
     for _ in range(services):
         at += 2 + struct.unpack_from("<H", theirs, at)[0] + 8
     (wire,) = struct.unpack_from("<B", theirs, at + 4 + 8 + 1)
-    own = struct.pack("<IQBBB", 1, 77, 0, wire, 0) + struct.pack("<H", len(address)) + address
+    own = struct.pack("<IQBBBQQ", 1, 77, 0, wire, 0, 0, 0) + struct.pack("<H", len(address)) + address
     own += bytes(16) + struct.pack("<QI", 0, 0) + bytes(16 * 8) + struct.pack("<H", 0) + bytes(16) + verbs
     return theirs[:at] + own
 
