@@ -30,7 +30,7 @@ public:
 private:
     static derecho::Group join(const std::string& listen, cache::Cache& replica) {
         derecho::Config config;
-        return derecho::Group::join(config.node(1).listen(listen), replica);
+        return derecho::Group::join(config.node(1).listen(listen).found(), replica);
     }
     std::unique_ptr<cache::Cache> replica_;
     derecho::Group group_;
@@ -40,7 +40,7 @@ private:
 class Untyped {
 public:
     explicit Untyped(const std::string& listen) {
-        require(cache_open(("node=1;listen=" + listen).c_str(), &member_), "open");
+        require(cache_open(("node=1;found=true;listen=" + listen).c_str(), &member_), "open");
     }
     ~Untyped() { cache_close(member_); }
     Untyped(const Untyped&) = delete;

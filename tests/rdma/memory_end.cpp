@@ -56,6 +56,7 @@ public:
         set("node", measures_ ? "2" : "1");
         set("wire", "verbs");
         set("spin_us", "1000000");
+        if (!settings.contains("contact")) set("found", "true");
         for (const auto& [key, value] : settings) set(key == "contact" ? "contacts" : key, value);
         check(derecho_config_add_service(config, "raw", 1), "service");
         check(derecho_group_join(config, 30'000, &group_), "joining");

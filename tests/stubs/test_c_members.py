@@ -112,7 +112,7 @@ def test_join_returns_with_the_state_and_null_is_an_absent_optional(
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{installed / 'include'}", f"-I{tmp_path}"]
     link = [f"-L{native}", "-lderecho", f"-Wl,-rpath,{native}"]
     run("gcc", *flags, tmp_path / "program.c", "-o", tmp_path / "program", *link)
-    with derecho.join([shelf()], node=1, listen="127.0.0.1:0", contacts=[], timeout=20) as group:
+    with derecho.join([shelf()], node=1, listen="127.0.0.1:0", found=True, timeout=20) as group:
         for i in range(300):
             group[shelf].put(f"key {i}", bytes(10_000)).result()
         said = run(tmp_path / "program", group.view.members[0].address)

@@ -22,7 +22,7 @@ def three(start: StartMember, wire: str, **last: object) -> list[Member]:
     """Members 1, 2 and 3, of which the last is special."""
     members = [start(1, wire=wire, config=QUICK), start(2, wire=wire, config=QUICK)]
     members.append(start(3, wire=wire, config=QUICK, **last))
-    members[0].join(contacts=[])
+    members[0].join(found=True)
     for member in members[1:]:
         member.join(contacts=[members[0].address])
     for member in members:
@@ -59,7 +59,7 @@ def test_a_member_without_memory_ends_itself_when_somebody_joins(start: StartMem
 
 
 def test_a_joiner_that_may_make_no_files_is_told_and_the_founder_goes_on(start: StartMember) -> None:
-    founder = start(1, wire="shm", config=QUICK).join(contacts=[])
+    founder = start(1, wire="shm", config=QUICK).join(found=True)
     with pytest.raises(AssertionError, match=r"NoMemory: .*ulimit -f"):
         start(2, wire="shm", config=QUICK, under=under("-f 100")).join(contacts=[founder.address])
     assert founder.ask("add", entry="x") == [1]
@@ -68,7 +68,7 @@ def test_a_joiner_that_may_make_no_files_is_told_and_the_founder_goes_on(start: 
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_founder_without_descriptors_turns_joiners_away_and_goes_on(start: StartMember, wire: str) -> None:
-    founder = start(1, wire=wire, config=QUICK, under=under("-n 100")).join(contacts=[])
+    founder = start(1, wire=wire, config=QUICK, under=under("-n 100")).join(found=True)
     founder.ask("hoard_descriptors")
     with pytest.raises(AssertionError, match="Unreachable|Timeout"):
         start(2, wire=wire, config=QUICK).join(contacts=[founder.address], timeout=3.0)
