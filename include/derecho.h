@@ -150,10 +150,19 @@ typedef struct derecho_group derecho_group;
  * @param timeout_ms   for the whole of it.
  * @param group_out    to be closed with derecho_group_close(); set only on DERECHO_OK.
  * @return DERECHO_OK, DERECHO_INVALID, DERECHO_TIMEOUT, DERECHO_UNREACHABLE, DERECHO_INCOMPATIBLE, DERECHO_DUPLICATE,
- *         DERECHO_ADDRESS_IN_USE, DERECHO_NO_MEMORY, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ *         DERECHO_ADDRESS_IN_USE, DERECHO_NO_MEMORY, DERECHO_CLOSED (also after derecho_join_cancel()),
+ *         DERECHO_BAD_HANDLE.
  * Threads: any.
  */
 DERECHO_API derecho_status derecho_group_join(derecho_config *config, int64_t timeout_ms, derecho_group **group_out);
+
+/**
+ * Make every derecho_group_join() with this configuration, in progress on other threads or yet to come, return
+ * DERECHO_CLOSED within some milliseconds: for programs that are interrupted while they join.
+ * @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_join_cancel(derecho_config *config);
 
 /**
  * Leave in good order: what was sent before is delivered, the others install a view without this node, and nobody

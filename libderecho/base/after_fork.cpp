@@ -39,10 +39,12 @@ uint64_t bit_of(int fd) { return 1ull << (static_cast<unsigned>(fd) % 64); }
 
 // ---- in the child. Only what is safe there: system calls, and memory that nobody else changes.
 
-void make_private(void* at, const Shared& memory) {
+void make_private(void* at, Shared& memory) {
+    if (memory.fd < 0) return;  // it is, since an earlier fork
     constexpr int protection = PROT_READ | PROT_WRITE;
-    if (::mmap(at, memory.size_bytes, protection, MAP_PRIVATE | MAP_FIXED, memory.fd, 0) != MAP_FAILED) return;
-    ::mmap(at, memory.size_bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+    if (::mmap(at, memory.size_bytes, protection, MAP_PRIVATE | MAP_FIXED, memory.fd, 0) == MAP_FAILED)
+        ::mmap(at, memory.size_bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+    memory.fd = -1;
 }
 
 void close_descriptors() {
@@ -59,7 +61,7 @@ void before_fork() { owned().mutex.lock(); }
 void in_parent() { owned().mutex.unlock(); }
 
 void in_child() {
-    for (const auto& [at, memory] : owned().shared) make_private(at, memory);
+    for (auto& [at, memory] : owned().shared) make_private(at, memory);
     close_descriptors();
     owned().mutex.unlock();
 }

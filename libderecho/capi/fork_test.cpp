@@ -165,9 +165,10 @@ TEST_P(Fork, a_child_writes_into_memory_of_its_own) {
     Child child([&] {
         std::string seen(static_cast<char*>(claim.data), 8);
         std::memcpy(claim.data, "CHILD'S!", 8);
-        return seen;
+        Child grandchild([&] { return std::string(static_cast<char*>(claim.data), 8); });
+        return seen + " " + grandchild.line();
     });
-    EXPECT_EQ(child.line(), "parent's");
+    EXPECT_EQ(child.line(), "parent's CHILD'S!");
     EXPECT_TRUE(child.ended_well());
     EXPECT_DERECHO_OK(derecho_claim_commit(a.shard, &claim, 8));
     ASSERT_TRUE(pump(all, [&] { return b.count(DERECHO_EVENT_MESSAGE) == 1; }));

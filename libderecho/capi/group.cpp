@@ -63,9 +63,20 @@ derecho_status derecho_group_join(derecho_config* config, int64_t timeout_ms, de
         NodeOptions options;
         const derecho_status status = configs().with(config, [&](OpenConfig& open) {
             Status resolved = open.options.resolve(options);
+            options.join_cancelled = open.join_cancelled;
             return resolved.ok() ? kOk : fail(std::move(resolved));
         });
         return status == DERECHO_OK ? join(std::move(options), timeout_ms, group_out) : status;
+    });
+}
+
+derecho_status derecho_join_cancel(derecho_config* config) {
+    DERECHO_REQUIRE(config);
+    return guarded([&] {
+        return configs().with(config, [](OpenConfig& open) {
+            open.join_cancelled->store(true);
+            return DERECHO_OK;
+        });
     });
 }
 

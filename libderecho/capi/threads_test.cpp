@@ -479,5 +479,29 @@ TEST(Waiting, an_open_claim_of_a_node_that_sleeps_delays_others_only_briefly) {
     }
 }
 
+TEST(JoinCancel, a_join_that_waits_returns_at_once_and_later_ones_do_not_begin) {
+    derecho_config* config = nullptr;
+    ASSERT_DERECHO_OK(derecho_config_create(&config));
+    for (const auto& [key, value] : Texts{{"node", "2"}, {"listen", "127.0.0.1:0"}, {"contacts", "127.0.0.1:9"}})
+        ASSERT_DERECHO_OK(derecho_config_set(config, key.c_str(), value.c_str()));
+    ASSERT_DERECHO_OK(derecho_config_add_service(config, "raw", 0));
+    std::string said;
+    const auto join = [&] {
+        derecho_group* group = nullptr;
+        EXPECT_EQ(derecho_group_join(config, 60'000, &group), DERECHO_CLOSED);
+        said = derecho_last_error();
+    };
+    const auto started = Clock::now();
+    std::thread joining(join);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_DERECHO_OK(derecho_join_cancel(config));
+    joining.join();
+    EXPECT_EQ(said, "joining was cancelled");
+    join();
+    EXPECT_LT(Clock::now() - started, std::chrono::seconds(30));
+    EXPECT_DERECHO_OK(derecho_config_close(config));
+    EXPECT_EQ(derecho_join_cancel(config), DERECHO_CLOSED);
+}
+
 }  // namespace
 }  // namespace libderecho::capi_testing

@@ -74,9 +74,10 @@ Status Node::come_in(int64_t timeout_ms) {
     if (event_fd_ < 0) return failure(DERECHO_NO_MEMORY, std::string("no descriptor: ") + std::strerror(errno));
     if (!right_.try_take()) return failure(DERECHO_INTERNAL, "a new node is driven already");
     step();
-    const Outcome outcome =
-        drive(deadline_in(timeout_ms), Wakeable::no, [this] { return group_->phase() != Group::Phase::joining; });
+    const Outcome outcome = drive_until_joined(deadline_in(timeout_ms));
     give_right();
+    if (group_->phase() == Group::Phase::joining && join_cancelled())
+        return failure(DERECHO_CLOSED, "joining was cancelled");
     if (group_->phase() == Group::Phase::ended) return group_->end();
     if (outcome != Outcome::done) {
         const Status waited = group_->end();
@@ -84,6 +85,16 @@ Status Node::come_in(int64_t timeout_ms) {
                        "not joined after " + std::to_string(timeout_ms) + " ms: waiting for " + waited.detail);
     }
     return options_.reactor ? reactor_.start([this] { return look(); }) : Status{};
+}
+
+// Nothing wakes it when the join is cancelled, so it looks now and then.
+Node::Outcome Node::drive_until_joined(Instant deadline) {
+    constexpr Duration kLook = milliseconds(10);
+    Outcome outcome = Outcome::timed_out;
+    while (outcome == Outcome::timed_out && now_.monotonic < deadline && !join_cancelled())
+        outcome = drive(std::min(deadline, now_.monotonic + kLook), Wakeable::no,
+                        [this] { return group_->phase() != Group::Phase::joining; });
+    return outcome;
 }
 
 // ---------------------------------------------------------------------------------------------------- leaving

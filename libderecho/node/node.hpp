@@ -31,6 +31,7 @@ struct NodeOptions {
     uint64_t yield_us = 200;
     bool reactor = true;
     std::string data_dir;  // where the node remembers its group; empty: in the user's state folder, if there is one
+    std::shared_ptr<const std::atomic<bool>> join_cancelled;  // if it can be: looked at while it joins
 };
 
 class Node {
@@ -85,6 +86,8 @@ private:
 
     Node(NodeOptions options, std::unique_ptr<NetFabric> fabric, std::unique_ptr<MarkerStore> marker);
     Status come_in(int64_t timeout_ms);
+    Outcome drive_until_joined(Instant deadline);
+    bool join_cancelled() const { return options_.join_cancelled && options_.join_cancelled->load(); }
     WaitStages wait_stages() const;
 
     // ---- holding the right

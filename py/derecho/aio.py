@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .futures import Future
@@ -19,15 +20,21 @@ _LATER_S = 0.001
 def driver_of(engine: Engine) -> AsyncDriver:
     """Return the driver of the running loop; a group is driven by one loop at a time."""
     loop = asyncio.get_running_loop()
-    if engine.aio is None or engine.aio.loop is not loop:
-        if engine.aio is not None:
-            engine.aio.abandon()
-        engine.aio = AsyncDriver(engine, loop)
+    if engine.aio is not None and engine.aio.loop is loop:
+        return engine.aio
+    if not engine.pump.may_drive():  # only another thread, or loop, does
+        return AsyncDriver(engine, loop)
+    if engine.aio is not None:
+        engine.aio.abandon()
+    engine.aio = AsyncDriver(engine, loop)
     return engine.aio
 
 
 class AsyncDriver:
-    """While at least one task waits, the loop watches the descriptor and dispatches; otherwise it is left alone."""
+    """While at least one task waits, the loop watches the descriptor and dispatches; otherwise it is left alone.
+
+    Where other threads alone run handlers it drives nothing, and only wakes its tasks.
+    """
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -36,6 +43,12 @@ class AsyncDriver:
         self._tasks = 0
         self._watching = False
         self._again: asyncio.Handle | None = None
+
+    def stay(self) -> None:
+        """Drive for good: handlers are to run on this loop alone. Called on its thread."""
+        self._engine.pump.only = threading.get_ident()
+        self._engine.aio = self
+        self._attach()
 
     async def wait(self, future: Future[Any], timeout: float) -> bool:
         """Wait for a future; False when the time passed first."""
@@ -61,13 +74,13 @@ class AsyncDriver:
 
     def _attach(self) -> None:
         self._tasks += 1
-        if self._tasks == 1:
+        if self._tasks == 1 and self._engine.pump.may_drive():
             self._engine.pump.enter()
             self._schedule(0)  # the descriptor is armed by a poll that finds nothing
 
     def _release(self) -> None:
         self._tasks = max(0, self._tasks - 1)
-        if self._tasks == 0 and self._engine.aio is self:
+        if self._tasks == 0 and self._engine.aio is self and self._engine.pump.may_drive():
             self._detach()
 
     def abandon(self) -> None:

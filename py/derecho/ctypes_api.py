@@ -1041,6 +1041,15 @@ for _lib in _libs.values():
 
 
 for _lib in _libs.values():
+    if not _lib.has("derecho_join_cancel", "cdecl"):
+        continue
+    derecho_join_cancel = _lib.get("derecho_join_cancel", "cdecl")
+    derecho_join_cancel.argtypes = [POINTER(derecho_config)]
+    derecho_join_cancel.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
     if not _lib.has("derecho_group_leave", "cdecl"):
         continue
     derecho_group_leave = _lib.get("derecho_group_leave", "cdecl")

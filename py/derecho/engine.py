@@ -5,7 +5,10 @@ Events are handled by the one thread that has the pump's right, in the order in 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import operator
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,13 +18,14 @@ from .codec.encode import Parts
 from .errors import Closed, DerechoError, Ejected, NoMajority, NoMemory, RingFull, StateLost, Timeout, ViewChanging
 from .futures import Future, Replies, Reply
 from .memory import Memories
-from .outbox import Outbox
+from .outbox import Outbox, error_text
 from .service_host import ServiceHost
+from .unsent import Unsent, in_loop
 from .views import Holdup, Progress, View, make_holdup, make_view
 
 if TYPE_CHECKING:
     from .aio import AsyncDriver
-    from .raw import RawShard
+    from .raw_host import RawHost
 
 __all__ = ["Engine"]
 
@@ -34,6 +38,9 @@ _SPILLED_BYTES_MAX = 64 << 20
 
 #: Seconds of waiting in vain before messages are copied out of the rings.
 SPILL_AFTER_S = 0.01
+#: Seconds for leaving in good order when something failed: then it is over, whatever the others say.
+LEAVE_AFTER_FAILURE_S = 2.0
+_COMPLAIN_S = 5.0
 
 _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Closed.status: (Closed, "this node left the group"),
@@ -79,14 +86,17 @@ class Engine:
         self.view: View | None = None
         self.views: list[View] = []
         self.on_view: list[Callable[[View], object]] = []
+        self.on_end: list[Callable[[DerechoError], object]] = []
         self.end: DerechoError | None = None
-        self.shards: list[ServiceHost | RawShard] = []  # in order of declaration, as events number them
+        self.shards: list[ServiceHost | RawHost] = []  # in order of declaration, as events number them
         self.pending: dict[int, Replies[Any] | Reply[Any]] = {}
         self.aio: AsyncDriver | None = None
         self.on_progress: Callable[[Progress], object] | None = None
         self.last_progress = 0.0
         self._arriving: dict[str, tuple[int, float]] = {}  # by service: bytes of its state so far, since when
-        self.pump = Pump(native, self._dispatch, self.outbox.retry, self._ended)
+        self.unsent = Unsent(lambda error, seconds: _waited_in_vain(error, seconds, self.holdup_text()))
+        self._complained = 0.0
+        self.pump = Pump(native, self._dispatch, self._retry, self._ended, self._make_room)
         self._on: dict[int, Callable[[int, Iterator[Message]], None]] = {
             MESSAGE: self._messages,
             CALL: self._calls,
@@ -156,6 +166,29 @@ class Engine:
         """
         self.native.spill(_SPILLED_BYTES_MAX)
 
+    def _make_room(self, full: bool) -> None:
+        """Copy out of the rings what only lies in queues and variables; tell it if it was too much to poll."""
+        self.spill()
+        now = time.monotonic()
+        if full and now >= self._complained + _COMPLAIN_S:
+            self._complained = now
+            self.tell(
+                logging.WARNING,
+                "this application keeps so many messages that the group waits for it: what was not in use was copied "
+                f"out of the rings, up to {_SPILLED_BYTES_MAX >> 20} MB. Read the raw shards that were declared, drop "
+                "messages, and copy (tobytes, detach) views of data that are kept",
+            )
+
+    def _retry(self) -> bool:
+        left = False
+        try:
+            left = self.outbox.retry()
+        except Exception:
+            self.tell(logging.ERROR, "sending answers and state failed")
+        except BaseException as error:  # of a service that saves its state in pieces
+            self.leave_because("saving the state", error)
+        return (self.unsent.retry(self.timeout) if self.unsent.waiting else False) or left
+
     # ---------------------------------------------------------------------------------------- sending
 
     def call(self, shard: int, method: int, flags: int, parts: Parts, future: Any, wait: bool) -> None:
@@ -163,10 +196,15 @@ class Engine:
         if self.end is not None:
             raise self.end
         try:
+            if self.unsent.waiting and future is not None and wait and in_loop():
+                raise RingFull("calls of this event loop wait for room already")
             result = fast.call(shard, method, flags, parts, self.pending, future)
         except (RingFull, ViewChanging):
             if not wait:
                 raise
+            if future is not None and in_loop():
+                self._call_later(shard, method, flags, parts, future)
+                return
             result = self.retrying(lambda: fast.call(shard, method, flags, parts, self.pending, future))
         if not isinstance(result, int):
             self._commit(result, future)
@@ -180,11 +218,57 @@ class Engine:
                 claim.abort()
             raise
 
+    def _call_later(self, shard: int, method: int, flags: int, parts: Parts, future: Any) -> None:
+        """Leave a call of an event loop to whoever drives: the loop must not wait."""
+        copies = tuple(bytes(part) for part in parts)
+        claim: list[Claim] = []
+
+        def attempt() -> None:
+            if not claim:
+                result = fast.call(shard, method, flags, copies, self.pending, future)
+                if isinstance(result, int):
+                    return
+                claim.append(result)
+            claim[0].commit(claim[0].size, self.pending, future)
+
+        def fail(error: DerechoError) -> None:
+            if claim and claim[0].open:
+                claim[0].abort()
+            future._fail(error)
+
+        self._later(attempt, fail, sum(map(len, copies)), self.timeout)
+
+    def _later(
+        self, attempt: Callable[[], object], fail: Callable[[DerechoError], object], nbytes: int, seconds: float
+    ) -> None:
+        self.unsent.add(attempt, fail, nbytes, seconds)
+        self.native.wake()  # a thread that drives may be in for a long poll
+
+    async def send_later(self, attempt: Callable[[], T], nbytes: int, timeout: float | None) -> T:
+        """Do ``attempt()`` when there is room, and the view is not changing."""
+        seconds = self.timeout if timeout is None else timeout
+        sent: Future[T] = Future(self, "sending")
+        self._later(lambda: sent._set(attempt()), lambda error: sent._set(None, error), nbytes, seconds)
+        await self.wait_async(sent, seconds + 1.0)
+        return sent.result(0)
+
     def query(self, shard: int, node: int, method: int, parts: Parts, future: Any) -> None:
         """Send a query."""
         if self.end is not None:
             raise self.end
-        self.retrying(lambda: fast.query(shard, node, method, parts, self.pending, future))
+        if not in_loop():
+            self.retrying(lambda: fast.query(shard, node, method, parts, self.pending, future))
+            return
+        try:
+            fast.query(shard, node, method, parts, self.pending, future)
+        except (RingFull, ViewChanging):
+            copies = tuple(bytes(part) for part in parts)
+            self._later(
+                lambda: fast.query(shard, node, method, copies, self.pending, future),
+                future._fail,
+                sum(map(len, copies)),
+                self.timeout,
+            )
 
     def nearest(self) -> int:
         """This node if it is a member, else the first member."""
@@ -196,7 +280,48 @@ class Engine:
     # ---------------------------------------------------------------------------------------- dispatching
 
     def _dispatch(self, kind: int, shard: int, events: Iterator[Message]) -> None:
-        self._on[kind](shard, events)
+        while True:
+            left = operator.length_hint(events)
+            try:
+                self._on[kind](shard, events)
+                return
+            except Exception as error:  # not the application's: that is caught where it is called
+                self.tell(logging.ERROR, f"an event of kind {kind} could not be handled", error)
+                if operator.length_hint(events) == left and next(events, None) is None:
+                    return
+
+    # ---------------------------------------------------------------------------------------- the application's code
+
+    def tell(self, level: int, text: str, error: BaseException | None = None) -> None:
+        """Log; whatever the application has made of logging, the driver goes on."""
+        with contextlib.suppress(Exception):
+            _log.log(level, "%s", text, exc_info=error if error is not None else level == logging.ERROR)
+
+    def run(self, where: str, function: Callable[..., object], *args: object) -> None:
+        """Run a function of the application's which no caller waits for."""
+        try:
+            function(*args)
+        except Exception:
+            self.tell(logging.ERROR, f"{where} failed")
+        except BaseException as error:
+            self.leave_because(where, error)
+
+    def leave_because(self, where: str, error: BaseException) -> None:
+        """Something that is no `Exception` came out of the application's code: leave in good order, and say why.
+
+        On the main thread it takes its course afterwards: it may come from a signal, as Ctrl-C does.
+        """
+        if self.end is None:
+            self.tell(logging.CRITICAL, f"{where} raised {type(error).__name__}: this node leaves the group", error)
+            self.end = Closed(f"this node left the group, because {where} raised {error_text(error)}")
+            self.pump.halt()
+            try:
+                self.native.leave(int(LEAVE_AFTER_FAILURE_S * 1000))
+            except DerechoError as late:
+                self.tell(logging.WARNING, f"leaving: {late}")
+            self._ended(self.end)
+        if threading.current_thread() is threading.main_thread():
+            raise error
 
     def _messages(self, shard: int, events: Iterator[Message]) -> None:
         host = self.shards[shard]
@@ -243,10 +368,7 @@ class Engine:
                 for host in self.shards:
                     host.loading = True
             for function in list(self.on_view):
-                try:
-                    function(view)
-                except Exception:
-                    _log.exception("on_view failed")
+                self.run("on_view", function, view)
 
     def _state_requests(self, shard: int, events: Iterator[Message]) -> None:
         for event in events:
@@ -273,9 +395,23 @@ class Engine:
         for future in pending.values():
             future._fail(self.end)
         self.memories.end(self.end)
+        self.unsent.end(self.end)
         for shard in self.shards:
             if not isinstance(shard, ServiceHost):
                 shard.on_end()
+        told, self.on_end = self.on_end, []
+        for function in told:
+            self.run("on_end", function, self.end)
+
+    def forget(self) -> None:
+        """In the child of a fork, which has no part in the group: what the core says of it is why everything fails."""
+        self.pump.forget()
+        self.on_end = []
+        self.unsent.waiting.clear()
+        try:
+            self.native.fd()
+        except DerechoError as error:
+            self.end = error
 
     # ---------------------------------------------------------------------------------------- joining
 
@@ -289,12 +425,9 @@ class Engine:
         self._arriving[service] = (nbytes, began)
         self.last_progress = now
         if self.on_progress is not None:
-            try:
-                self.on_progress(Progress(service, nbytes, event.version or None, now - began))
-            except Exception:
-                _log.exception("on_progress failed")
+            self.run("on_progress", self.on_progress, Progress(service, nbytes, event.version or None, now - began))
 
-    def await_state(self, timeout: float) -> None:
+    def await_state(self, timeout: float, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Wait until the first view is there and every service has its state; `timeout` counts from the last progress.
 
         Raises
@@ -307,7 +440,7 @@ class Engine:
 
         def ready() -> bool:
             failed = any(isinstance(host, ServiceHost) and host.load_error for host in self.shards)
-            return failed or (self.view is not None and not any(host.loading for host in self.shards))
+            return failed or cancelled() or (self.view is not None and not any(host.loading for host in self.shards))
 
         self.last_progress = time.monotonic()
         left = timeout
@@ -315,6 +448,8 @@ class Engine:
             left = self.last_progress + timeout - time.monotonic()
             if left <= 0:
                 raise Timeout(self._no_state(timeout))
+        if cancelled():
+            raise Closed("joining was cancelled")
         for host in self.shards:
             if isinstance(host, ServiceHost) and host.load_error is not None:
                 raise host.load_error

@@ -163,18 +163,22 @@ class RemoteError(DerechoError):
         Name of the exception's type over there, such as ``"KeyError"``.
     text : str
         Its text.
+    where : str
+        The method, such as ``"Cache.put"``.
     """
 
     status = 17
 
-    def __init__(self, member: int, type_name: str, text: str) -> None:
-        super().__init__(f"member {member}: {type_name}: {text}" if text else f"member {member}: {type_name}")
+    def __init__(self, member: int, type_name: str, text: str, where: str = "") -> None:
+        at = f"{where} at member {member}" if where else f"member {member}"
+        super().__init__(f"{at}: {type_name}: {text}" if text else f"{at}: {type_name}")
         self.member = member
         self.type_name = type_name
         self.text = text
+        self.where = where
 
-    def __reduce__(self) -> tuple[type[RemoteError], tuple[int, str, str]]:
-        return (type(self), (self.member, self.type_name, self.text))
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[int, str, str, str]]:
+        return (type(self), (self.member, self.type_name, self.text, self.where))
 
 
 class UnknownMethod(DerechoError):
@@ -274,7 +278,7 @@ def from_reply(status: int, member: int, what: str, data: str) -> DerechoError:
     """
     if status == RemoteError.status:
         type_name, _, text = data.partition(": ")
-        return RemoteError(member, type_name, text)
+        return RemoteError(member, type_name, text, what)
     if status == MemberRemoved.status:
         return MemberRemoved(f"{what}: member {member} left the view before it answered", member)
     if status == UnknownMethod.status:

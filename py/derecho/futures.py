@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ._native import Message
 from .errors import DecodeError, DerechoError, MemberRemoved, Timeout, from_reply
+from .outbox import error_text
 
 __all__ = ["Future", "Replies", "Reply", "Waiter"]
 
@@ -28,6 +29,7 @@ class Waiter(Protocol):
     def wait(self, done: Callable[[], bool], timeout: float, what: str) -> bool: ...
     def holdup_text(self, node: int | None = None) -> str: ...
     async def wait_async(self, future: Future[Any], timeout: float) -> bool: ...
+    def run(self, where: str, function: Callable[..., object], *args: object) -> None: ...
 
 
 class Future(Generic[T]):
@@ -36,9 +38,12 @@ class Future(Generic[T]):
     Notes
     -----
     Not made by applications. `timeout` arguments are seconds; None means the group's default (10 s unless set).
+
+    `asyncio.create_task`, `TaskGroup.create_task`, `gather` and `wait_for` take it as they take a coroutine, whose
+    protocol it has; `asyncio.wait` takes tasks only.
     """
 
-    __slots__ = ("_callbacks", "_error", "_value", "_waiter", "_what")
+    __slots__ = ("_callbacks", "_error", "_steps", "_value", "_waiter", "_what")
 
     def __init__(self, waiter: Waiter, what: str) -> None:
         self._waiter = waiter
@@ -46,6 +51,7 @@ class Future(Generic[T]):
         self._value: Any = _PENDING
         self._error: DerechoError | None = None
         self._callbacks: list[Callable[[Future[T]], object]] | None = None
+        self._steps: Generator[Any, None, T] | None = None
 
     def done(self) -> bool:
         """Whether the value, or an error, is there."""
@@ -96,6 +102,23 @@ class Future(Generic[T]):
                 raise Timeout(self._late(seconds))
         return self.result(0)
 
+    def send(self, value: Any) -> Any:
+        """For asyncio, of which `create_task` wants a coroutine: go on awaiting."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """For asyncio: end awaiting by an exception."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        """For asyncio: await no more."""
+        if self._steps is not None:
+            self._steps.close()
+
     def __repr__(self) -> str:
         state = "pending" if self._value is _PENDING else repr(self._error or self._value)
         return f"<{type(self).__name__} {self._what}: {state}>"
@@ -117,7 +140,7 @@ class Future(Generic[T]):
         self._value = value
         callbacks, self._callbacks = self._callbacks, None
         for function in callbacks or ():
-            function(self)
+            self._waiter.run(f"a callback of {self._what}", function, self)
 
 
 class Reply(Future[T]):
@@ -138,9 +161,13 @@ class Reply(Future[T]):
         """Finish with what a member answered; True, as nothing else will come."""
         if event.status == _OK:
             try:
-                self._set(self._decode(event.data))
+                value = self._decode(event.data)
             except DecodeError as error:
                 self._set(None, error)
+            except Exception as error:  # of a dataclass of the application's: its __post_init__, say
+                self._set(None, DecodeError(f"{self._what}: {error_text(error)}"))
+            else:
+                self._set(value)
         else:
             text = str(event.data, "utf-8", "replace")
             self._set(None, from_reply(event.status, self.member, self._what, text))

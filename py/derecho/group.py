@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import dataclasses
 import logging
 import math
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, overload
 
-from ._native import Config, NativeGroup
+from ._native import Cancel, Config, NativeGroup
+from .aio import AsyncDriver
 from .calls import OrderedCall, QueryCall
 from .codec.method import ServiceSchema
-from .engine import Engine
-from .errors import Closed, DerechoError, InvalidArgument
+from .engine import LEAVE_AFTER_FAILURE_S, Engine
+from .errors import Closed, DerechoError, InvalidArgument, Timeout
 from .raw import RawShard
+from .raw_host import RawHost
 from .service import Caller, schema
 from .service_host import ServiceHost
 from .state import check_service
@@ -26,6 +30,7 @@ from .views import Holdup, Progress, View
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
 
+    from ._native import Message
     from .memory import Part, RegisteredMemory, Transfer
 
 __all__ = ["Group", "join"]
@@ -34,25 +39,39 @@ S = TypeVar("S")
 _log = logging.getLogger("derecho")
 _DEFAULT_TIMEOUT_S = 10.0
 _LONGEST_S = 366 * 86400  # any longer wait is a mistake
+_LEAVE_SLICE_S = 0.1  # so that Ctrl-C is noticed
 
 Option = str | int | float | bool | Sequence[str]
-
+OnMessage: TypeAlias = "Callable[[Message], object] | Mapping[str, Callable[[Message], object]] | None"
 
 _open_groups: weakref.WeakSet[Group] = weakref.WeakSet()
 
 
 @atexit.register
 def _close_open_groups() -> None:
-    """At the end of the process, before threads and modules go: the others see this node stop at once."""
+    """At the end of the process, before threads and modules go: the others go on at once."""
     for group in list(_open_groups):
-        group.close()
+        group._leave_shortly()
+
+
+def _forget_open_groups() -> None:
+    """In the child of a fork: it is no member, and its end is to touch nothing."""
+    for group in list(_open_groups):
+        group._forget()
+    _open_groups.clear()
+
+
+os.register_at_fork(after_in_child=_forget_open_groups)
 
 
 class Group:
     """This process's part in one group. Made by :meth:`join` or :func:`derecho.join`; a context manager.
 
     Any thread may use it. A thread that waits for a result drives the group; when none waits, a background thread does,
-    so handlers run on either, one at a time, in order.
+    so handlers run on either, one at a time, in order. (`handlers` of :meth:`join` is for other wishes.)
+
+    It is this process's: in a child of ``fork`` everything but `close` raises `Closed`, and nothing reaches the group.
+    A group that is no more referred to, nor any of its services or shards, leaves by itself.
 
     Attributes
     ----------
@@ -68,6 +87,7 @@ class Group:
         self.name = name
         self._proxies: dict[str, Any] = {}
         self._closed = False
+        self._inherited = False
         _open_groups.add(self)
 
     # ---------------------------------------------------------------------------------------- joining, leaving
@@ -89,6 +109,9 @@ class Group:
         timeout: float = _DEFAULT_TIMEOUT_S,
         on_view: Callable[[View], object] | None = None,
         on_progress: Callable[[Progress], object] | None = None,
+        on_message: OnMessage = None,
+        on_end: Callable[[DerechoError], object] | None = None,
+        handlers: Literal["anywhere", "thread", "loop"] = "anywhere",
     ) -> Group:
         """Come into a group: join it, or found it, alone or with others; never because nobody answers.
 
@@ -124,6 +147,15 @@ class Group:
             As with :meth:`on_view`, from the first view on.
         on_progress : callable
             Called with a `Progress` for every piece of a service's state that comes, while this waits for it.
+        on_message : callable, or mapping of name to callable
+            `RawShard.on_message`, from the first message on; a callable alone is for the only raw shard there is.
+        on_end : callable
+            As with :meth:`on_end`.
+        handlers : str
+            Where the methods of services and the functions above run, one at a time in each case. ``"anywhere"``: on
+            the thread or event loop that waits for a result, else on a thread of the group's own; the fastest.
+            ``"thread"``: always on that thread, so that they may take a lock which somebody holds who waits for a
+            result. ``"loop"``: always on the loop that awaits :meth:`join_async`, once that has returned.
 
         Raises
         ------
@@ -132,48 +164,105 @@ class Group:
         InvalidArgument, Unreachable, Incompatible, DuplicateNode, AddressInUse, Timeout, StateError
             With a sentence that names the cause.
         """
+        if handlers == "loop":
+            raise InvalidArgument("handlers='loop' is for join_async(), which says which loop")
+        return cls._join(
+            Cancel(),
+            services,
+            raw=raw,
+            node=node,
+            listen=listen,
+            contacts=contacts,
+            initial_members=initial_members,
+            found=found,
+            group=group,
+            wire=wire,
+            config=config,
+            timeout=timeout,
+            on_view=on_view,
+            on_progress=on_progress,
+            on_message=on_message,
+            on_end=on_end,
+            handlers=handlers,
+        )
+
+    @classmethod
+    def _join(
+        cls,
+        cancel: Cancel,
+        services: Iterable[object] | Mapping[str, object] = (),
+        *,
+        raw: Sequence[str] = (),
+        config: str | os.PathLike[str] | Mapping[str, Option] | None = None,
+        timeout: float = _DEFAULT_TIMEOUT_S,
+        on_view: Callable[[View], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        on_message: OnMessage = None,
+        on_end: Callable[[DerechoError], object] | None = None,
+        handlers: str = "anywhere",
+        **explicit: Option | None,
+    ) -> Group:
         _check_names("raw", raw)
+        if handlers not in ("anywhere", "thread", "loop"):
+            raise InvalidArgument(f"handlers: {handlers!r} is not 'anywhere', 'thread' or 'loop'")
+        given = _on_message(on_message, raw)
         timeout_ms = _milliseconds(timeout)
         hosted = _named(services)
         for _, instance in hosted:
             check_service(instance)
-        explicit: dict[str, Option | None] = {
-            "node": node,
-            "listen": listen,
-            "contacts": contacts,
-            "initial_members": initial_members,
-            "found": found,
-            "group": group,
-            "wire": wire,
-        }
         settings = _configure(config, explicit, hosted, raw)
         try:
+            cancel.attach(settings)
             native = NativeGroup(settings, timeout_ms)
             own, name = int(settings.get("node")), settings.get("group")
             piece_bytes = int(settings.get("mail_bytes")) // 8  # room for frames, and for others' mail
         finally:
             settings.close()
+        engine = Engine(native, timeout, piece_bytes)
         try:
-            engine = Engine(native, timeout, piece_bytes)
             for schema, instance in hosted:
                 engine.shards.append(ServiceHost(engine, schema, instance, native.shard(schema.name)))
             for title in raw:
-                engine.shards.append(RawShard(engine, title, native.shard(title), len(engine.shards)))
+                host = RawHost(engine, title, native.shard(title), len(engine.shards))
+                host.on_message = given.get(title)
+                engine.shards.append(host)
             if on_view is not None:
                 engine.on_view.append(on_view)
             engine.on_progress = on_progress
-            engine.await_state(timeout)
-            engine.pump.start()
+            if handlers == "thread":
+                engine.pump.start(alone=True)
+            engine.await_state(timeout, cancel.is_set)
+            if on_end is not None:
+                engine.on_end.append(on_end)
+            if handlers == "anywhere":
+                engine.pump.start()
         except BaseException:
+            with contextlib.suppress(DerechoError):
+                native.leave(_milliseconds(LEAVE_AFTER_FAILURE_S))
+            engine.pump.stop()
             native.close()
             raise
         return cls(engine, own, name)
 
     @classmethod
     async def join_async(cls, *args: Any, **kwargs: Any) -> Group:
-        """As :meth:`join`, without blocking the loop: it runs on a thread of the loop's executor."""
+        """As :meth:`join`, without blocking the loop: it runs on a thread of the loop's executor.
+
+        Cancelled, it gives up joining at once.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, lambda: cls.join(*args, **kwargs))
+        cancel = Cancel()
+        joining = loop.run_in_executor(None, lambda: cls._join(cancel, *args, **kwargs))
+        try:
+            group = await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            cancel.set()
+            with contextlib.suppress(DerechoError):
+                (await joining).leave(LEAVE_AFTER_FAILURE_S)
+            raise
+        if kwargs.get("handlers") == "loop":
+            AsyncDriver(group._engine, loop).stay()
+        return group
 
     def leave(self, timeout: float | None = None) -> None:
         """Leave in good order, then close: the others go on at once, and nobody suspects anyone.
@@ -183,14 +272,44 @@ class Group:
         Timeout
             When the others did not confirm; the group is closed all the same.
         """
+        if self._inherited:
+            assert self._engine.end is not None
+            raise self._engine.end
         if self._closed:
             return
         seconds = self._engine.timeout if timeout is None else timeout
         try:
-            if self._engine.end is None:
-                self._engine.native.leave(_milliseconds(seconds))
+            self._leave_in_slices(seconds)
         finally:
             self.close()
+
+    def _leave_in_slices(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._engine.end is None:
+            left = deadline - time.monotonic()
+            try:
+                self._engine.native.leave(_milliseconds(min(max(left, 0.0), _LEAVE_SLICE_S)))
+                return
+            except Timeout:
+                if left <= _LEAVE_SLICE_S:
+                    raise Timeout(
+                        f"the others have not installed a view without this node within {seconds:g} s"
+                    ) from None
+
+    def _leave_shortly(self) -> None:
+        """Leave in good order if that can be done soon; in any case be closed."""
+        try:
+            self.leave(LEAVE_AFTER_FAILURE_S)
+        except DerechoError as error:
+            self._engine.tell(logging.WARNING, f"leaving {self.name}: {error}")
+
+    def _forget(self) -> None:
+        self._closed = self._inherited = True
+        self._engine.forget()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self._leave_shortly()
 
     def close(self) -> None:
         """Stop at once, as a crash would. Pending futures fail with `Closed`. A second time does nothing."""
@@ -207,9 +326,11 @@ class Group:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Leave in good order; after an exception in the block just close."""
+        """Leave in good order, after an exception in the block (Ctrl-C among them) within two seconds."""
+        if self._inherited:
+            return
         if kind is not None:
-            self.close()
+            self._leave_shortly()
             return
         try:
             self.leave()
@@ -240,9 +361,11 @@ class Group:
             When there is no such service here; the text lists those there are.
         """
         host = self._host(cls, name)
-        proxy = self._proxies.get(host.schema.name)
-        if proxy is None:
-            proxy = self._proxies[host.schema.name] = _proxy(host)
+        kind = self._proxies.get(host.schema.name)
+        if kind is None:
+            kind = self._proxies[host.schema.name] = _proxy(host)
+        proxy = kind()
+        proxy._group = self  # which stays open as long as this is in use
         return cast("Caller[S]", proxy)
 
     def local(self, cls: type[S], name: str | None = None) -> S:
@@ -261,10 +384,10 @@ class Group:
         InvalidArgument
             When `name` was not among `raw` in :meth:`join`.
         """
-        shards = [s for s in self._engine.shards if isinstance(s, RawShard)]
+        shards = [s for s in self._engine.shards if isinstance(s, RawHost)]
         for shard in shards:
             if shard.name == name:
-                return shard
+                return RawShard(shard, self)
         raise InvalidArgument(f"no raw shard {name!r}; there are: {', '.join(s.name for s in shards) or 'none'}")
 
     def _host(self, cls: type, name: str | None) -> ServiceHost:
@@ -401,6 +524,17 @@ class Group:
             self._engine.on_view.append(function)
         return function
 
+    def on_end(self, function: Callable[[DerechoError], S]) -> Callable[[DerechoError], S]:
+        """Call ``function(why)`` once when the group ends for this node; at once if it has. Usable as a decorator.
+
+        `why` is what `ended` says: `Closed` when it left or was closed, `Ejected`, `NoMajority`, `StateLost`.
+        """
+        if self._engine.end is not None:
+            function(self._engine.end)
+        else:
+            self._engine.on_end.append(function)
+        return function
+
     @overload
     def wait_view(self, nodes: int | Iterable[int], timeout: float | None = None) -> View: ...
     @overload
@@ -438,8 +572,6 @@ class Group:
 
         seconds = self._engine.timeout if timeout is None else timeout
         if not self._engine.wait(there, seconds, f"a view of {what}"):
-            from .errors import Timeout
-
             raise Timeout(f"no view of {what} within {seconds:g} s; there is {self.view}")
         return self.view
 
@@ -534,6 +666,22 @@ def _check_names(parameter: str, names: object) -> None:
         raise TypeError(f"{parameter} is a list of names: [{names!r}], not {names!r}")
 
 
+def _on_message(given: OnMessage, raw: Sequence[str]) -> Mapping[str, Callable[[Message], object]]:
+    if given is None:
+        return {}
+    there = ", ".join(raw) or "none"
+    if not isinstance(given, Mapping):
+        if len(raw) != 1:
+            raise InvalidArgument(
+                f"on_message is one function for {len(raw)} raw shards ({there}): map names to functions"
+            )
+        return {raw[0]: given}
+    for name in given:
+        if name not in raw:
+            raise InvalidArgument(f"on_message: no raw shard {name!r}; there are: {there}")
+    return given
+
+
 def _milliseconds(timeout: float) -> int:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
@@ -550,10 +698,10 @@ def _text(value: Option) -> str:
     return ",".join(value)
 
 
-def _proxy(host: ServiceHost) -> Any:
-    """Make an object with an attribute for each method of the service."""
+def _proxy(host: ServiceHost) -> type:
+    """Make a class whose objects have an attribute for each method of the service."""
     members: dict[str, Any] = {
         m.name: OrderedCall(host, m) if m.kind == "ordered" else QueryCall(host, m) for m in host.schema.methods
     }
     members["__doc__"] = type(host.instance).__doc__
-    return type(f"{host.schema.name}Proxy", (), members)()
+    return type(f"{host.schema.name}Proxy", (), members)

@@ -11,7 +11,7 @@ from .codec.encode import Parts
 from .errors import DerechoError, TooLarge
 from .state import Piece, Saving
 
-__all__ = ["Outbox", "error_parts"]
+__all__ = ["Outbox", "error_parts", "error_text"]
 
 _log = logging.getLogger("derecho")
 _ANSWERS_MAX = 1 << 16  # for one node; the core holds back 64 MB more
@@ -19,12 +19,20 @@ _REMOTE_ERROR = 17
 _ERROR_BYTES_MAX = 4096
 
 
+def error_text(error: BaseException) -> str:
+    """Return "Type: text" of any error, even of one whose text cannot be had."""
+    try:
+        text = str(error)
+        if isinstance(error, KeyError):  # str() of it is the key's repr alone: keep what Python shows
+            text = str(error.args[0]) if len(error.args) == 1 else text
+    except BaseException as second:
+        text = f"(no text: str() of it raised {type(second).__name__})"
+    return f"{type(error).__name__}: {text}"
+
+
 def error_parts(error: BaseException) -> Parts:
-    """What a caller is told of a failure: "Type: text"."""
-    text = str(error)
-    if isinstance(error, KeyError):  # str() of it is the key's repr alone: keep what Python shows
-        text = str(error.args[0]) if len(error.args) == 1 else text
-    return (f"{type(error).__name__}: {text}".encode("utf-8", "replace")[:_ERROR_BYTES_MAX],)
+    """What a caller is told of a failure."""
+    return (error_text(error).encode("utf-8", "replace")[:_ERROR_BYTES_MAX],)
 
 
 class _Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,12 +12,10 @@ from ._native import Claim, Claiming, Message, fast
 from .engine import SPILL_AFTER_S
 from .errors import RingFull, ViewChanging
 from .futures import Future
-from .state import Incoming, Saving
+from .raw_host import RawHost
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
-
-    from .engine import Engine
 
 __all__ = ["RawShard"]
 
@@ -38,17 +35,15 @@ class RawShard:
         As declared to :meth:`derecho.Group.join`.
     """
 
-    def __init__(self, engine: Engine, name: str, shard: int, index: int) -> None:
-        self.name = name
-        self.loading = False
-        self._engine = engine
-        self._take = engine.pump.take
-        self._shard = shard
-        self._index = index
-        self._queue: deque[Message] = deque()
-        self._on_message: Callable[[Message], object] | None = None
-        self._arrival: Future[None] | None = None
-        self._incoming = Incoming()
+    def __init__(self, host: RawHost, group: object) -> None:
+        self.name = host.name
+        self._host = host
+        self._group = group  # stays open as long as this is in use
+        self._engine = host.engine
+        self._take = host.engine.pump.take
+        self._shard = host.shard
+        self._index = host.index
+        self._queue = host.queue
 
     # ---------------------------------------------------------------------------------------- sending
 
@@ -78,6 +73,16 @@ class RawShard:
             return fast.send(self._shard, data)
         except (RingFull, ViewChanging):
             return self._engine.retrying(lambda: fast.send(self._shard, data), timeout)
+
+    async def send_async(self, data: SupportsBuffer, timeout: float | None = None) -> int:
+        """As `send`, without blocking the loop: messages that find no room wait for it, in their order."""
+        if not self._engine.unsent.waiting:
+            try:
+                return fast.send(self._shard, data)
+            except (RingFull, ViewChanging):
+                pass
+        copy = bytes(data)  # of what the caller may change meanwhile
+        return await self._engine.send_later(lambda: fast.send(self._shard, copy), len(copy), timeout)
 
     def try_send(self, data: SupportsBuffer) -> int:
         """As `send`, but `RingFull` or `ViewChanging` at once instead of waiting."""
@@ -151,7 +156,7 @@ class RawShard:
         queue = self._queue
         if not queue:
             # The short way, which nearly every poll takes: nobody else drives, and what comes next are messages.
-            found = None if self._on_message else self._take(self._index, queue, most, timeout, SPILL_AFTER_S)
+            found = None if self._host.on_message else self._take(self._index, queue, most, timeout, SPILL_AFTER_S)
             if found is None:
                 self._look(timeout)
             elif not found and timeout > 0:
@@ -195,46 +200,27 @@ class RawShard:
                 yield self._queue.popleft()
             if self._engine.end is not None:
                 return
-            if self._arrival is None or self._arrival.done():
-                self._arrival = Future(self._engine, f"messages of {self.name}")
-            if not await self._engine.wait_async(self._arrival, SPILL_AFTER_S):
+            arrival = self._host.arrival
+            if arrival is None or arrival.done():
+                arrival = self._host.arrival = Future(self._engine, f"messages of {self.name}")
+            if not await self._engine.wait_async(arrival, SPILL_AFTER_S):
                 self._engine.spill()
-                await self._engine.wait_async(self._arrival, _LONG_S)
+                await self._engine.wait_async(arrival, _LONG_S)
 
     def _wait(self, timeout: float) -> bool:
         return self._engine.wait(lambda: bool(self._queue), timeout, f"messages of {self.name}")
 
     @property
     def on_message(self) -> Callable[[Message], object] | None:
-        """Called with each message, on the thread that drives the group, instead of queueing it."""
-        return self._on_message
+        """Called with each message, on the thread that drives the group, instead of queueing it.
+
+        Messages that were queued before it was set are given first. What it raises is logged; anything but an
+        `Exception` ends this node's part in the group, in good order.
+        """
+        return self._host.on_message
 
     @on_message.setter
     def on_message(self, function: Callable[[Message], object] | None) -> None:
-        self._on_message = function
-
-    # ---------------------------------------------------------------------------------------- while dispatching
-
-    def on_messages(self, events: Iterator[Message]) -> None:
-        """Queue what was delivered, or hand it to `on_message`."""
-        if self._on_message is None:
-            self._queue.extend(events)
-            if self._arrival is not None:
-                self._arrival._set(None)
-            return
-        for event in events:
-            self._on_message(event)
-
-    def on_state_request(self, event: Message) -> None:
-        """Plain messages have no state: say so."""
-        self._engine.outbox.state(event.sender, event.id, Saving(iter(()), False, 0))
-
-    def on_state(self, event: Message) -> None:
-        """The end of an empty state."""
-        if event.status or self._incoming.add(event) is not None:
-            self.loading = False
-
-    def on_end(self) -> None:
-        """The group ended: wake whoever awaits a message."""
-        if self._arrival is not None:
-            self._arrival._set(None)
+        self._host.on_message = function
+        if function is not None and self._queue:
+            self._engine.pump.run(self._host.hand_over)

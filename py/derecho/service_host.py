@@ -97,9 +97,10 @@ class ServiceHost:
                     answer(event.sender, event.id, _OK, encode_result(result))
             except Exception as error:
                 self._failed(event, where, error)
-            except BaseException as error:  # Ctrl-C in a handler: its caller is told, then it takes its course
+            except BaseException as error:  # its caller is told, then this node leaves: it may have done the half of it
                 self._failed(event, where, error)
-                raise
+                self._engine.leave_because(where, error)
+                return
 
     def on_queries(self, events: Iterator[Message]) -> None:
         """Run the handlers of queries, which see the state as it is: they wait for it only while it is loaded."""
@@ -127,9 +128,10 @@ class ServiceHost:
             try:
                 self._engine.outbox.answer(event.sender, event.id, _REMOTE_ERROR, error_parts(error))
             except DerechoError as late:
-                _log.warning("%s: the answer could not be sent: %s", where, late)
+                self._engine.tell(logging.WARNING, f"{where}: the answer could not be sent: {late}")
+            self._engine.tell(logging.INFO, f"{where} failed, and its caller was told", error)
         else:
-            _log.error("%s failed, and its caller wants no answer", where, exc_info=error)
+            self._engine.tell(logging.ERROR, f"{where} failed, and its caller wants no answer", error)
 
     # ---------------------------------------------------------------------------------------- state
 

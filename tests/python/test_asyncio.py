@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from conftest import Nodes
 
 
+gate = threading.Event()
+WAIT = 1000
+
+
 @derecho.service
 class Counter:
     def __init__(self) -> None:
@@ -23,6 +29,8 @@ class Counter:
     def add(self, by: int) -> int:
         if by == 0:
             raise ValueError("by must not be 0")
+        if by == WAIT:
+            gate.wait(60)
         self.total += by
         return self.total
 
@@ -125,3 +133,170 @@ def test_one_group_serves_one_loop_after_another(nodes: Nodes) -> None:
         return await group[Counter].add(1)
 
     assert [asyncio.run(add()) for _ in range(3)] == [1, 2, 3]
+
+
+def test_tasks_take_what_await_takes(nodes: Nodes) -> None:
+    (group,) = nodes.together(1, lambda: [Counter()])
+
+    async def main() -> list[Any]:
+        counter = group[Counter]
+        task = asyncio.create_task(counter.add(1))
+        grouped = [asyncio.create_task(counter.add(1)), asyncio.create_task(counter.get())]
+        await asyncio.gather(*grouped)
+        if sys.version_info >= (3, 11):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(counter.get())
+        done, _ = await asyncio.wait([asyncio.ensure_future(counter.add(1))])
+        gathered = await asyncio.gather(counter.add(1), counter.add(1).everyone)
+        timed = await asyncio.wait_for(counter.add(1), 5)
+        failing = asyncio.create_task(counter.add(0))
+        with pytest.raises(derecho.RemoteError):
+            await failing
+        cancelled = asyncio.create_task(Never(group._engine, "never"))
+        await asyncio.sleep(0.01)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        return [await task, grouped[0].result(), done.pop().result(), *gathered, timed]
+
+    assert asyncio.run(main()) == [1, 2, 3, 4, {1: 5}, 6]
+
+
+class Never(derecho.Future[int]):
+    pass
+
+
+def blocked(nodes: Nodes, count: int) -> derecho.Group:
+    """A group whose handlers wait, on threads of their own, so that the rings fill."""
+    gate.clear()
+    groups = nodes.together(count, lambda: [Counter()], raw=["log"], config={"ring_bytes": 65536}, handlers="thread")
+    groups[0][Counter].add.send(WAIT)
+    return groups[0]
+
+
+def test_the_loop_goes_on_while_calls_wait_for_room(nodes: Nodes) -> None:
+    """Its calls are put off, in order, and sent as room comes."""
+    group = blocked(nodes, 2)
+
+    async def main() -> tuple[list[int], float]:
+        longest, stop = 0.0, False
+
+        async def heartbeat() -> None:
+            nonlocal longest
+            while not stop:
+                started = time.perf_counter()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.perf_counter() - started)
+
+        beating = asyncio.create_task(heartbeat())
+        calls = [group[Counter].add(1) for _ in range(5000)]
+        sends = [asyncio.create_task(group.raw("log").send_async(bytes(1000))) for _ in range(200)]
+        queries = [group[Counter].get.at(2) for _ in range(10)]
+        await asyncio.sleep(0.2)
+        assert group._engine.unsent.waiting
+        gate.set()
+        answers = [await call for call in calls]
+        await asyncio.gather(*sends, *queries)
+        stop = True
+        await beating
+        return answers, longest
+
+    answers, longest = asyncio.run(main())
+    assert answers == list(range(WAIT + 1, WAIT + 5001))
+    assert longest < 5.0, "it was never blocked for the time-out, which is 20 s"
+
+
+def test_a_call_of_a_loop_that_finds_no_room_in_time_fails(nodes: Nodes) -> None:
+    group = blocked(nodes, 1)
+    group._engine.timeout = 0.2
+
+    async def main() -> None:
+        calls = [group[Counter].add(1) for _ in range(5000)]
+        with pytest.raises((derecho.RingFull, derecho.Timeout), match=r"within 0\.2 s"):
+            await calls[-1]
+        gate.set()
+        group._engine.timeout = 20.0
+        await group[Counter].add(1)
+
+    asyncio.run(main())
+
+
+def test_handlers_run_where_it_was_chosen(nodes: Nodes) -> None:
+    where: list[int] = []
+
+    def note(_: object) -> None:
+        where.append(threading.get_ident())
+
+    def join(handlers: str) -> derecho.Group:
+        group = nodes.join([Counter()], ["log"], handlers=handlers, on_message={"log": note})
+        return group
+
+    on_thread = join("thread")
+    for _ in range(3):
+        on_thread.raw("log").send(b"x")
+        on_thread[Counter].add(1).result()
+    assert len(set(where)) == 1
+    assert threading.get_ident() not in where
+
+    async def loop_of(group: derecho.Group) -> None:
+        group.raw("log").send(b"x")
+        await group[Counter].add(1)
+
+    asyncio.run(loop_of(on_thread))
+    assert len(set(where)) == 1, "an event loop does not run them either"
+    with pytest.raises(derecho.InvalidArgument, match="is for join_async"):
+        join("loop")
+
+    async def main() -> None:
+        contact = on_thread.view.members[0].address
+        group = await derecho.Group.join_async(
+            [Counter()],
+            raw=["log"],
+            node=7,
+            listen="127.0.0.1:0",
+            contacts=[contact],
+            wire=nodes.wire,
+            handlers="loop",
+            on_message=note,
+        )
+        where.clear()
+        await loop_of(group)
+        group.raw("log").send(b"x")
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(lambda: group[Counter].add(1).result())
+        assert set(where) >= {threading.get_ident()}
+        await asyncio.to_thread(group.leave)
+
+    asyncio.run(main())
+
+
+def test_a_lock_that_handlers_take_may_be_held_by_who_waits_if_they_have_a_thread(nodes: Nodes) -> None:
+    lock = threading.Lock()
+
+    def locked(_: object) -> None:
+        with lock:
+            got.append(1)
+
+    got: list[int] = []
+    group = nodes.join([Counter()], ["log"], handlers="thread", on_message=locked)
+    with lock:
+        group.raw("log").send(b"x")
+        with pytest.raises(derecho.Timeout):
+            group[Counter].add(1).result(0.2)
+    assert group[Counter].add(1).result() == 2
+    assert got == [1]
+
+
+def test_a_cancelled_join_gives_up_at_once() -> None:
+    async def main() -> float:
+        joining = asyncio.create_task(
+            derecho.Group.join_async([Counter()], contacts=["127.0.0.1:9"], timeout=600, **(OPTIONS | {"node": 5}))
+        )
+        await asyncio.sleep(0.1)
+        started = time.monotonic()
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        return time.monotonic() - started
+
+    assert asyncio.run(main()) < 30

@@ -20,7 +20,7 @@ import pytest
 import derecho
 from derecho.engine import CALL, CLOSED, ORDERED, QUERY, REPLY, STATE, STATE_REQUEST, VIEW, Engine
 from derecho.futures import Replies, Reply
-from derecho.raw import RawShard
+from derecho.raw_host import RawHost
 from derecho.service_host import ServiceHost
 
 WANTED, FIRST, LAST = 1, 2, 4
@@ -65,6 +65,7 @@ class Script:
         self.failures: list[tuple[int, int, bytes]] = []
         self.room = 1 << 30
         self.refuse = 0
+        self.left = 0
         self.polls: list[int] = []
         self.members = [(1, "a:1", True)]
         self._changed = threading.Condition()
@@ -77,6 +78,7 @@ class Script:
 
     def leave(self, timeout_ms: int) -> None:
         """As the core's does when the group has ended: it says why."""
+        self.left += 1
         raise derecho.Ejected("view 7 went on without it")
 
     def poll(self, timeout_ns: int) -> list[Any]:
@@ -87,6 +89,9 @@ class Script:
             runs = list(self.runs)
             self.runs.clear()
             return runs
+
+    def spill(self, limit: int) -> None:
+        pass
 
     def wake(self) -> None:
         with self._changed:
@@ -160,7 +165,7 @@ class Rig:
         self.engine = Engine(cast(Any, self.script), timeout=2.0, piece_bytes=4)
         self.counter = Counter()
         self.host = ServiceHost(self.engine, derecho.schema(Counter), self.counter, 0)
-        self.raw = RawShard(self.engine, "raw", 0, 1)
+        self.raw = RawHost(self.engine, "raw", 0, 1)
         self.engine.shards += [self.host, self.raw]
 
     def drive(self) -> None:
@@ -212,14 +217,19 @@ def test_an_unknown_method_is_answered_as_such(rig: Rig) -> None:
     assert rig.script.answers == [(2, 7, 18, b"")]
 
 
-def test_an_interrupted_handler_loses_no_later_event(rig: Rig) -> None:
+def test_ctrl_c_in_a_handler_answers_leaves_and_takes_its_course(rig: Rig) -> None:
+    """The handler may have done the half of it: this replica must not go on."""
+    reply = rig.reply(6)
     rig.script.add(CALL, Event(2, 7, payload=args(-1), flags=WANTED), Event(2, 8, payload=args(4)))
     rig.script.add(CALL, Event(2, 9, payload=args(5)))
     with pytest.raises(KeyboardInterrupt):
         rig.drive()
     assert rig.script.answers == [(2, 7, 17, b"KeyboardInterrupt: ")]
+    assert rig.script.left == 1
+    with pytest.raises(derecho.Closed, match="because Counter.add raised KeyboardInterrupt"):
+        reply.result()
     rig.drive()
-    assert rig.counter.log == [4, 5]
+    assert rig.counter.log == []
 
 
 def test_a_handler_that_waits_is_told_so_instead_of_hanging(rig: Rig) -> None:

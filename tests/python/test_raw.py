@@ -96,7 +96,7 @@ def test_dropping_messages_frees_the_ring_and_holding_them_holds_the_senders(nod
     held: list[memoryview] = []
     sent = 0
     with pytest.raises(derecho.RingFull):
-        while sent < 100:
+        while sent < 1000:  # some of what is held is in place
             a.send(bytes(1000), timeout=0.3)
             sent += 1
             a.poll()
@@ -419,3 +419,61 @@ def test_what_is_more_than_was_asked_for_stays_for_the_next_poll(nodes: Nodes) -
         assert len(batch) <= 1
         found += [message.tobytes() for message in batch]
     assert found == [b"1", b"2", b"3"]
+
+
+def fill_the_leases(sender: derecho.RawShard, reader: derecho.RawShard) -> None:
+    """Send more than 1,024 messages, each of which comes to the reader in a poll of its own."""
+    for i in range(1200):
+        sender.send(i.to_bytes(4, "little"), timeout=10.0)
+        sender.poll()
+        reader._engine.pump.turn(0.0)
+
+
+def test_whoever_keeps_a_message_for_good_gets_all_that_come_later(nodes: Nodes) -> None:
+    """Leases are given back in their order: one that is kept would end all polling after 1,024."""
+    a, b = logs(nodes, 2)
+    a.send(b"kept")
+    kept = b.poll(10.0)
+    got: list[bytes] = []
+    for i in range(3000):
+        a.send(i.to_bytes(4, "little"), timeout=10.0)
+        a.poll()
+        got += [m.tobytes() for m in b.poll(10.0)]
+    assert [int.from_bytes(data, "little") for data in got] == list(range(3000))
+    assert kept[0].data == b"kept"
+
+
+def test_services_go_on_beside_a_raw_shard_that_nobody_reads(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = nodes.together(2, lambda: [Totals()], raw=["log"])
+    log = a.raw("log")
+    for i in range(3000):
+        log.send(bytes([i % 256]), timeout=10.0)
+        if i % 100 == 0:
+            assert a[Totals].add(1).all(10.0)
+    assert len(b.raw("log").poll(10.0)) > 0
+    assert "Read the raw shards that were declared" in caplog.text or len(b.raw("log")._queue) < 3000
+
+
+def test_on_message_set_late_gets_what_came_before(nodes: Nodes) -> None:
+    a, b = logs(nodes, 2)
+    fill_the_leases(a, b)
+    got: list[int] = []
+    b.on_message = lambda message: got.append(int.from_bytes(message.data, "little"))
+    for i in range(1200, 1300):
+        a.send(i.to_bytes(4, "little"), timeout=10.0)
+        a.poll()
+    deadline = time.monotonic() + 20
+    while len(got) < 1300 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert got == list(range(1300))
+
+
+@derecho.service
+class Totals:
+    def __init__(self) -> None:
+        self.total = 0
+
+    @derecho.ordered
+    def add(self, by: int) -> int:
+        self.total += by
+        return self.total

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 Trio = Callable[..., list["Member"]]
 
 SCRIPT = """
-import time
+import signal, time
 import derecho
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests were started with nohup
 
 @derecho.service
 class Cache:

@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0xa4935238a7a377a9;
+        internal const ulong AbiHash = 0x8ffd28ec7ad01620;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -204,6 +204,9 @@ namespace Derecho
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_group_join(IntPtr config, long timeout_ms, IntPtr* group_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_join_cancel(IntPtr config);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_group_leave(IntPtr group, long timeout_ms);

@@ -7,7 +7,7 @@ happens per message. Everything above this package deals in Python objects and p
 from ._load import LIBRARY, Claim, Claiming, Message, fast
 from .buffers import Memory
 from .config import Config
-from .group import NativeGroup, Runs
+from .group import Cancel, NativeGroup, Runs
 from .log import log_to, version
 from .memory import KEY_BYTES, NativeMemory
 from .memory import begin as begin_operation
@@ -16,6 +16,7 @@ from .pump import Pump
 __all__ = [
     "KEY_BYTES",
     "LIBRARY",
+    "Cancel",
     "Claim",
     "Claiming",
     "Config",

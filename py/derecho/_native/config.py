@@ -35,6 +35,10 @@ class Config:
         """Add a service; every node of a group adds the same ones in the same order."""
         check(lib.derecho_config_add_service(self.handle, c_text(name), schema_hash))
 
+    def cancel_join(self) -> None:
+        """Make a join with it return `Closed`, on any thread; does nothing once it was closed."""
+        lib.derecho_join_cancel(self.handle)
+
     def close(self) -> None:
         """Free it."""
         check(lib.derecho_config_close(self.handle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,69 @@ from ..errors import Closed
 from ._load import Message, c_text, check, fast, ffi, lib, number, text
 from .config import Config
 
-__all__ = ["NativeGroup", "Runs"]
+__all__ = ["Cancel", "NativeGroup", "Runs"]
+
+_LEAVE_MS = 1000
 
 #: What one poll gives: kind, shard, and the events of a run of the same kind and shard.
 Runs = list[tuple[int, int, Iterator[Message]]]
+
+
+class Cancel:
+    """What another thread gives up a join with, whether it has begun or not."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._config: Config | None = None
+
+    def attach(self, config: Config) -> None:
+        """Join with this configuration."""
+        self._config = config
+        if self._set:
+            config.cancel_join()
+
+    def set(self) -> None:
+        """Make the join return."""
+        self._set = True
+        if self._config is not None:
+            self._config.cancel_join()
+
+    def is_set(self) -> bool:
+        """Whether it was given up."""
+        return self._set
+
+
+def _join(config: Config, timeout_ms: int) -> Any:
+    handle = ffi.new("derecho_group **")
+    check(lib.derecho_group_join(config.handle, timeout_ms, handle))
+    return handle[0]
+
+
+def _join_interruptibly(config: Config, timeout_ms: int) -> Any:
+    """Join on another thread, so that Ctrl-C ends the wait on this one."""
+    came: list[Any] = []
+    done = threading.Event()  # interrupted, Thread.join() takes the thread for ended
+
+    def join() -> None:
+        try:
+            came.append(_join(config, timeout_ms))
+        except BaseException as error:
+            came.append(error)
+        done.set()
+
+    threading.Thread(target=join, name="derecho-join", daemon=True).start()
+    try:
+        done.wait()
+    except BaseException:
+        config.cancel_join()
+        done.wait()
+        if not isinstance(came[0], BaseException):
+            lib.derecho_group_leave(came[0], _LEAVE_MS)
+            lib.derecho_group_close(came[0])
+        raise
+    if isinstance(came[0], BaseException):
+        raise came[0]
+    return came[0]
 
 
 class NativeGroup:
@@ -28,9 +88,10 @@ class NativeGroup:
     """
 
     def __init__(self, config: Config, timeout_ms: int) -> None:
-        handle = ffi.new("derecho_group **")
-        check(lib.derecho_group_join(config.handle, timeout_ms, handle))
-        self._handle: Any = handle[0]
+        # Signals end waits of the main thread only.
+        main = threading.current_thread() is threading.main_thread()
+        handle = (_join_interruptibly if main else _join)(config, timeout_ms)
+        self._handle: Any = handle
         self.number = number(self._handle)
 
     def poll(self, timeout_ns: int) -> Runs:

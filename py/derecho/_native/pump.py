@@ -27,6 +27,7 @@ _BACKGROUND_POLL_NS = 1_000_000_000
 # How often the background thread looks whether it is needed: each look takes the interpreter from who drives, so it
 # looks less often the longer it was not. It comes in as late as that, once, when the application stops.
 _BACKGROUND_PAUSE_S = (0.002, 0.02)
+_QUIET_NS = 10_000_000  # after so long without events, room is made
 _RETRY_NS = 500_000  # while something is to be retried, polls are this short
 
 
@@ -52,6 +53,9 @@ class Pump:
         Called after each poll: sends again what found no room; returns whether something is left.
     ended : callable
         Called once with the error that ended the group, when polling fails.
+    make_room : callable
+        ``make_room(full)`` copies out of the rings what the application keeps. Called when nothing came for a moment,
+        which may be because of that, and, with True, when too much is kept to poll at all.
     """
 
     def __init__(
@@ -60,11 +64,16 @@ class Pump:
         dispatch: Callable[[int, int, Iterator[Message]], None],
         retry: Callable[[], bool],
         ended: Callable[[DerechoError], None],
+        make_room: Callable[[bool], None],
     ) -> None:
         self._native = native
         self._dispatch = dispatch
         self._retry = retry
         self._ended = ended
+        self._make_room = make_room
+        #: The only thread that may drive; None: any. 0: none, yet.
+        self.only: int | None = None
+        self._quiet_ns = 0  # polled in vain since the last event, up to when room is made
         self._right = Right(native.number)
         self._background_drives = False
         self._waiters: list[None] = []  # its length counts threads and loops that want to drive or follow
@@ -72,9 +81,24 @@ class Pump:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._background, name="derecho-pump", daemon=True)
 
-    def start(self) -> None:
-        """Start the background thread."""
+    def start(self, alone: bool = False) -> None:
+        """Start the background thread; `alone`: it is the only one that drives."""
+        if alone:
+            self.only = 0
         self._thread.start()
+        if alone:
+            self.only = self._thread.ident
+
+    def halt(self) -> None:
+        """Dispatch nothing any more, from a handler."""
+        self._stopping.set()
+        del self._right.backlog[:]
+
+    def forget(self) -> None:
+        """In the child of a fork: whatever other threads hold, or wait for, they are not here."""
+        self._stopping.set()
+        del self._right.backlog[:]
+        self._changed = threading.Condition(threading.Lock())
 
     def stop(self) -> None:
         """End the background thread; wait for it unless called from it."""
@@ -138,6 +162,26 @@ class Pump:
         finally:
             self.exit()
 
+    def may_drive(self) -> bool:
+        """Whether the calling thread is one that runs handlers."""
+        return self.only is None or self.only == threading.get_ident()
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Run ``function()`` as if it were dispatched: while nothing else is; at once in a handler."""
+        if self._right.mine:
+            function()
+            return
+        self.enter()
+        try:
+            while not self._right.acquire():
+                self._follow(_FOLLOW_S)
+            try:
+                function()
+            finally:
+                self._release()
+        finally:
+            self.exit()
+
     def try_drive(self) -> bool | None:
         """Drive once, without waiting.
 
@@ -146,7 +190,7 @@ class Pump:
         bool or None
             Whether events were dispatched; None when another thread drives, or this one, which runs a handler.
         """
-        if not self._right.acquire():
+        if not self.may_drive() or not self._right.acquire():
             return None
         self._right.entries += 1  # so that the background thread stands aside for a while
         return self._drive_and_release(0)
@@ -164,7 +208,7 @@ class Pump:
         """Announce that somebody is going to wait, so that the background thread stands aside."""
         self._waiters.append(None)
         self._right.entries += 1
-        if self._background_drives:
+        if self._background_drives and self.only is None:
             self._native.wake()
 
     def exit(self) -> None:
@@ -177,15 +221,18 @@ class Pump:
         return self._right.must_retry
 
     def _turn(self, timeout: float) -> None:
-        right = self._right
-        if right.acquire():
+        if self.may_drive() and self._right.acquire():
             self._drive_and_release(int(min(timeout, _DRIVE_S) * 1e9))
-            return
+        else:
+            self._follow(timeout)
+
+    def _follow(self, timeout: float) -> None:
+        right = self._right
         with self._changed:
             right.followers += 1
             try:
-                if right.held:
-                    if self._background_drives:
+                if right.held or not self.may_drive():
+                    if self._background_drives and self.only is None:
                         self._native.wake()
                     self._changed.wait(min(timeout, _FOLLOW_S))
             finally:
@@ -198,30 +245,43 @@ class Pump:
         try:
             return self._drive(timeout_ns)
         finally:
-            self._right.release()
-            if self._right.followers:
-                with self._changed:
-                    self._changed.notify_all()
+            self._release()
+
+    def _release(self) -> None:
+        self._right.release()
+        if self._right.followers:
+            with self._changed:
+                self._changed.notify_all()
 
     def _drive(self, timeout_ns: int) -> bool:
         right, backlog = self._right, self._right.backlog
         if not backlog:
             if right.must_retry:
                 timeout_ns = min(timeout_ns, _RETRY_NS)
+            elif self._quiet_ns < _QUIET_NS:
+                timeout_ns = min(timeout_ns, _QUIET_NS)
             try:
                 backlog += self._native.poll(timeout_ns)
-            except RingFull:  # too many leases are held: the application must read what is queued for it
+            except RingFull:  # too many leases are held
+                self._make_room(True)
                 time.sleep(min(timeout_ns, _RETRY_NS) / 1e9)
+                right.must_retry = self._retry()
                 return False
             except DerechoError as error:
                 self._stopping.set()
                 self._ended(error)
                 return False
         found = bool(backlog)
+        if found:
+            self._quiet_ns = 0
+        elif self._quiet_ns < _QUIET_NS:
+            self._quiet_ns += timeout_ns
+            if self._quiet_ns >= _QUIET_NS:
+                self._make_room(False)
         while backlog:
             kind, shard, events = backlog[0]
             self._dispatch(kind, shard, events)
-            del backlog[0], events
+            del backlog[:1], events
         right.must_retry = self._retry()
         return found
 
@@ -230,7 +290,7 @@ class Pump:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         seen, pause = -1, _BACKGROUND_PAUSE_S[0]
         while not self._stopping.is_set():
-            if self._waiters or self._right.entries != seen:
+            if self.only is None and (self._waiters or self._right.entries != seen):
                 pause = min(pause * 1.5, _BACKGROUND_PAUSE_S[1])
                 seen = self._right.entries
                 self._stopping.wait(pause)
@@ -241,7 +301,7 @@ class Pump:
                 continue
             self._background_drives = True
             try:
-                if self._waiters:  # came between the two lines above, and saw that nobody drives
+                if self._waiters and self.only is None:  # came between the two lines above, and saw that nobody drives
                     self._right.release()
                 else:
                     self._drive_and_release(_BACKGROUND_POLL_NS)

@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0xa4935238a7a377a9L;
+    static final long ABI_HASH = 0x8ffd28ec7ad01620L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -333,6 +333,21 @@ final class Native {
     static int derecho_group_join(long config, long timeoutMs, MemorySegment groupOut) {
         try {
             return (int) GROUP_JOIN_FUNCTION.invokeExact(config, timeoutMs, groupOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle JOIN_CANCEL_FUNCTION =
+            link("derecho_join_cancel", JAVA_INT, JAVA_LONG);
+
+    /**
+     * Make every derecho_group_join() with this configuration, in progress on other threads or yet to come, return
+     * DERECHO_CLOSED within some milliseconds: for programs that are interrupted while they join.
+     */
+    static int derecho_join_cancel(long config) {
+        try {
+            return (int) JOIN_CANCEL_FUNCTION.invokeExact(config);
         } catch (Throwable error) {
             throw refused(error);
         }
