@@ -19,6 +19,7 @@ import java.util.stream.Collectors;
 final class Engine implements Pump.Target {
     private static final System.Logger LOG = System.getLogger("derecho");
     private static final long RETRY_NS = 1_000_000;
+    private static final Duration LEAVE_AFTER_FAILURE = Duration.ofSeconds(2); // whatever the others say
 
     final RawGroup group;
     final Duration timeout;
@@ -27,11 +28,13 @@ final class Engine implements Pump.Target {
     final List<Host> hosts = new ArrayList<>(); // in order of declaration, as events number them
     final List<View> views = new CopyOnWriteArrayList<>();
     final List<Consumer<View>> onView = new CopyOnWriteArrayList<>();
+    private final List<Consumer<DerechoError>> onEnd = new ArrayList<>(); // under this; empty once they were told
     private final CallTable calls = new CallTable();
     private volatile View view;
     private volatile DerechoError end;
     Consumer<Progress> onProgress; // of states that come
     private volatile long lastProgress;
+    private boolean over; // under this: whoever waited was told
 
     /**
      * @param timeout default of every wait
@@ -223,13 +226,65 @@ final class Engine implements Pump.Target {
 
     @Override
     public void dispatch(EventBatch events) {
-        for (int i = 0; i < events.count(); i++) {
+        for (int i = 0; i < events.count() && end == null; i++) {
             try {
                 dispatch(events, i);
             } catch (DerechoError error) { // the group ended under the handler: the next poll says so
-                LOG.log(System.Logger.Level.DEBUG, "an event was not answered", error);
+                log(System.Logger.Level.DEBUG, "an event was not answered", error);
+            } catch (Throwable error) { // handlers' own are caught before
+                failed("the handling of an event", error);
             }
         }
+    }
+
+    // ---------------------------------------------------------------------------------------- the application's code
+
+    /** Log; whatever the application has made of logging, the driver goes on. */
+    static void log(System.Logger.Level level, String text, Throwable error) {
+        try {
+            LOG.log(level, text, error);
+        } catch (Throwable ignored) { // there is nobody left to be told
+        }
+    }
+
+    /** Run a function of the application's that no caller waits for. */
+    void run(String where, Runnable function) {
+        try {
+            function.run();
+        } catch (Throwable error) {
+            failed(where, error);
+        }
+    }
+
+    /**
+     * Something came out of the application's code. It is logged; if it says that this process cannot go on, rather than
+     * that one call failed, this node leaves in good order.
+     */
+    @Override
+    public void failed(String where, Throwable error) {
+        log(System.Logger.Level.ERROR, where + " failed", error);
+        if (endsNode(error)) leaveBecause(where, error);
+    }
+
+    /** No memory, a broken machine: a replica that goes on may have done the half of something. */
+    static boolean endsNode(Throwable error) {
+        return error instanceof VirtualMachineError && !(error instanceof StackOverflowError)
+                || error.getClass().getName().equals("java.lang.ThreadDeath");
+    }
+
+    void leaveBecause(String where, Throwable error) {
+        final Closed why;
+        synchronized (this) {
+            if (end != null) return;
+            why = new Closed("this node left the group, because " + where + " threw " + ServiceHost.describe(error));
+            end = why;
+        }
+        try {
+            group.leave(LEAVE_AFTER_FAILURE);
+        } catch (DerechoError late) {
+            log(System.Logger.Level.WARNING, "leaving", late);
+        }
+        ended(why);
     }
 
     private void dispatch(EventBatch events, int i) {
@@ -281,13 +336,7 @@ final class Engine implements Pump.Target {
             hosts.forEach(Host::expectState);
         views.add(next);
         view = next;
-        for (Consumer<View> function : onView) {
-            try {
-                function.accept(next);
-            } catch (Throwable error) {
-                LOG.log(System.Logger.Level.ERROR, "onView failed", error);
-            }
-        }
+        for (Consumer<View> function : onView) run("onView", () -> function.accept(next));
     }
 
     private void onClosed(Status status) {
@@ -322,9 +371,25 @@ final class Engine implements Pump.Target {
     /** Nothing more will come: whoever waits is told why. */
     @Override
     public void ended(DerechoError error) {
+        final List<Consumer<DerechoError>> told;
         synchronized (this) {
             if (end == null) end = error;
+            told = List.copyOf(onEnd);
+            onEnd.clear();
+            over = true;
         }
         calls.failAll(end);
+        told.forEach(function -> run("onEnd", () -> function.accept(end)));
+    }
+
+    /** Call it once when the group ends for this node; at once if it has. */
+    void onEnd(Consumer<DerechoError> function) {
+        synchronized (this) {
+            if (!over) {
+                onEnd.add(function);
+                return;
+            }
+        }
+        function.accept(end);
     }
 }

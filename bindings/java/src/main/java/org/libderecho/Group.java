@@ -56,6 +56,7 @@ public final class Group implements AutoCloseable {
         private final List<String> rawNames = new ArrayList<>();
         private final List<Consumer<Event>> rawHandlers = new ArrayList<>();
         private final List<Consumer<View>> onView = new ArrayList<>();
+        private final List<Consumer<DerechoError>> onEnd = new ArrayList<>();
         private Duration timeout = TIMEOUT;
         private Consumer<Progress> onProgress;
 
@@ -94,7 +95,17 @@ public final class Group implements AutoCloseable {
             return this;
         }
 
-        /** Join. */
+        /** As {@link Group#onEnd}. */
+        public Joining onEnd(Consumer<DerechoError> function) {
+            onEnd.add(function);
+            return this;
+        }
+
+        /**
+         * Join.
+         *
+         * @throws Closed when the thread was interrupted, which it then still is
+         */
         public Group join() {
             try (config) {
                 if (config.serviceCount() != 0) // events number services as they were declared
@@ -106,7 +117,12 @@ public final class Group implements AutoCloseable {
                 final RawGroup raw = RawGroup.join(config, timeout);
                 try {
                     return new Group(start(raw, pieceBytes), config.get("group"));
-                } catch (Throwable error) {
+                } catch (Throwable error) { // a member that merely closed would count as crashed
+                    try {
+                        raw.leave(Duration.ofSeconds(1));
+                    } catch (DerechoError late) {
+                        error.addSuppressed(late);
+                    }
                     raw.close();
                     throw error;
                 }
@@ -115,12 +131,13 @@ public final class Group implements AutoCloseable {
 
         private Engine start(RawGroup raw, long pieceBytes) {
             final Engine engine = new Engine(raw, timeout, pieceBytes);
-            for (Service service : services) engine.hosts.add(new ServiceHost(service, engine.outbox));
+            for (Service service : services) engine.hosts.add(new ServiceHost(service, engine));
             for (int i = 0; i < rawNames.size(); i++)
-                engine.hosts.add(new RawHost(rawNames.get(i), engine.outbox, rawHandlers.get(i)));
+                engine.hosts.add(new RawHost(rawNames.get(i), engine, rawHandlers.get(i)));
             engine.onView.addAll(onView);
             engine.onProgress = onProgress;
             engine.awaitState(timeout);
+            onEnd.forEach(engine::onEnd);
             engine.pump.start();
             return engine;
         }
@@ -262,6 +279,14 @@ public final class Group implements AutoCloseable {
     /** Call it for every later view, in order with calls, on the thread that drives. */
     public void onView(Consumer<View> function) {
         engine.onView.add(function);
+    }
+
+    /**
+     * Call it once, with the reason, when the group ends for this node: {@link Closed} when it left or was closed,
+     * {@link Ejected}, {@link NoMajority}, {@link StateLost}; at once if it has.
+     */
+    public void onEnd(Consumer<DerechoError> function) {
+        engine.onEnd(function);
     }
 
     /** Wait for a view of so many members or more, at most the group's time-out. */

@@ -34,6 +34,9 @@ final class Pump {
 
         /** Polling failed: nothing will come any more. */
         void ended(DerechoError error);
+
+        /** Something failed that should not. */
+        void failed(String where, Throwable error);
     }
 
     private final RawGroup group;
@@ -174,15 +177,19 @@ final class Pump {
         } finally {
             events.release();
         }
-        mustRetry = target.retry();
+        try {
+            mustRetry = target.retry();
+        } catch (Throwable error) {
+            target.failed("sending answers", error);
+        }
     }
 
     private void runInBackground() {
         int seen = -1;
         long pause = PAUSE_MIN_NS;
-        try {
-            while (stopping.getCount() > 0) {
-                final int now = entries.get();
+        while (stopping.getCount() > 0) {
+            final int now = entries.get();
+            try {
                 if (waiters.get() > 0 || now != seen) {
                     pause = now == seen ? Math.min(pause * 3 / 2, PAUSE_MAX_NS) : PAUSE_MIN_NS;
                     seen = now;
@@ -190,9 +197,11 @@ final class Pump {
                 } else if (right.tryLock(DRIVE_NS, TimeUnit.NANOSECONDS)) {
                     driveInBackground();
                 }
+            } catch (InterruptedException error) { // by a handler that ran here: the group still needs this thread
+                continue;
+            } catch (Throwable error) {
+                target.failed("the group's own thread", error);
             }
-        } catch (InterruptedException error) { // nobody has a reason to: take it as the wish that it ends
-            Thread.currentThread().interrupt();
         }
     }
 

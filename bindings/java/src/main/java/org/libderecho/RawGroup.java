@@ -10,6 +10,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.function.LongToIntFunction;
 
 /**
@@ -39,13 +41,47 @@ public final class RawGroup extends Handle {
      *
      * @throws InvalidArgument for options that do not fit together
      * @throws Timeout naming what was waited for
+     * @throws Closed when the thread was interrupted, which it then still is
      */
     public static RawGroup join(Config config, Duration timeout) {
+        final var joining = new FutureTask<>(() -> joinHere(config, timeout));
+        Thread.ofPlatform().name("derecho-join").daemon().start(joining);
+        while (true) {
+            try {
+                return joining.get();
+            } catch (InterruptedException error) {
+                Native.derecho_join_cancel(config.handle);
+                return givenUp(joining);
+            } catch (ExecutionException error) {
+                if (error.getCause() instanceof DerechoError cause) throw cause;
+                if (error.getCause() instanceof Error cause) throw cause;
+                throw new IllegalStateException(error.getCause());
+            }
+        }
+    }
+
+    private static RawGroup joinHere(Config config, Duration timeout) {
         try (Arena arena = Arena.ofConfined()) {
             final MemorySegment out = arena.allocate(JAVA_LONG);
             Status.check(Native.derecho_group_join(config.handle, timeout.toMillis(), out));
             return new RawGroup(out.get(JAVA_LONG, 0), new ConcurrentHashMap<>());
         }
+    }
+
+    /** The join ends within some milliseconds, one way or the other. */
+    private static RawGroup givenUp(FutureTask<RawGroup> joining) {
+        while (true) {
+            try (RawGroup late = joining.get()) {
+                late.leave(Duration.ofSeconds(1));
+                break;
+            } catch (InterruptedException again) {
+                continue;
+            } catch (ExecutionException | DerechoError expected) {
+                break;
+            }
+        }
+        Thread.currentThread().interrupt();
+        throw new Closed("joining was interrupted");
     }
 
     /**

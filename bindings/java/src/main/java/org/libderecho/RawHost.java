@@ -4,23 +4,20 @@ import java.util.function.Consumer;
 
 /** A shard of plain messages: a handler gets them, in place. There is no state. */
 final class RawHost extends Host {
-    private static final System.Logger LOG = System.getLogger("derecho");
     private static final byte[] NOTHING = {};
 
+    private final Engine engine;
     private final Consumer<Event> handler;
 
-    RawHost(String name, Outbox outbox, Consumer<Event> handler) {
-        super(name, outbox);
+    RawHost(String name, Engine engine, Consumer<Event> handler) {
+        super(name, engine.outbox);
+        this.engine = engine;
         this.handler = handler;
     }
 
     @Override
     void onMessage(EventBatch events, int i) {
-        try {
-            handler.accept(events.event(i));
-        } catch (Throwable error) {
-            LOG.log(System.Logger.Level.ERROR, "the handler of " + name + " failed", error);
-        }
+        engine.run("the handler of " + name, () -> handler.accept(events.event(i)));
     }
 
     @Override

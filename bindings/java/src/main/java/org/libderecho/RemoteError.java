@@ -7,7 +7,15 @@ public class RemoteError extends DerechoError {
     private final String text;
 
     public RemoteError(int member, String typeName, String text) {
-        super(Status.REMOTE_ERROR, "member " + Integer.toUnsignedString(member) + ": " + join(typeName, text));
+        this(member, typeName, text, "");
+    }
+
+    /** @param where the method, such as {@code "Cache.put"} */
+    RemoteError(int member, String typeName, String text, String where) {
+        super(
+                Status.REMOTE_ERROR,
+                (where.isEmpty() ? "member " : where + " at member ") + Integer.toUnsignedString(member) + ": "
+                        + join(typeName, text));
         this.member = member;
         this.typeName = typeName;
         this.text = text;

@@ -48,7 +48,7 @@ public final class Reply<T> extends Pending<T> implements CallTable.Answers {
         return switch (status) {
             case REMOTE_ERROR -> {
                 final String[] parts = text.split(": ", 2);
-                yield new RemoteError(member, parts[0], parts.length > 1 ? parts[1] : "");
+                yield new RemoteError(member, parts[0], parts.length > 1 ? parts[1] : "", what);
             }
             case REMOVED -> new MemberRemoved(who + " left the view before it answered", member);
             case UNKNOWN_METHOD -> new UnknownMethod(who + " has no such method", member);

@@ -11,12 +11,12 @@ import java.util.Map;
 
 /** A service's shard: dispatches calls to the local replica, and answers them. */
 final class ServiceHost extends Host {
-    private static final System.Logger LOG = System.getLogger("derecho");
     private static final int ERROR_BYTES_MAX = 4096;
     private static final byte[] NOTHING = {};
     private static final long HELD_BYTES_MAX = 64 << 20; // of calls while a state is saved; then it is made at once
 
     final Service service;
+    private final Engine engine;
     private final List<Call> held = new ArrayList<>(); // while the state is under way
     private long heldBytes;
     private final Map<Long, Runnable> saving = new LinkedHashMap<>(); // in pieces: what makes the rest at once
@@ -25,9 +25,10 @@ final class ServiceHost extends Host {
     /** A call or query, with its arguments in place or copied. */
     private record Call(int node, long id, int method, boolean answered, MemorySegment args, boolean inPlace) {}
 
-    ServiceHost(Service service, Outbox outbox) {
-        super(service.serviceName(), outbox);
+    ServiceHost(Service service, Engine engine) {
+        super(service.serviceName(), engine.outbox);
         this.service = service;
+        this.engine = engine;
     }
 
     /** Why the state that came could not be loaded; null if it could. */
@@ -62,29 +63,42 @@ final class ServiceHost extends Host {
         try {
             final Encoder.Message result = service.dispatch(call.method, new Decoder(call.args, call.inPlace));
             if (call.answered) outbox.answer(call.node, call.id, Status.OK, Encoder.encode(result));
-        } catch (Throwable error) { // whatever it is, it is the caller's to know, and the group goes on
+        } catch (Throwable error) { // whatever it is, it is the caller's to know
             failed(call, error);
+            if (Engine.endsNode(error)) engine.leaveBecause("method " + call.method + " of " + name, error);
         }
     }
 
     private void failed(Call call, Throwable error) {
         if (!call.answered) {
-            LOG.log(System.Logger.Level.ERROR, "a call of " + name + " failed, and its caller wants no answer", error);
+            Engine.log(
+                    System.Logger.Level.ERROR, "a call of " + name + " failed, and its caller wants no answer", error);
             return;
         }
         try {
             outbox.answer(call.node, call.id, Status.REMOTE_ERROR, text(error));
+            Engine.log(System.Logger.Level.DEBUG, "a call of " + name + " failed, and its caller was told", error);
         } catch (DerechoError late) {
-            LOG.log(System.Logger.Level.WARNING, "{0}: an answer could not be sent: {1}", name, late.getMessage());
+            Engine.log(System.Logger.Level.WARNING, name + ": an answer could not be sent", late);
         }
     }
 
-    /** What a caller is told of a failure: "Type: text". */
-    static byte[] text(Throwable error) {
+    /** "Type: text", of an error without a text as well. */
+    static String describe(Throwable error) {
         final String full = error.getClass().getName();
         final String plain = full.substring(Math.max(full.lastIndexOf('.'), full.lastIndexOf('$')) + 1);
-        final String text = error.getMessage() == null ? "" : error.getMessage();
-        final byte[] bytes = (plain + ": " + text).getBytes(StandardCharsets.UTF_8);
+        String text;
+        try {
+            text = error.getMessage();
+        } catch (Throwable second) {
+            text = "(no text: getMessage() of it threw " + second.getClass().getSimpleName() + ")";
+        }
+        return plain + ": " + (text == null ? "" : text);
+    }
+
+    /** What a caller is told of a failure. */
+    static byte[] text(Throwable error) {
+        final byte[] bytes = describe(error).getBytes(StandardCharsets.UTF_8);
         if (bytes.length <= ERROR_BYTES_MAX) return bytes;
         int end = ERROR_BYTES_MAX;
         while ((bytes[end] & 0xc0) == 0x80) end--; // not in the middle of a character
@@ -101,11 +115,8 @@ final class ServiceHost extends Host {
             if (pieces == null) outbox.state(node, request, service.encodeState());
             else saveInPieces(node, request, pieces);
         } catch (Throwable error) {
-            LOG.log(
-                    System.Logger.Level.ERROR,
-                    "member " + Integer.toUnsignedString(node) + " cannot join: the state of " + name
-                            + " cannot be saved",
-                    error);
+            final String joiner = "member " + Integer.toUnsignedString(node);
+            engine.failed(joiner + " cannot join: saving the state of " + name, error);
             outbox.noState(node, request, error);
         }
     }
@@ -144,8 +155,9 @@ final class ServiceHost extends Host {
         try {
             service.decodeState(state);
         } catch (Throwable error) {
-            loadError = new StateError("the state of " + name + " cannot be loaded: " + error);
+            loadError = new StateError("the state of " + name + " cannot be loaded: " + describe(error));
             loadError.initCause(error);
+            if (Engine.endsNode(error)) engine.leaveBecause("loading the state of " + name, error);
         }
     }
 
