@@ -65,6 +65,14 @@ namespace Derecho
 
         internal int ServiceCount { get; private set; }
 
+        /// <summary>Make a join with it, on any thread, fail with <see cref="Closed"/> within some milliseconds, and all
+        /// later ones.</summary>
+        public void CancelJoin()
+        {
+            Native.derecho_join_cancel(Handle);
+            GC.KeepAlive(this);
+        }
+
         /// <summary>Close it; a second time does nothing. A group that was joined with it needs it no more.</summary>
         public void Dispose() => _owner.Dispose();
     }

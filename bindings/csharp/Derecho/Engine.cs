@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Linq;
+using System.Threading;
 
 namespace Derecho
 {
@@ -12,6 +13,7 @@ namespace Derecho
     internal sealed class Engine
     {
         private const long RetryNs = 1000000;
+        private const long LeaveMs = 2000; // after a failure, whatever the others say
 
         private readonly Pump _pump;
         private readonly Decoder _replies = new Decoder();
@@ -19,6 +21,7 @@ namespace Derecho
         private readonly object _answering = new object(); // a closer may fail calls while another thread dispatches
         private readonly Stopwatch _progress = new Stopwatch(); // since the last piece of a state came
         private volatile DerechoError _end;
+        private Action<DerechoError> _ends;
         private volatile View[] _views = new View[0];
 
         internal Engine(RawGroup raw, TimeSpan timeout, int pieceBytes)
@@ -32,6 +35,20 @@ namespace Derecho
         internal event Action<View> Viewed;
 
         internal Action<Progress> OnProgress { get; set; }
+
+        /// <summary>Told once, with the reason, when the group ends for this node; at once if it has.</summary>
+        internal void OnEnd(Action<DerechoError> function)
+        {
+            lock (_pending)
+            {
+                if (_end == null)
+                {
+                    _ends += function;
+                    return;
+                }
+            }
+            function(_end);
+        }
 
         internal RawGroup Raw { get; }
 
@@ -163,6 +180,23 @@ namespace Derecho
 
         private void Dispatch(Event e)
         {
+            if (_end != null) return;
+            try
+            {
+                Handle(e);
+            }
+            catch (DerechoError error) // the group was closed under the handler
+            {
+                if (_end == null) Log.Write("an event was not answered", error);
+            }
+            catch (Exception error) // handlers' own are caught before
+            {
+                Failed("the handling of an event", error);
+            }
+        }
+
+        private void Handle(Event e)
+        {
             switch (e.Kind)
             {
                 case EventKind.Message: Hosts[e.Shard].OnMessage(e); break;
@@ -184,15 +218,8 @@ namespace Derecho
             if (e.Status == Status.Ok)
             {
                 _progress.Restart();
-                try
-                {
-                    host.Arrived.Add(e);
-                    OnProgress?.Invoke(host.Arrived.Progress);
-                }
-                catch (Exception error)
-                {
-                    Log.Write("OnProgress failed", error);
-                }
+                host.Arrived.Add(e);
+                Run("OnProgress", () => OnProgress?.Invoke(host.Arrived.Progress));
             }
             host.OnState(e);
         }
@@ -203,14 +230,50 @@ namespace Derecho
             bool joins = _views.Length == 0 && view.SelfRank is int rank && !view.Members[rank].HasState;
             if (joins) Hosts.ForEach(h => h.Loading = true);
             _views = _views.Concat(new[] { view }).ToArray();
+            Run("the handler of a view", () => Viewed?.Invoke(view));
+        }
+
+        // ------------------------------------------------------------------------------------------ the application's
+
+        /// <summary>Run a function of the application's that no caller waits for.</summary>
+        internal void Run(string where, Action function)
+        {
             try
             {
-                Viewed?.Invoke(view);
+                function();
             }
             catch (Exception error)
             {
-                Log.Write("the handler of a view failed", error);
+                Failed(where, error);
             }
+        }
+
+        /// <summary>Something came out of the application's code. It is logged; if it says that this process cannot go
+        /// on, rather than that one call failed, this node leaves in good order.</summary>
+        internal void Failed(string where, Exception error)
+        {
+            Log.Write($"{where} failed", error);
+            if (EndsNode(error)) LeaveBecause(where, error);
+        }
+
+        /// <summary>No memory, broken code: a replica that goes on may have done the half of something.</summary>
+        internal static bool EndsNode(Exception error) =>
+            (error is OutOfMemoryException && !(error is InsufficientMemoryException)) ||
+            error is AccessViolationException || error is InvalidProgramException || error is ThreadAbortException;
+
+        internal void LeaveBecause(string where, Exception error)
+        {
+            if (_end != null) return;
+            _end = new Closed($"this node left the group, because {where} threw {ServiceHost.Describe(error)}");
+            try
+            {
+                Raw.Leave(LeaveMs);
+            }
+            catch (DerechoError late)
+            {
+                Log.Write("leaving", late);
+            }
+            Ended(_end);
         }
 
         private string Details(Status status)
@@ -299,6 +362,8 @@ namespace Derecho
             lock (_answering)
                 foreach (IPending call in pending) call.Fail(_end);
             _pump.GiveUp();
+            Action<DerechoError> told = Interlocked.Exchange(ref _ends, null);
+            if (told != null) Run("the handler of the end", () => told(_end));
         }
     }
 }

@@ -120,8 +120,8 @@ namespace Derecho
     /// <summary>A handler at a member failed.</summary>
     public sealed class RemoteError : DerechoError
     {
-        internal RemoteError(uint member, string typeName, string text)
-            : base(Status.RemoteError, $"member {member}: {typeName}" + (text == "" ? "" : ": " + text))
+        internal RemoteError(uint member, string typeName, string text, string where)
+            : base(Status.RemoteError, $"{where} at member {member}: {typeName}" + (text == "" ? "" : ": " + text))
         {
             Member = member;
             TypeName = typeName;
@@ -222,8 +222,8 @@ namespace Derecho
                 case Status.RemoteError:
                     int colon = text.IndexOf(": ", StringComparison.Ordinal);
                     return colon < 0
-                        ? new RemoteError(member, text, "")
-                        : new RemoteError(member, text.Substring(0, colon), text.Substring(colon + 2));
+                        ? new RemoteError(member, text, "", what)
+                        : new RemoteError(member, text.Substring(0, colon), text.Substring(colon + 2), what);
                 case Status.Removed:
                     return new MemberRemoved($"{what}: member {member} left the view before it answered", member);
                 case Status.UnknownMethod:

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using System.Threading;
 using System.Threading.Tasks;
 
 namespace Derecho
@@ -17,6 +18,12 @@ namespace Derecho
 
         /// <summary>Told of every piece of a service's state that comes. The time-out counts from the last one.</summary>
         public Action<Progress> OnProgress { get; set; }
+
+        /// <summary>As <see cref="Group.OnEnd"/>.</summary>
+        public Action<DerechoError> OnEnd { get; set; }
+
+        /// <summary>Gives up joining: it then throws <see cref="OperationCanceledException"/>.</summary>
+        public CancellationToken Cancellation { get; set; }
     }
 
     /// <summary>
@@ -44,6 +51,11 @@ namespace Derecho
             add => Engine.Viewed += value;
             remove => Engine.Viewed -= value;
         }
+
+        /// <summary>Call it once, with the reason, when the group ends for this node: <see cref="Closed"/> when it left
+        /// or was closed, <see cref="Ejected"/>, <see cref="NoMajority"/>, <see cref="StateLost"/>; at once if it
+        /// has.</summary>
+        public void OnEnd(Action<DerechoError> function) => Engine.OnEnd(function);
 
         /// <summary>This node's id.</summary>
         public uint Node { get; }
@@ -124,7 +136,18 @@ namespace Derecho
                 throw new InvalidArgument("this Config declares services already: Join adds those it is given, so give "
                     + "it a new one");
             foreach (Service service in services) config.AddService(service.ServiceName, service.SchemaHash);
-            RawGroup raw = RawGroup.Join(config, Milliseconds(options.Timeout));
+            RawGroup raw;
+            using (options.Cancellation.Register(config.CancelJoin))
+            {
+                try
+                {
+                    raw = RawGroup.Join(config, Milliseconds(options.Timeout));
+                }
+                catch (Closed) when (options.Cancellation.IsCancellationRequested)
+                {
+                    throw new OperationCanceledException(options.Cancellation);
+                }
+            }
             try
             {
                 // An eighth of the mail leaves room for frames, and for others' mail.
@@ -134,10 +157,12 @@ namespace Derecho
                 engine.Viewed += options.OnView;
                 engine.OnProgress = options.OnProgress;
                 engine.Start();
+                if (options.OnEnd != null) engine.OnEnd(options.OnEnd);
                 return new Group(engine, uint.Parse(config["node"], Invariant), config["group"]);
             }
-            catch
+            catch // a member that merely closed would count as crashed
             {
+                raw.TryLeave(1000);
                 raw.Dispose();
                 throw;
             }

@@ -14,9 +14,27 @@ namespace Derecho
 
         internal static void Write(string text, Exception error = null)
         {
-            Action<string, Exception> written = Written;
-            if (written != null) written(text, error);
-            else Console.Error.WriteLine($"derecho: {text}{(error == null ? "" : ": ")}{error}");
+            try
+            {
+                Action<string, Exception> written = Written;
+                if (written != null) written(text, error);
+                else Console.Error.WriteLine($"derecho: {text}{(error == null ? "" : ": ")}{Describe(error)}");
+            }
+            catch (Exception) // whatever the application has made of it, the driver goes on
+            {
+            }
+        }
+
+        private static string Describe(Exception error)
+        {
+            try
+            {
+                return error?.ToString();
+            }
+            catch (Exception)
+            {
+                return ServiceHost.Describe(error);
+            }
         }
     }
 }

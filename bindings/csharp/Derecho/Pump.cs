@@ -165,6 +165,11 @@ namespace Derecho
         {
             if (_over) return;
             Status status = _group.TryPoll(_batch, _mustRetry ? Math.Min(timeoutNs, RetryNs) : timeoutNs);
+            if (status == Status.Again) // too many leases are held: somebody must release batches of their own
+            {
+                Thread.Sleep(1);
+                return;
+            }
             if (status != Status.Ok)
             {
                 _ended(Failures.OfLastCall(status));
@@ -175,10 +180,6 @@ namespace Derecho
                 foreach (Event e in _batch) _dispatch(e);
                 _mustRetry = _retry();
             }
-            catch (DerechoError error) // handlers' own are caught before: the group was closed meanwhile
-            {
-                _ended(error);
-            }
             finally
             {
                 _batch.Release();
@@ -188,20 +189,41 @@ namespace Derecho
         private void Background()
         {
             int seen = -1, pause = PauseMs;
-            while (!_stop.WaitOne(0))
+            while (!_over)
             {
-                int entries = Volatile.Read(ref _entries);
-                if (Volatile.Read(ref _waiters) != 0 || entries != seen)
+                try
                 {
-                    pause = entries == seen ? Math.Min(pause * 2, LongPauseMs) : PauseMs;
-                    seen = entries;
-                    _stop.WaitOne(pause);
+                    LookWhetherNeeded(ref seen, ref pause);
                 }
-                else if (TakeRight())
+                catch (ThreadInterruptedException) // by a handler that ran here: the group still needs this thread
                 {
-                    _backgroundDrives = true;
-                    Thread.MemoryBarrier(); // who starts to wait after this sees who drives, and wakes it
+                }
+                catch (Exception error)
+                {
+                    Log.Write("the group's own thread", error);
+                }
+            }
+        }
+
+        private void LookWhetherNeeded(ref int seen, ref int pause)
+        {
+            int entries = Volatile.Read(ref _entries);
+            if (Volatile.Read(ref _waiters) != 0 || entries != seen)
+            {
+                pause = entries == seen ? Math.Min(pause * 2, LongPauseMs) : PauseMs;
+                seen = entries;
+                _stop.WaitOne(pause);
+            }
+            else if (TakeRight())
+            {
+                _backgroundDrives = true;
+                Thread.MemoryBarrier(); // who starts to wait after this sees who drives, and wakes it
+                try
+                {
                     DriveAndRelease(Volatile.Read(ref _waiters) == 0 ? BackgroundNs : 0);
+                }
+                finally
+                {
                     _backgroundDrives = false;
                 }
             }

@@ -37,6 +37,9 @@ namespace Derecho
             GC.KeepAlive(this);
         }
 
+        /// <summary>Leave if that can be done in time.</summary>
+        internal void TryLeave(long timeoutMs) => Native.derecho_group_leave(Handle, timeoutMs);
+
         /// <summary>Stop at once, as a crash would; a second time does nothing.</summary>
         public void Dispose() => _owner.Dispose();
 

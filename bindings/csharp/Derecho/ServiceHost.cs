@@ -57,7 +57,7 @@ namespace Derecho
             }
             catch (Exception error)
             {
-                Log.Write($"the handler of {Name} failed", error);
+                _engine.Failed($"the handler of {Name}", error);
             }
         }
 
@@ -100,7 +100,7 @@ namespace Derecho
             }
             catch (Exception error)
             {
-                Log.Write($"member {node} cannot join: the state of {Name} cannot be saved", error);
+                _engine.Failed($"member {node} cannot join: saving the state of {Name}", error);
                 _engine.Outbox.SendNoState(node, id, error);
             }
         }
@@ -162,9 +162,8 @@ namespace Derecho
             }
             catch (Exception error)
             {
-                string reason = $"{error.GetType().Name}: {error.Message}";
-                LoadError = new StateError($"the state of {Name} cannot be loaded: {reason}");
-                Log.Write(LoadError.Message);
+                LoadError = new StateError($"the state of {Name} cannot be loaded: {Describe(error)}");
+                _engine.Failed($"loading the state of {Name}", error);
             }
         }
 
@@ -179,6 +178,7 @@ namespace Derecho
             catch (Exception error)
             {
                 Fail(call, error);
+                if (Engine.EndsNode(error)) _engine.LeaveBecause($"method {call.Method} of {Name}", error);
             }
         }
 
@@ -199,10 +199,25 @@ namespace Derecho
             }
         }
 
-        /// <summary>What a caller is told of a failure: "Type: text".</summary>
+        /// <summary>"Type: text", of an exception without a text as well.</summary>
+        internal static string Describe(Exception error)
+        {
+            string text;
+            try
+            {
+                text = error.Message;
+            }
+            catch (Exception second)
+            {
+                text = $"(no text: Message of it threw {second.GetType().Name})";
+            }
+            return $"{error.GetType().Name}: {text}";
+        }
+
+        /// <summary>What a caller is told of a failure.</summary>
         internal static Bytes ErrorText(Exception error)
         {
-            byte[] text = Encoding.UTF8.GetBytes($"{error.GetType().Name}: {error.Message}");
+            byte[] text = Encoding.UTF8.GetBytes(Describe(error));
             if (text.Length <= ErrorBytesMax) return text;
             int end = ErrorBytesMax;
             while ((text[end] & 0xc0) == 0x80) end--; // never in the middle of a character

@@ -1,5 +1,6 @@
 // The services ring: calls, answers, errors, who drives, state, views, the end.
 using System;
+using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Linq;
 using System.Text;
@@ -67,6 +68,96 @@ namespace Tests
             Check.Equal(3L, caller.Add(1).Result); // a continuation may wait: it is not on the driver
             long[] sums = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => caller.Add(1).AsTask()));
             Check.Equal(53L, sums.Max());
+        }
+
+        private sealed class NoText : Exception
+        {
+            public override string Message => throw new InvalidOperationException("no text");
+            public override string ToString() => throw new InvalidOperationException("no text");
+        }
+
+        public static void Whatever_a_handler_throws_its_caller_is_told_what_and_where()
+        {
+            var fails = new Exception[]
+            {
+                new InvalidOperationException("no"), new NullReferenceException(), new NoText(),
+                new AggregateException(new Exception("inner")), new OperationCanceledException(),
+                new ThreadInterruptedException(), new StackOverflowException(),
+                new TypeInitializationException("some type", new NoText()),
+            };
+            using (var members = new Members())
+            {
+                Exception next = null;
+                members.Join(new Replica { OnFail = (kind, text) => { } });
+                members.Join(new Replica { OnFail = (kind, text) => throw next });
+                members[0].WaitView(2);
+                var caller = new Everything.Caller(members[0]);
+                foreach (Exception error in fails)
+                {
+                    next = error;
+                    RemoteError told = Check.Throws<RemoteError>(() => caller.Fail("", "").All());
+                    Check.Equal(error.GetType().Name, told.TypeName);
+                    Check.That(told.Message.Contains(" at member 2: "), told.Message);
+                    Check.Equal(2, caller.Add(0).All().Count);
+                }
+            }
+        }
+
+        public static void What_says_that_the_process_cannot_go_on_ends_the_node_in_good_order()
+        {
+            foreach (Exception error in new Exception[] { new OutOfMemoryException(), new AccessViolationException() })
+            using (var members = new Members())
+            {
+                members.Join(new Replica { OnFail = (kind, text) => { } });
+                Group second = members.Join(new Replica { OnFail = (kind, text) => throw error });
+                var ended = new BlockingCollection<DerechoError>();
+                second.OnEnd(ended.Add);
+                members[0].WaitView(2);
+                var caller = new Everything.Caller(members[0]);
+                Check.Equal(error.GetType().Name, Check.Throws<RemoteError>(() => caller.Fail("", "").All()).TypeName);
+                members[0].WaitView(1);
+                Check.That(ended.Take().Message.Contains("threw " + error.GetType().Name), "it says why");
+                Check.Equal(1, caller.Add(0).All().Count);
+            }
+        }
+
+        public static void A_handler_may_interrupt_its_thread_and_the_handler_of_a_view_may_throw()
+        {
+            using (var members = new Members())
+            {
+                members.Join(new Replica { OnFail = (kind, text) => { } });
+                members.Join(new Replica { OnFail = (kind, text) => Thread.CurrentThread.Interrupt() });
+                members[1].OnView += view => throw new NoText();
+                members[0].WaitView(2);
+                var caller = new Everything.Caller(members[0]);
+                for (int i = 0; i < 3; i++) Check.Equal(2, caller.Fail("", "").All().Count);
+                members.Join(new Replica()).Leave();
+                Check.Equal(2, caller.Add(1).All().Count);
+            }
+        }
+
+        public static void A_join_can_be_cancelled()
+        {
+            using (var cancellation = new CancellationTokenSource())
+            using (var config = new Config { ["node"] = "2", ["listen"] = "127.0.0.1:0", ["contacts"] = "127.0.0.1:9" })
+            {
+                var options = new GroupOptions
+                {
+                    Timeout = TimeSpan.FromMinutes(10), Cancellation = cancellation.Token
+                };
+                Task<Group> joining = Group.JoinAsync(config, options, new Replica());
+                Thread.Sleep(100);
+                cancellation.Cancel();
+                try
+                {
+                    Check.That(!joining.Wait(TimeSpan.FromSeconds(30)), "it does not end by itself");
+                    Check.That(false, "it was cancelled");
+                }
+                catch (AggregateException error)
+                {
+                    Check.That(error.InnerException is OperationCanceledException, error.ToString());
+                }
+            }
         }
 
         public static void A_failed_handler_is_the_callers_remote_error()

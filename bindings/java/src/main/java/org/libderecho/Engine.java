@@ -323,11 +323,7 @@ final class Engine implements Pump.Target {
     }
 
     private void tell(Progress progress) {
-        try {
-            if (onProgress != null) onProgress.accept(progress);
-        } catch (Throwable error) {
-            LOG.log(System.Logger.Level.ERROR, "onProgress failed", error);
-        }
+        if (onProgress != null) run("onProgress", () -> onProgress.accept(progress));
     }
 
     private void onView(View next) {
