@@ -131,15 +131,20 @@ public:
     /** Drive until `done()`. @return false when the time passed. @throws why the group ended, unless done. */
     template <class Done>
     bool wait(Done done, std::chrono::nanoseconds patience, const std::string& what) {
+        if (inherited()) std::rethrow_exception(ended());
         if (!pump.wait([&] { return done() || has_ended(); }, patience, what)) return false;
         if (!done()) std::rethrow_exception(ended());
         return true;
     }
 
-    bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
+    bool has_ended() const { return has_ended_.load(std::memory_order_acquire) || inherited(); }
+
+    /** Whether this is a child of the process that joined: locks may be held by threads that are not here. */
+    bool inherited() const { return forks.load(std::memory_order_relaxed) != forks_; }
 
     /** Why the group ended; null while it goes on. */
     std::exception_ptr ended() const {
+        if (inherited()) return exception_of(derecho_wake(raw.handle()), derecho_last_error());
         const std::lock_guard lock(mutex_);
         return ended_;
     }
@@ -197,6 +202,7 @@ public:
     /** Begin what ends in an event: its id is known before that can be dispatched. */
     template <class Begin>
     void begin(Begin begin, std::shared_ptr<Pending> pending) {
+        if (inherited()) std::rethrow_exception(ended());
         retrying([&] {
             const std::lock_guard lock(mutex_);
             if (ended_) std::rethrow_exception(ended_);
@@ -406,6 +412,7 @@ private:
         end(status, text);
     }
 
+    const uint32_t forks_ = forks.load();
     mutable std::mutex mutex_;  // over what follows; never held while a handler or a wait runs
     std::unordered_map<uint64_t, std::shared_ptr<Pending>> pending_;
     std::vector<View> views_;

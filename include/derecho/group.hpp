@@ -9,6 +9,7 @@
 //   replicated.query<&Cache::get>(2, "k").get();            // member 2's
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -100,11 +101,13 @@ struct RawShard {
 
 /**
  * This process's part in one group. Any thread may use it. Handlers run one at a time, in order, on a thread that waits
- * for the group, or on a background thread while none does. Leaves in good order when it goes out of scope.
+ * for the group, or on a background thread while none does. Leaves in good order when it goes out of scope, also by an
+ * exception. In a child of fork() everything but close() throws Closed.
  */
 class Group {
 public:
     static constexpr std::chrono::seconds kTimeout{10};
+    static constexpr std::chrono::seconds kLeaveAfterFailure{2};
 
     /**
      * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node is in
@@ -152,8 +155,11 @@ public:
     }
     ~Group() {
         if (!engine_) return;
-        if (!engine_->has_ended() && std::uncaught_exceptions() == 0) {
-            derecho_group_leave(engine_->raw.handle(), milliseconds(engine_->timeout));
+        if (!engine_->has_ended()) {  // an exception's way out is not to wait long for the others
+            const bool unwinding = std::uncaught_exceptions() != 0;
+            const std::chrono::nanoseconds patience =
+                unwinding ? std::min<std::chrono::nanoseconds>(engine_->timeout, kLeaveAfterFailure) : engine_->timeout;
+            derecho_group_leave(engine_->raw.handle(), milliseconds(patience));
         }
         close();
     }
@@ -161,6 +167,7 @@ public:
     /** Leave in good order, then close. @throws Timeout when the others did not confirm; it is closed all the same. */
     void leave() { leave(engine_->timeout); }
     void leave(std::chrono::nanoseconds timeout) {
+        if (engine_->inherited()) std::rethrow_exception(engine_->ended());
         const derecho_status status =
             engine_->has_ended() ? DERECHO_OK : derecho_group_leave(engine_->raw.handle(), milliseconds(timeout));
         const std::string text = derecho_last_error();
@@ -170,6 +177,7 @@ public:
 
     /** Stop at once, as a crash would. Pending replies fail with Closed. A second time does nothing. */
     void close() {
+        if (engine_->inherited()) return;  // the group is the parent's
         derecho_group_close(engine_->raw.handle());
         engine_->pump.stop();
         engine_->end(DERECHO_CLOSED, "this node closed the group");

@@ -39,7 +39,8 @@ inline std::string describe_current_exception() {
             abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, nullptr), std::free);
         std::string type = name ? name.get() : typeid(error).name();
         if (const size_t colon = type.rfind("::"); colon != std::string::npos) type.erase(0, colon + 2);
-        return (type + ": " + error.what()).substr(0, kBytesMax);
+        const char* const text = error.what();
+        return (type + ": " + (text != nullptr ? text : "")).substr(0, kBytesMax);
     } catch (...) {
         return "unknown: an exception that is not a std::exception";
     }

@@ -5,6 +5,8 @@
 // has it while nobody waits, and yields at once to somebody who does.
 #pragma once
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -26,6 +28,10 @@ inline Clock::time_point deadline_after(std::chrono::nanoseconds timeout) {
     constexpr std::chrono::hours kYear{366 * 24};
     return Clock::now() + std::min<std::chrono::nanoseconds>(timeout, kYear);
 }
+
+/** Grows in every child of a fork, which has none of its parent's threads, nor any part in its groups. */
+inline std::atomic<uint32_t> forks = 0;
+[[maybe_unused]] inline const int forks_watched = ::pthread_atfork(nullptr, nullptr, [] { forks++; });
 
 /** What the pump asks of its group. All are called by the thread that drives, and must not throw. */
 struct Driven {
@@ -145,6 +151,10 @@ private:
         if (ended_) return;
         if (must_retry_) timeout = std::min<std::chrono::nanoseconds>(timeout, kRetry);
         const derecho_status status = group_.try_poll(batch_, timeout);
+        if (status == DERECHO_AGAIN) {  // too many leases are held: somebody must release batches of their own
+            std::this_thread::sleep_for(kRetry);
+            return;
+        }
         if (status != DERECHO_OK) {
             ended_ = true;
             driven_.ended(status, derecho_last_error());

@@ -106,6 +106,9 @@ public:
         return value;
     }
 
+    /** Make a join with it, in progress on another thread or yet to come, throw Closed within some milliseconds. */
+    void cancel_join() { check(derecho_join_cancel(handle_.get())); }
+
     /** Free it now. Also done when it goes out of scope. */
     void close() { check(derecho_config_close(handle_.get())); }
 

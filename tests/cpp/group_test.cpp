@@ -1,5 +1,7 @@
 // What a C++ service sees of a group: calls, failures, state, views, waiting and ending, over the header alone.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -329,6 +331,80 @@ TEST(CppGroup, members_with_another_schema_are_refused) {
     config.node(2).listen("127.0.0.1:0").contacts(one.address());
     Other other;
     EXPECT_THROW(Group::join(config, seconds(5), other), Incompatible);
+}
+
+struct WithoutText : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+};
+
+TEST(CppHandlers, whatever_is_thrown_is_answered_and_the_member_goes_on) {
+    CacheMember one(1), two(2, &one);
+    one.group->wait_view(2);
+    const std::vector<std::pair<std::function<void()>, std::string>> kinds{
+        {[] { throw std::runtime_error("no"); }, "runtime_error"},
+        {[] { throw WithoutText(); }, "WithoutText"},
+        {[] { throw 7; }, "unknown"},
+        {[] { throw std::bad_alloc(); }, "bad_alloc"},
+        {[] { throw RingFull("mine"); }, "RingFull"},
+        {[] { std::rethrow_exception(std::make_exception_ptr(std::string("text"))); }, "unknown"},
+    };
+    for (const auto& [raises, name] : kinds) {
+        two.service.set_during_put(raises);
+        try {
+            one.cache->ordered<&Cache::put>("k", bytes_of("v")).all();
+            ADD_FAILURE() << name;
+        } catch (const RemoteError& error) {
+            EXPECT_EQ(error.type_name(), name);
+            EXPECT_NE(std::string(error.what()).find("Cache.put"), std::string::npos) << error.what();
+        }
+        two.service.set_during_put(nullptr);
+        EXPECT_EQ(one.cache->ordered<&Cache::put>("k", bytes_of("v")).all().size(), 2u);
+    }
+}
+
+TEST(CppProcess, an_exception_on_its_way_through_a_group_leaves_in_good_order) {
+    CacheMember one(1);
+    try {
+        const CacheMember two(2, &one);
+        one.group->wait_view(2);
+        throw std::runtime_error("in the block");
+    } catch (const std::runtime_error&) {
+    }
+    EXPECT_EQ(one.group->wait_view_exactly(1, seconds(20)).members.size(),
+              1u);  // had it crashed, no majority would be left
+    EXPECT_EQ(one.group->ended(), nullptr);
+}
+
+TEST(CppProcess, in_a_child_of_a_fork_calls_are_refused_and_the_end_of_a_group_touches_nothing) {
+    CacheMember one(1);
+    {
+        CacheMember two(2, &one);
+        one.group->wait_view(2);
+        for (int round = 0; round < 5; round++) {
+            const pid_t child = ::fork();
+            if (child == 0) {
+                int refused = 0;
+                const auto try_to = [&refused](auto use) {
+                    try {
+                        use();
+                    } catch (const Closed& error) {
+                        refused += std::string(error.what()).find("fork of process") != std::string::npos;
+                    }
+                };
+                try_to([&] { two.cache->ordered<&Cache::put>("k", bytes_of("v")); });
+                try_to([&] { two.cache->query<&Cache::get>(1, "k"); });
+                try_to([&] { two.group->wait_view(3); });
+                try_to([&] { two.group->leave(); });
+                two.group.reset();
+                ::_exit(refused);
+            }
+            int status = 0;
+            ASSERT_EQ(::waitpid(child, &status, 0), child);
+            EXPECT_EQ(WEXITSTATUS(status), 4);
+        }
+        EXPECT_EQ(two.cache->ordered<&Cache::put>("k", bytes_of("v")).all().size(), 2u);
+    }
+    EXPECT_EQ(one.group->wait_view_exactly(1, seconds(20)).members.size(), 1u);
 }
 
 }  // namespace

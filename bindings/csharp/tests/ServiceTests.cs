@@ -115,7 +115,7 @@ namespace Tests
                 members[0].WaitView(2);
                 var caller = new Everything.Caller(members[0]);
                 Check.Equal(error.GetType().Name, Check.Throws<RemoteError>(() => caller.Fail("", "").All()).TypeName);
-                members[0].WaitView(1);
+                members[0].WaitView(new uint[] { 1 });
                 Check.That(ended.Take().Message.Contains("threw " + error.GetType().Name), "it says why");
                 Check.Equal(1, caller.Add(0).All().Count);
             }

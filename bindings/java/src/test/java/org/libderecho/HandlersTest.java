@@ -116,7 +116,7 @@ class HandlersTest {
         if (ends) {
             assertTrue(ended.await(10, TimeUnit.SECONDS));
             assertTrue(second.ended().orElseThrow().getMessage().contains("threw " + name));
-            group.waitView(1);
+            group.waitView(List.of(1), Nodes.PATIENCE);
             assertEquals(Map.of(1, 7L), counter.task(7).all());
         } else {
             assertEquals(Map.of(1, 7L, 2, 7L), counter.task(7).all());
