@@ -44,7 +44,7 @@ OPTIONS: dict[str, Any] = {"node": 1, "listen": "127.0.0.1:0"}
 
 def test_join_call_query_and_leave_by_await() -> None:
     async def main() -> None:
-        async with await derecho.Group.join_async([Counter()], **OPTIONS) as group:
+        async with await derecho.Group.join_async([Counter()], found=True, **OPTIONS) as group:
             counter = group[Counter]
             assert await counter.add(2) == 2
             assert await counter.add(3).everyone == {1: 5}

@@ -250,6 +250,7 @@ def test_functions_may_be_given_to_join(nodes: Nodes) -> None:
         raw=["log", "other"],
         node=1,
         listen="127.0.0.1:0",
+        found=True,
         on_message={"log": lambda message: got.append(message.tobytes())},
         on_view=lambda view: got.append(view.nodes),
         on_end=lambda error: got.append(type(error)),

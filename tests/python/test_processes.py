@@ -101,7 +101,7 @@ Start = Callable[[str], Program]
 @contextmanager
 def node_1(wire: str) -> Iterator[derecho.Group]:
     with derecho.join(
-        [Counter()], raw=["log"], node=1, listen="127.0.0.1:0", wire=wire, timeout=PATIENCE_S, config=CONFIG
+        [Counter()], raw=["log"], node=1, listen="127.0.0.1:0", found=True, wire=wire, timeout=PATIENCE_S, config=CONFIG
     ) as group:
         yield group
 
