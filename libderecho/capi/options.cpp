@@ -49,8 +49,9 @@ constexpr std::array kTable{
     Option{"rdma_service_level", Type::integer, "0", 0, 15, "", "of what is sent over RDMA"},
     Option{"rdma_traffic_class", Type::integer, "0", 0, 255, "", "of RoCE v2: DSCP and ECN of its packets"},
     Option{"rdma_pkey_index", Type::integer, "0", 0, 65535, "", "the partition, in the RDMA port's table"},
-    Option{"rdma_ack_timeout", Type::integer, "14", 1, 31, "",
-           "a write over RDMA that is not acknowledged is sent again after 4.096 us * 2^n"},
+    Option{"rdma_ack_timeout", Type::integer, "0", 0, 31, "",
+           "a write over RDMA that is not acknowledged is sent again after 4.096 us * 2^n; 0: so long that with "
+           "rdma_retries no peer is lost over a silence of suspect_ms"},
     Option{"rdma_retries", Type::integer, "6", 0, 7, "",
            "times, before the peer is lost; 7 is for ever on Soft-RoCE, and no other number is anywhere"},
     Option{"rdma_queue_depth", Type::integer, "256", 8, 16384, "",
@@ -289,6 +290,7 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};
     fabric.wire = wire_named(text("wire"));
     fabric.connect_timeout = ms("connect_timeout_ms");
+    fabric.vanished_after = std::max(fabric.vanished_after, Duration{5 * group.suspect_after.ns});
     fabric.shares.clients_max = static_cast<uint32_t>(integer("clients_max"));
     const auto number = [this](std::string_view key) { return static_cast<uint32_t>(integer(key)); };
     fabric.verbs.device = text("rdma_device");
@@ -297,8 +299,10 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.verbs.service_level = number("rdma_service_level");
     fabric.verbs.traffic_class = number("rdma_traffic_class");
     fabric.verbs.pkey_index = number("rdma_pkey_index");
-    fabric.verbs.ack_timeout = number("rdma_ack_timeout");
     fabric.verbs.retries = number("rdma_retries");
+    fabric.verbs.ack_timeout = number("rdma_ack_timeout");
+    if (fabric.verbs.ack_timeout == 0)
+        fabric.verbs.ack_timeout = ack_timeout_beyond(group.suspect_after, fabric.verbs.retries);
     fabric.verbs.queue_depth = number("rdma_queue_depth");
     fabric.verbs.direct = flag("rdma_direct");
     // A ring of each service's, of two views while one follows the other; two mails, both ways. As doctor/needs.py

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -137,6 +139,20 @@ std::string peer_source(int socket) {
         return bytes(&reinterpret_cast<const sockaddr_in&>(address).sin_addr, sizeof(in_addr));
     const in6_addr& at = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
     return IN6_IS_ADDR_V4MAPPED(&at) ? bytes(at.s6_addr + 12, 4) : bytes(at.s6_addr, 8);
+}
+
+void end_when_silent(int socket, Duration patience) {
+    constexpr int kProbes = 5, kSecondsMax = 32'767;
+    const auto set = [&](int level, int option, int value) {
+        ::setsockopt(socket, level, option, &value, sizeof value);
+    };
+    const uint64_t seconds = (patience.ns + 999'999'999) / 1'000'000'000;
+    const int between = static_cast<int>(std::clamp<uint64_t>((seconds + kProbes) / (kProbes + 1), 1, kSecondsMax));
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, between);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, between);
+    set(IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::min<uint64_t>(seconds * 1000, INT32_MAX)));
 }
 
 Resolution::Resolution(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/status.hpp"
 #include "fabric/memory.hpp"
 
@@ -35,6 +36,10 @@ bool listens_everywhere(int socket);
 std::string peer_text(int socket);
 // The host that it is connected to, as far as strangers are counted: of IPv6 the network, for its host part is free.
 std::string peer_source(int socket);
+
+// Have the kernel end a connection whose other end answers nothing for `patience`, busy or idle: a host that vanished,
+// for a process that is held up still acknowledges. Seconds at least.
+void end_when_silent(int socket, Duration patience);
 
 // Finds the addresses behind a "host:port". Numbers at once; names on a thread of its own, for a name server may take
 // seconds and the driver must not wait for it.

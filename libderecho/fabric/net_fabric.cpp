@@ -552,6 +552,7 @@ void NetFabricImpl::linked(NewLink link) {
     peer.dialed = link.dialed;
     peer.source = std::move(link.source);
     peer.mirrors = std::make_unique<MirrorTable>(options_.shares.of(peer.standing));
+    end_when_silent(link.tcp.get(), options_.vanished_after);
     if (link.wire == Wire::shm) {
         peer.shm = std::make_unique<ShmLink>(std::move(link.shm), *peer.mirrors);
         peer.bootstrap = std::move(link.tcp);

@@ -31,6 +31,9 @@ struct NetFabricOptions {
     Wire wire = Wire::automatic;
     VerbsOptions verbs;
     Duration connect_timeout = milliseconds(2000);
+    // A host that answers nothing for so long has vanished. Not for members, whose silence is noticed above, and
+    // sooner.
+    Duration vanished_after = milliseconds(10'000);
     uint64_t tcp_queue_bytes_max = 64 << 20;  // copies and notes held for one slow peer; data by reference is free
     Shares shares;
 };

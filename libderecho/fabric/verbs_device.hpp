@@ -10,11 +10,23 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
 #include "fabric/wire_format.hpp"
 
 namespace libderecho {
+
+// How often a write is sent that is not acknowledged, and, as an exponent of 4.096 us, how long each time is waited, so
+// that a peer is not lost over a silence of that length, but before long after it: silence is for the layers above.
+inline constexpr uint32_t kRdmaRetries = 6;
+constexpr uint32_t ack_timeout_beyond(Duration silence, uint32_t retries) {
+    constexpr uint32_t kLongest = 31;
+    uint32_t exponent = 14;  // what is lost on the way is sent again soon
+    const uint64_t enough = silence.ns + silence.ns / 2;
+    while (exponent < kLongest && (retries + 1) * (uint64_t{4096} << exponent) < enough) ++exponent;
+    return exponent;
+}
 
 struct VerbsOptions {
     std::string device;          // such as mlx5_0; empty: the first with a port that reaches beyond its link, or any
@@ -23,10 +35,10 @@ struct VerbsOptions {
     uint32_t service_level = 0;  // 0 to 15
     uint32_t traffic_class = 0;  // of RoCE v2: the IP header's DSCP and ECN
     uint32_t pkey_index = 0;     // in the port's table
-    uint32_t ack_timeout = 14;   // 4.096 us * 2^n until a write is sent again
-    uint32_t retries = 6;        // before a peer that does not acknowledge is lost; Soft-RoCE takes 7 for no limit
-    bool direct = true;          // applications' memory is read and written by the device
-    uint32_t queue_depth = 256;  // work requests in flight to one peer; less if the device has less
+    uint32_t ack_timeout = ack_timeout_beyond(milliseconds(2000), kRdmaRetries);  // 4.096 us * 2^n
+    uint32_t retries = kRdmaRetries;  // before a peer that does not acknowledge is lost; Soft-RoCE takes 7 for no limit
+    bool direct = true;               // applications' memory is read and written by the device
+    uint32_t queue_depth = 256;       // work requests in flight to one peer; less if the device has less
 
     // What is going to be locked, reckoned with beforehand: a limit that is too low is told when the device is opened
     // or a peer comes, not by a link that breaks once it is used.

@@ -54,6 +54,24 @@ def test_a_frozen_member_learns_that_it_was_ejected_and_may_come_back(trio: Trio
     assert frozen.printed() == ""
 
 
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_pause_loses_nobody_of_one_less_than_suspect_ms_nor_of_all_however_long(trio: Trio, wire: str) -> None:
+    members = trio(wire=wire, config={"suspect_ms": 3000})
+    for paused, seconds in ([members[1]], 1.0), (members, 4.0):
+        for member in members:
+            member.send("flood", seconds=0.5)
+        for member in paused:
+            member.kill(signal.SIGSTOP)
+        time.sleep(seconds)
+        for member in paused:
+            member.kill(signal.SIGCONT)
+        for member in members:
+            member.answer()
+    for member in members:
+        assert member.ask("add", entry=f"by {member.node}") == [1, 2, 3]
+        assert member.printed() == ""
+
+
 def test_a_new_life_of_a_frozen_member_takes_its_place(trio: Trio, start: StartMember) -> None:
     first, frozen, _ = trio()
     frozen.kill(signal.SIGSTOP)
