@@ -208,7 +208,7 @@ enum {
     DERECHO_HOLDUP_NOT_ACKNOWLEDGING = 4 /* its library does not move: it is removed if that goes on */
 };
 
-#define DERECHO_MEMBER_HAS_STATE 1u /* holds the state already; otherwise it is being transferred to it */
+#define DERECHO_MEMBER_HAS_STATE 1u /* holds the state by now; otherwise it is being transferred to it */
 
 /** The current view, as far as events told the application. */
 typedef struct derecho_view {

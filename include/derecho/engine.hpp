@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -220,10 +221,24 @@ public:
         return views_;
     }
 
-    /** The current one; without members before the first. */
-    View view() const {
-        const std::lock_guard lock(mutex_);
-        return views_.empty() ? View{} : views_.back();
+    /** The current one, with who holds the state by now; without members before the first. */
+    View view() {
+        View last;
+        {
+            const std::lock_guard lock(mutex_);
+            if (views_.empty()) return {};
+            last = views_.back();
+        }
+        if (has_ended_ || std::ranges::all_of(last.members, &Member::has_state)) return last;
+        try {
+            const View now = raw.view();
+            if (now.id != last.id) return last;
+            const std::lock_guard lock(mutex_);
+            if (views_.back().id == now.id) views_.back() = now;
+            return now;
+        } catch (const Error&) {  // it was closed meanwhile
+            return last;
+        }
     }
 
     /** Call a function for every view: those so far at once, on this thread. */

@@ -36,7 +36,7 @@ derecho_status fail(derecho_status code) {
             text = "larger than a message may be (options message_max_bytes and mail_bytes)";
             break;
         case DERECHO_NOT_MEMBER:
-            text = "not a member of the view";
+            text = "this node is a client, and clients only query: members send and make ordered calls";
             break;
         case DERECHO_EJECTED:
             text = "the other members removed this node: join again";

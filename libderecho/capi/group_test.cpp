@@ -172,6 +172,7 @@ TEST_P(GroupOfThree, a_client_queries_members_and_is_in_no_view) {
     ASSERT_TRUE(pump(everybody, [&] { return client.reply(id, 3) != nullptr; }));
     EXPECT_EQ(client.reply(id, 3)->data, "got q");
     EXPECT_EQ(derecho_shard_send(client.shard, "x", 1, nullptr), DERECHO_NOT_MEMBER);
+    EXPECT_NE(std::string(derecho_last_error()).find("clients only query"), std::string::npos);
     EXPECT_EQ(derecho_shard_call(client.shard, 1, 0, "x", 1, nullptr), DERECHO_NOT_MEMBER);
     EXPECT_EQ(derecho_shard_query(a.shard, 50, 5, "q", 1, &id), DERECHO_NOT_MEMBER);
 }

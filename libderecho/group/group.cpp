@@ -631,6 +631,11 @@ const View* Group::view() const {
     return epochs_.empty() ? nullptr : &epochs_.back()->view();
 }
 
+uint64_t Group::shards_held_by(Rank rank) const {
+    if (epochs_.empty()) return client_view_ ? client_view_->members[raw(rank)].shards_with_state : 0;
+    return epochs_.back()->change().shards_held_by(raw(rank));
+}
+
 bool Group::is_in_a_view(NodeId node) const {
     return std::ranges::any_of(epochs_, [&](const auto& epoch) { return epoch->view().rank_of(node).has_value(); });
 }

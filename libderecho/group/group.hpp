@@ -64,6 +64,8 @@ public:
     const View* taken_view() const { return taken_view_.get(); }
     // The view installed by the protocol, which may be ahead of it. Null before the first.
     const View* view() const;
+    // Shards whose state a member of it holds by now.
+    uint64_t shards_held_by(Rank rank) const;
     // In that, or in one that the application has not taken all of.
     bool is_in_a_view(NodeId node) const;
 

@@ -192,13 +192,12 @@ void Node::view(derecho_view& out) {
     const auto self = view_.rank_of(options_.group.self);
     to_text(view_.group).copy(out.group_id, sizeof out.group_id - 1);
     out.self_rank = self ? raw(*self) : UINT32_MAX;
-    const uint64_t all_shards = (1ull << options_.group.services.size()) - 1;
     for (size_t rank = 0; rank < view_.members.size(); ++rank) {
         const Member& member = view_.members[rank];
         derecho_member& to = out.members[rank];
         to = {};
         to.node = raw(member.node);
-        if ((member.shards_with_state & all_shards) == all_shards) to.flags |= DERECHO_MEMBER_HAS_STATE;
+        if (has_all_states(member)) to.flags |= DERECHO_MEMBER_HAS_STATE;
         member.address.copy(to.address, sizeof to.address - 1);
         const Holdup found = holdup(to.node);
         if (found.unfelt) continue;

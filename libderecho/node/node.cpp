@@ -67,6 +67,8 @@ derecho_status Node::take(std::span<derecho_event> events, size_t& count, uint64
         group_->note_poll();
         return DERECHO_AGAIN;
     }
+    if (states_missing_) [[unlikely]]
+        note_states();  // before the events of this poll, so that a joiner hears of its view before it has its state
     count = rpc_->take(events, lease);
     if (const View* view = group_->taken_view(); view && view->id != noted_view_) [[unlikely]]
         note_view();
@@ -82,6 +84,26 @@ void Node::note_view() {
     noted_view_ = group_->taken_view()->id;
     const std::lock_guard lock(view_mutex_);
     view_ = *group_->taken_view();
+    states_missing_ = lacks_states();
+}
+
+// Of the view that the application knows, as long as it is the newest.
+void Node::note_states() {
+    const View* current = group_->view();
+    if (!current || current->id != noted_view_) return;
+    const std::lock_guard lock(view_mutex_);
+    for (size_t rank = 0; rank < view_.members.size(); ++rank)
+        view_.members[rank].shards_with_state |= group_->shards_held_by(Rank{static_cast<uint32_t>(rank)});
+    states_missing_ = lacks_states();
+}
+
+bool Node::lacks_states() const {
+    return std::ranges::any_of(view_.members, [&](const Member& member) { return !has_all_states(member); });
+}
+
+bool Node::has_all_states(const Member& member) const {
+    const uint64_t all_shards = (1ull << options_.group.services.size()) - 1;
+    return (member.shards_with_state & all_shards) == all_shards;
 }
 
 bool Node::release(uint64_t lease) {

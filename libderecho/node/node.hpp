@@ -103,6 +103,9 @@ private:
     void begin_to_drive();
     void note_events();
     void note_view();
+    void note_states();
+    bool lacks_states() const;
+    bool has_all_states(const Member& member) const;
     derecho_status take(std::span<derecho_event> events, size_t& count, uint64_t& lease);
     void give_right();
 
@@ -138,6 +141,7 @@ private:
     bool told_application_ = false;  // by the reactor, since it drives: there is something to poll
     bool slept_ = false;             // in this poll, so that the reactor may rest
     ViewId noted_view_{};
+    bool states_missing_ = false;  // of some member of it
 
     alignas(64) std::atomic<bool> asleep_{false};  // the driver sleeps, or is about to
     std::atomic<Driver> driver_{Driver::none};     // who holds the right

@@ -370,6 +370,17 @@ class Engine:
             for function in list(self.on_view):
                 self.run("on_view", function, view)
 
+    def current_view(self) -> View | None:
+        """Return the view applied last, with who holds the state by now: newcomers get it after their view began."""
+        view = self.view
+        if view is None or self.end is not None or all(member.has_state for member in view.members):
+            return view
+        with contextlib.suppress(DerechoError):
+            now = make_view(*self.native.view())
+            if now.id == view.id and now != view and self.view is view:
+                self.view = self.views[-1] = now
+        return self.view
+
     def _state_requests(self, shard: int, events: Iterator[Message]) -> None:
         for event in events:
             self.shards[shard].on_state_request(event)

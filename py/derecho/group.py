@@ -505,7 +505,7 @@ class Group:
     @property
     def view(self) -> View:
         """The current view, as of the events applied here."""
-        view = self._engine.view
+        view = self._engine.current_view()
         assert view is not None  # join() waits for the first
         return view
 

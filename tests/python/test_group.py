@@ -247,8 +247,18 @@ def test_a_client_queries_and_is_in_no_view(nodes: Nodes) -> None:
     assert client[Book].get.at(1, "k").result() == b"v"
     assert client[Book].get("k").result() == b"v"
     assert 9 not in a.view
-    with pytest.raises(derecho.NotMember):
-        client[Book].put("k", b"w")
+    with pytest.raises(derecho.NotMember, match="this node is a client, and clients only query"):
+        client[Book].put("k", b"w").result()
+
+
+def test_a_view_tells_who_has_the_state_by_now(nodes: Nodes) -> None:
+    founder, joiner = books(nodes, 2)
+    for group in (founder, joiner):
+        deadline = time.monotonic() + 10
+        while not all(member.has_state for member in group.view.members) and time.monotonic() < deadline:
+            group.drive(0.01)
+        assert [member.has_state for member in group.view.members] == [True, True]
+        assert group.views[-1] == group.view
 
 
 def test_the_group_is_driven_while_the_application_sleeps(nodes: Nodes) -> None:

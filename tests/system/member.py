@@ -53,7 +53,7 @@ class Member:
         options = {"listen": "127.0.0.1:0", "timeout": PATIENCE_S} | options
         self.ledger = Ledger()
         self.group = derecho.join([self.ledger], **options)
-        return next(m.address for m in self.group.view.members if m.node == self.group.node)
+        return next((m.address for m in self.group.view.members if m.node == self.group.node), "")
 
     def wait_view(self, nodes: Any) -> list[int]:
         return list(self.group.wait_view(nodes, PATIENCE_S).nodes)
@@ -166,6 +166,9 @@ class Member:
     def run(self, program: str, **names: Any) -> Any:
         """Run a Python file in this process, with this object as `member`; return what it calls `result`."""
         return runpy.run_path(program, names | {"member": self}).get("result")
+
+    def memory_bytes(self) -> int:
+        return self.group.stats()["memory_bytes"]
 
     def footprint(self) -> dict[str, int]:
         """Return what may leak: descriptors, threads, mappings, resident kilobytes."""

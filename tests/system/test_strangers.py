@@ -190,6 +190,32 @@ def test_a_flood_of_connections_disturbs_no_member_and_a_joiner_still_comes_in(t
     settle(members[0], before)
 
 
+def test_clients_take_what_they_may_and_leave_nothing_behind(trio: Trio, start: Any) -> None:
+    members = trio(config={"clients_max": 2})
+    contacts = [members[0].address]
+    before = members[0].ask("footprint"), members[0].ask("memory_bytes")
+    as_client = {"listen": None, "contacts": contacts}
+    clients = [start(node) for node in (10, 11)]
+    for client in clients:
+        client.send("join", node=client.node, config={"role": "client"}, **as_client)
+    for client in clients:
+        client.answer()
+        assert client.ask("count_at", node=1) == 0
+    with pytest.raises(Exception, match="node 1 has 2 clients already, as many as its option clients_max allows"):
+        start(12).join(config={"role": "client"}, timeout=1.0, **as_client)
+    joiner = start(4).join(contacts=contacts, config={"clients_max": 2})
+    assert joiner.ask("add", entry="there is room for a member") == [1, 2, 3, 4]
+    joiner.ask("leave")
+    members[0].ask("wait_view", nodes=[1, 2, 3])
+    for client in clients:
+        client.kill()
+    deadline = time.monotonic() + 30
+    while (now := members[0].ask("memory_bytes")) > before[1]:
+        assert time.monotonic() < deadline, (before, now)
+        members[0].ask("add", entry="a view that is over is given back")
+    settle(members[0], before[0])
+
+
 def settle(member: Member, before: dict[str, int]) -> None:
     """Wait until the member's descriptors are back to what they were."""
     deadline = time.monotonic() + 30

@@ -66,7 +66,23 @@ namespace Derecho
         /// <summary>Every view since joining.</summary>
         internal View[] Views => _views;
 
-        internal View View => _views.Length == 0 ? null : _views[_views.Length - 1];
+        internal View View
+        {
+            get
+            {
+                View last = _views.Length == 0 ? null : _views[_views.Length - 1];
+                if (last == null || _end != null || last.Members.All(m => m.HasState)) return last;
+                try
+                {
+                    View now = Raw.GetView(); // newcomers get the state after their view began
+                    return now.Id == last.Id ? now : last;
+                }
+                catch (DerechoError)
+                {
+                    return last;
+                }
+            }
+        }
 
         // ------------------------------------------------------------------------------------------ waiting
 

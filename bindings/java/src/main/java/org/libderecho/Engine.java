@@ -52,9 +52,16 @@ final class Engine implements Pump.Target {
         return (seconds == Math.rint(seconds) ? String.valueOf((long) seconds) : String.valueOf(seconds)) + " s";
     }
 
-    /** Null before the first one was installed. */
+    /** With who holds the state by now; null before the first one was installed. */
     View view() {
-        return view;
+        final View last = view;
+        if (last == null || end != null || last.members().stream().allMatch(Member::hasState)) return last;
+        try {
+            final View now = group.view();
+            return now.id() == last.id() ? now : last;
+        } catch (DerechoError closed) {
+            return last;
+        }
     }
 
     /** Why the group is over; null while it goes on. */
