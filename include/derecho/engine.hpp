@@ -222,7 +222,7 @@ public:
     }
 
     /** The current one, with who holds the state by now; without members before the first. */
-    View view() {
+    View view() const {
         View last;
         {
             const std::lock_guard lock(mutex_);
@@ -430,7 +430,7 @@ private:
     const uint32_t forks_ = forks.load();
     mutable std::mutex mutex_;  // over what follows; never held while a handler or a wait runs
     std::unordered_map<uint64_t, std::shared_ptr<Pending>> pending_;
-    std::vector<View> views_;
+    mutable std::vector<View> views_;  // the last is brought up to date when somebody looks
     std::vector<std::function<void(const View&)>> on_view_;
     OnFailure on_failure_;
     std::exception_ptr ended_;

@@ -52,7 +52,7 @@ constexpr std::array kTable{
     Option{"rdma_ack_timeout", Type::integer, "0", 0, 31, "",
            "a write over RDMA that is not acknowledged is sent again after 4.096 us * 2^n; 0: so long that with "
            "rdma_retries no peer is lost over a silence of suspect_ms"},
-    Option{"rdma_retries", Type::integer, "6", 0, 7, "",
+    Option{"rdma_retries", Type::integer, "7", 0, 7, "",
            "times, before the peer is lost; 7 is for ever on Soft-RoCE, and no other number is anywhere"},
     Option{"rdma_queue_depth", Type::integer, "256", 8, 16384, "",
            "writes under way to one peer over RDMA; less if the device has less"},

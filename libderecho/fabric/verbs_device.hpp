@@ -19,12 +19,11 @@ namespace libderecho {
 
 // How often a write is sent that is not acknowledged, and, as an exponent of 4.096 us, how long each time is waited, so
 // that a peer is not lost over a silence of that length, but before long after it: silence is for the layers above.
-inline constexpr uint32_t kRdmaRetries = 6;
+inline constexpr uint32_t kRdmaRetries = 7;  // the most there is: so the shortest waits will do
 constexpr uint32_t ack_timeout_beyond(Duration silence, uint32_t retries) {
     constexpr uint32_t kLongest = 31;
     uint32_t exponent = 14;  // what is lost on the way is sent again soon
-    const uint64_t enough = silence.ns + silence.ns / 2;
-    while (exponent < kLongest && (retries + 1) * (uint64_t{4096} << exponent) < enough) ++exponent;
+    while (exponent < kLongest && (retries + 1) * (uint64_t{4096} << exponent) < silence.ns) ++exponent;
     return exponent;
 }
 

@@ -14,14 +14,14 @@ TEST(AckTimeout, outlives_every_silence_that_members_put_up_with) {
     for (const uint64_t silence_ms : {2, 100, 300, 2000, 6000, 30'000, 120'000})
         for (const uint32_t retries : {0, 1, 6, 7}) {
             const uint32_t exponent = ack_timeout_beyond(milliseconds(silence_ms), retries);
-            EXPECT_GE(least_ms(exponent, retries), silence_ms * 3 / 2) << silence_ms << " ms, " << retries;
+            EXPECT_GE(least_ms(exponent, retries), silence_ms) << silence_ms << " ms, " << retries;
             EXPECT_GE(exponent, 14u);
             if (exponent > 14) {
-                EXPECT_LT(least_ms(exponent - 1, retries), silence_ms * 3 / 2) << "and not for long";
+                EXPECT_LT(least_ms(exponent - 1, retries), silence_ms) << "and not for long";
             }
         }
     EXPECT_EQ(ack_timeout_beyond(milliseconds(24ull * 3600 * 1000), 0), 31u);
-    EXPECT_EQ(VerbsOptions{}.ack_timeout, 17u);
+    EXPECT_EQ(VerbsOptions{}.ack_timeout, 16u);
 }
 
 }  // namespace

@@ -143,7 +143,9 @@ class RoguePeer : public ::testing::TestWithParam<std::string> {
 protected:
     // Linked, with a mirror in which it has written 1.
     void meet() {
-        const NetFabricOptions options = net_options(kA, 1, Wire::verbs);
+        NetFabricOptions options = net_options(kA, 1, Wire::verbs);
+        options.verbs.ack_timeout = 14;
+        options.verbs.retries = 6;  // with 7 Soft-RoCE would never give up
         node_ = &world_.start(options);
         rogue_ = std::make_unique<Rogue>(world_.address(kA));
         rogue_->say(encode(rogue_->hello(options)));

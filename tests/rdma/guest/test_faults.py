@@ -223,7 +223,7 @@ def test_the_last_word_of_a_member_that_leaves_is_heard_however_long_it_takes(gr
 
 
 def test_a_network_that_is_gone_for_less_than_suspect_ms_loses_nobody(group: Hosts) -> None:
-    members = trio(group, suspect_ms=6000)
+    members = trio(group, suspect_ms=12000)
     for member in members:
         member.send("flood", seconds=1.0)
     with hosts.netem("eth0", "loss", "100%"), hosts.netem("eth1", "loss", "100%"):
@@ -236,7 +236,7 @@ def test_a_network_that_is_gone_for_less_than_suspect_ms_loses_nobody(group: Hos
 
 
 def test_the_far_side_of_a_cut_stops_and_the_near_one_goes_on(group: Hosts) -> None:
-    one, two, three = trio(group, rdma_ack_timeout=14)  # the device notices it first
+    one, two, three = trio(group, rdma_ack_timeout=14, rdma_retries=6)  # the device notices it first
     for member in (one, two, three):
         member.send("flood", **({} if member is three else {"seconds": 2.0}))
     with hosts.netem("eth0", "loss", "100%"), hosts.netem("eth1", "loss", "100%"):
