@@ -139,6 +139,7 @@ struct View {
     uint64_t id = 0;
     uint32_t self_rank = kNoRank;
     std::vector<Member> members;
+    std::string group_id; /* a UUID, made when the group was founded */
 
     std::vector<uint32_t> nodes() const {
         std::vector<uint32_t> found;
@@ -462,7 +463,7 @@ public:
         derecho_view view;
         view.struct_bytes = sizeof view;
         check(derecho_group_view(handle(), &view));
-        View found{view.id, view.self_rank, {}};
+        View found{view.id, view.self_rank, {}, view.group_id};
         for (const derecho_member& member : std::span(view.members, view.member_count)) {
             found.members.push_back({member.node, member.address, (member.flags & DERECHO_MEMBER_HAS_STATE) != 0});
         }

@@ -69,11 +69,14 @@ class View:
         By rank.
     self_rank : int or None
         Of this node; None for a client.
+    group_id : str
+        The group's UUID, made when it was founded: docs/founding.md.
     """
 
     id: int
     members: tuple[Member, ...]
     self_rank: int | None
+    group_id: str
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -119,6 +122,6 @@ def make_holdup(node: int, cause: int, lasted_ms: int, text: str) -> Holdup | No
     return Holdup(node, _CAUSES[cause], lasted_ms / 1000, text) if cause else None
 
 
-def make_view(view_id: int, self_rank: int, members: list[tuple[int, str, bool]]) -> View:
+def make_view(view_id: int, self_rank: int, members: list[tuple[int, str, bool]], group_id: str) -> View:
     """Build a view of what the core gave."""
-    return View(view_id, tuple(Member(*m) for m in members), None if self_rank == _NO_RANK else self_rank)
+    return View(view_id, tuple(Member(*m) for m in members), None if self_rank == _NO_RANK else self_rank, group_id)

@@ -275,3 +275,11 @@ def test_stats_and_repr_tell_what_happened(nodes: Nodes) -> None:
     a[Book].put("k", b"v").all()
     assert a.stats()["delivered_messages"] >= 1
     assert repr(a) == "<Group default, node 1, view 1: {1}>"
+
+
+def test_all_members_are_in_one_group_by_its_id_and_two_groups_have_two(nodes: Nodes) -> None:
+    one, two = nodes.together(2, Book)
+    assert one.view.group_id == two.view.group_id
+    other = nodes.join([Book()], found=True)
+    assert other.view.group_id != one.view.group_id
+    assert len(other.view.group_id) == 36

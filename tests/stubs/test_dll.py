@@ -207,7 +207,7 @@ def test_the_shim_refuses_a_library_of_another_schema(shim: ModuleType, library:
 def opened(ffi: Any, dll: Any, port: int) -> Any:
     handle = ffi.new("cache_member **")
     address = f"127.0.0.1:{port}"
-    assert dll.cache_open(f"node=1;listen={address};contacts={address}".encode(), handle) == 0
+    assert dll.cache_open(f"node=1;listen={address};initial_members={address}".encode(), handle) == 0
     return handle[0]
 
 

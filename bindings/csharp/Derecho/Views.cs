@@ -33,6 +33,7 @@ namespace Derecho
         internal View(Native.derecho_view* view)
         {
             Id = view->id;
+            GroupId = Utf8.Text(view->group_id);
             SelfRank = view->self_rank == uint.MaxValue ? (int?)null : (int)view->self_rank;
             var members = new Member[view->member_count];
             var first = (Native.derecho_member*)view->members;
@@ -47,6 +48,9 @@ namespace Derecho
 
         /// <summary>Grows with every view.</summary>
         public ulong Id { get; }
+
+        /// <summary>The group's UUID, made when it was founded.</summary>
+        public string GroupId { get; }
 
         /// <summary>By rank.</summary>
         public IReadOnlyList<Member> Members { get; }

@@ -121,8 +121,8 @@ class NativeGroup:
         check(lib.derecho_group_fd(self._handle, out))
         return int(out[0])
 
-    def view(self) -> tuple[int, int, list[tuple[int, str, bool]]]:
-        """Return id, own rank and members ``(node, address, has_state)`` of the view whose events are being given."""
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool]], str]:
+        """Return id, own rank, members ``(node, address, has_state)`` and group of the view whose events are given."""
         out = ffi.new("derecho_view *")
         out.struct_bytes = ffi.sizeof("derecho_view")
         check(lib.derecho_group_view(self._handle, out))
@@ -130,7 +130,7 @@ class NativeGroup:
             (m.node, text(m.address), bool(m.flags & lib.DERECHO_MEMBER_HAS_STATE))
             for m in out.members[0 : out.member_count]
         ]
-        return int(out.id), int(out.self_rank), members
+        return int(out.id), int(out.self_rank), members, text(out.group_id)
 
     def holdup(self, node: int | None) -> tuple[int, int, int, str]:
         """Return node, cause, milliseconds and sentence of a member that holds others up; cause 0 for nobody."""

@@ -14,8 +14,9 @@ import java.util.stream.IntStream;
  * @param id grows with every view
  * @param members by rank
  * @param selfRank of this node in members; -1 for a client
+ * @param groupId the group's UUID, made when it was founded
  */
-public record View(long id, List<Member> members, int selfRank) {
+public record View(long id, List<Member> members, int selfRank, String groupId) {
     /** The members' ids, by rank. */
     public List<Integer> nodes() {
         return members.stream().map(Member::node).toList();
@@ -41,7 +42,8 @@ public record View(long id, List<Member> members, int selfRank) {
                 IntStream.range(0, count)
                         .mapToObj(rank -> member(view.asSlice(Native.View.MEMBERS + rank * Native.Member.BYTES)))
                         .toList(),
-                view.get(JAVA_INT, Native.View.SELF_RANK));
+                view.get(JAVA_INT, Native.View.SELF_RANK),
+                view.getString(Native.View.GROUP_ID));
     }
 
     private static Member member(MemorySegment member) {
