@@ -61,6 +61,7 @@ public:
     Outsider standing() const;
     // The group that this node comes back to, and no other; none: it is free.
     GroupId bound() const { return marker_.known.group; }
+    bool must_go_back() const { return bound() && !founds_; }
     bool may_enter(GroupId group) const { return bound() ? bound() == group : group != over_; }
     // Of two groups that others are in at the same time, a sentence.
     std::string two_groups() const;

@@ -16,9 +16,6 @@ Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail, Foundi
     for (const std::string& address : options.contacts) learn_contact(address);
     for (const std::string& address : options.initial_members) learn_contact(address);
     for (const Member& member : options.marker.known.members) learn_contact(member.address);
-    if (options.found && founding_.bound() && contacts_.empty())
-        failure_ = libderecho::failure(
-            DERECHO_INVALID, "option found would make a second group: this node waits for " + founding_.waiting_for());
 }
 
 Joining::Contact* Joining::contact_at(const std::string& address) {
@@ -47,6 +44,10 @@ void Joining::step(Instant now) {
     if (!options_.client) {
         founding_.step(due);
         if (may_found_alone()) founding_.found_alone();
+        if (options_.found && founding_.must_go_back() && options_.contacts.empty())
+            failure_ = libderecho::failure(
+                DERECHO_INVALID,
+                "option found would make a second group: this node waits for " + founding_.waiting_for());
         view_ = founding_.take_view();
         check_groups();
         if (view_ || !failure_.ok()) return;

@@ -58,6 +58,9 @@ class Member:
     def wait_view(self, nodes: Any) -> list[int]:
         return list(self.group.wait_view(nodes, PATIENCE_S).nodes)
 
+    def group_id(self) -> str:
+        return self.group.view.group_id
+
     def view(self) -> list[int]:
         return list(self.group.view.nodes)
 
