@@ -20,6 +20,7 @@ struct Duration {
 constexpr Duration milliseconds(uint64_t ms) { return {ms * 1'000'000}; }
 constexpr Duration microseconds(uint64_t us) { return {us * 1'000}; }
 constexpr Instant operator+(Instant at, Duration by) { return {at.ns + by.ns}; }
+constexpr Duration operator+(Duration a, Duration b) { return {a.ns + b.ns}; }
 // Zero when `later` is not later.
 constexpr Duration operator-(Instant later, Instant earlier) {
     return {later.ns > earlier.ns ? later.ns - earlier.ns : 0};

@@ -19,6 +19,10 @@ enum class Branch : uint8_t {
     leader_waited_for_rows,        // somebody has wedged, and its counters are not here yet
     decision_from_follower,        // not from the leader that proposed it
     decision_from_suspect,         // who may be gone already
+    lost_each_other,               // two members, both of them alive
+    accuser_was_right,             // this node found proof of its own
+    accuser_stood_alone,           // with its suspicion of a member that lives
+    decision_not_believed,         // not enough rows have accepted it, as far as this node sees
     removed_before_wedged,         // the others decided without this node
     joins_and_removals_together,
     state_kept,              // the view was made before all knew that this node has its state
@@ -27,6 +31,7 @@ enum class Branch : uint8_t {
     trim_ragged,             // survivors had received different amounts
     trim_cut_own_messages,   // published messages have to be sent again
     trim_released_messages,  // delivered only because the trim says that all survivors have them
+    rest_of_sender_skipped,  // from a malformed frame to the trim
     early_reply,             // it came before this node had taken its own call
     letter_parked,           // state of a view that this node has not taken yet
     standstill_suspected,    // a member with signs of life, and nothing else
@@ -50,6 +55,10 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "leader waited for rows",
     "decision learned from a follower",
     "decision learned from a suspect",
+    "two live members lost each other",
+    "an accuser was right",
+    "an accuser stood alone",
+    "a decision was not believed",
     "removed before it wedged",
     "joins and removals in one proposal",
     "state kept though the view does not know",
@@ -58,6 +67,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "trim was ragged",
     "trim cut own messages",
     "trim released messages",
+    "the rest of a sender was skipped",
     "a reply before its call was ordered",
     "a letter that had to wait",
     "standstill suspected",

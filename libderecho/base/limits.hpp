@@ -36,6 +36,7 @@ inline constexpr uint64_t outbox_bytes_max = 64 << 20;      // mail queued for a
 inline constexpr uint32_t view_bits = 24;  // of a version; the rest is the sequence number
 inline constexpr uint64_t view_max = (1ull << view_bits) - 1;
 inline constexpr uint32_t sequence_bits = 64 - view_bits;
+inline constexpr uint64_t rounds_max = 1ull << sequence_bits;          // in one view: nobody is led anywhere near it
 inline constexpr uint64_t sequence_max = (1ull << sequence_bits) / 2;  // then the view is changed to start afresh
 
 }  // namespace libderecho::limits

@@ -11,6 +11,7 @@ namespace {
 RegionId row_region(ViewId view) { return {raw(view) << 8}; }
 RegionId shard_region(ViewId view, size_t shard) { return {raw(view) << 8 | (1 + shard)}; }
 static_assert(limits::shards_max < 255);
+constexpr uint64_t kWatchesPerPatience = 16;
 
 size_t trim_count(const GroupOptions& options, const View& view) {
     return options.services.size() * view.members.size();
@@ -28,6 +29,7 @@ ViewMemory view_memory_max(const GroupOptions& options) {
 Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now)
     : view_(std::move(view)),
       self_(self),
+      suspect_after_(options.suspect_after),
       rows_(fabric, row_region(view_.id), view_.nodes(), self,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).row_bytes,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).counter_bytes),
@@ -40,6 +42,13 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
         shards_.push_back(
             std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
     }
+    change_.trims_fit = [this](std::span<const uint64_t> trims, RankSet members) { return trims_fit(trims, members); };
+    change_.counters_lie = [this](size_t rank) {
+        // Who has wedged acknowledges nothing any more.
+        const bool wedged = has(change_.alive_and_wedged(), rank);
+        const Duration long_enough{wedged ? kNever.ns : suspect_after_.ns / 3};
+        return std::ranges::any_of(shards_, [&](const auto& shard) { return shard->lies(rank, long_enough); });
+    };
     if (!ok()) return;
     plan_state_transfer(held);
     change_.state_held(shards_held());
@@ -84,6 +93,14 @@ void Epoch::state_complete(size_t shard) {
     if (!change_.is_wedged()) change_.state_held(1ull << shard);  // later it would not be seen by all alike
 }
 
+// Who is leaving fills no rounds any more.
+void Epoch::watch(Instant now) {
+    if (now < next_watch_) return;
+    next_watch_ = now + Duration{suspect_after_.ns / kWatchesPerPatience};
+    const RankSet members = change_.alive() & ~change_.leaving();
+    for (auto& shard : shards_) shard->watch(members, now, suspect_after_);
+}
+
 void Epoch::wedge() {
     for (auto& shard : shards_) shard->wedge();
     change_.wedged();
@@ -92,6 +109,20 @@ void Epoch::wedge() {
 RankSet Epoch::shard_rows_of(RankSet members) const {
     for (const auto& shard : shards_) members = shard->arrived(members);
     return members;
+}
+
+bool Epoch::shards_agreed(RankSet members) {
+    bool all = true;
+    for (const auto& shard : shards_) all &= shard->agreed(members);
+    return all;
+}
+
+bool Epoch::trims_fit(std::span<const uint64_t> trims, RankSet members) const {
+    const size_t senders = view_.members.size();
+    for (size_t k = 0; k < shards_.size(); ++k) {
+        if (!shards_[k]->fits(trims.subspan(k * senders, senders), members)) return false;
+    }
+    return true;
 }
 
 RankSet Epoch::departures(size_t joins, RankSet slow) const {
@@ -138,6 +169,12 @@ bool Epoch::finish(const Decision& decision) {
     }
     finished_ = true;
     return true;
+}
+
+RankSet Epoch::offenders() const {
+    RankSet all = 0;
+    for (const auto& shard : shards_) all |= shard->offenders();
+    return all;
 }
 
 size_t Epoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {

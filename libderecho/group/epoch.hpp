@@ -36,6 +36,7 @@ public:
     const View& view() const { return view_; }
     Rank self() const { return self_; }
     ViewChange& change() { return change_; }
+    const ViewChange& change() const { return change_; }
     Table& rows() { return rows_; }
     size_t shard_count() const { return shards_.size(); }
     ShardEpoch& shard(size_t k) { return *shards_[k]; }
@@ -48,15 +49,21 @@ public:
     void state_complete(size_t shard);
     uint64_t shards_held() const;
 
+    // Look for members that do not do their part.
+    void watch(Instant now);
     void wedge();
     // A member's wedge may be seen before its shards' rows are, which come by another way.
     RankSet shard_rows_of(RankSet members) const;
     bool shard_rows_arrived(RankSet members) const { return shard_rows_of(members) == members; }
+    // Whether these members, all of them wedged, can end the view together: see ShardEpoch::agreed().
+    bool shards_agreed(RankSet members);
     // Who of those that want to may leave: not the last to hold a state that others still need.
     // `slow`: who has to.
     RankSet departures(size_t joins, RankSet slow) const;
     Decision propose(std::span<const Member> joins, RankSet slow) const;
     bool finish(const Decision& decision);
+    // Members that broke the rules of some shard.
+    RankSet offenders() const;
 
     // ---- what the application takes, in order
     size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
@@ -72,9 +79,11 @@ private:
         size_t shard = 0;
     };
     void plan_state_transfer(uint64_t held);
+    bool trims_fit(std::span<const uint64_t> trims, RankSet members) const;
 
     const View view_;
     const Rank self_;
+    const Duration suspect_after_;
     Table rows_;
     ViewChange change_;
     std::vector<std::unique_ptr<ShardEpoch>> shards_;
@@ -84,6 +93,7 @@ private:
     bool announced_ = false;
     bool finished_ = false;
     size_t turn_ = 0;
+    Instant next_watch_;
 };
 
 }  // namespace libderecho

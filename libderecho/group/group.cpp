@@ -314,6 +314,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     epochs_.push_back(std::move(epoch));
     tell_fabric(current().view());
     holdups_.enter(current().view(), current().self(), now.monotonic);
+    if (options_.slow_after.ns != 0) current().change().may_be_slow = [this](size_t rank) { return may_be_slow(rank); };
     entered_ = now.monotonic;
     ++stats_.views;
     founding_.entered(current().view());
@@ -377,6 +378,7 @@ void Group::greet_members() {
 void Group::step_member(Now now) {
     step_shards(now);
     ViewChange& change = current().change();
+    if (change.is_wedged()) look_at_wedged();
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
@@ -384,6 +386,7 @@ void Group::step_member(Now now) {
     if (now.monotonic >= change.next_deadline()) look_for_holdups(now);
     if (now.monotonic >= change.next_deadline()) look_for_shortage(now);
     if (phase() != Phase::member) return;
+    current().watch(now.monotonic);
     if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
     if (change.leads() && change_due()) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
@@ -397,11 +400,12 @@ void Group::step_member(Now now) {
                 for (const Sender& sender : senders_) sender->seal();
                 step_shards(now);  // what is there by now is received
                 current().wedge();
+                convict_offenders();
                 break;
             case ViewChange::Want::proposal:
-                if (!current().shard_rows_arrived(change.alive())) {
+                if (!current().shard_rows_arrived(change.alive()) || !current().shards_agreed(change.alive())) {
                     coverage::hit(coverage::Branch::leader_waited_for_rows);
-                    change.await_rows(change.alive() & ~current().shard_rows_of(change.alive()), now.monotonic);
+                    change.await_rows(change.alive() & ~current().shard_rows_of(change.alive()));
                     steps_to_look_ = 0;
                     return;
                 }
@@ -414,6 +418,13 @@ void Group::step_member(Now now) {
         }
         moved_ = true;
     }
+}
+
+// The leader has waited for it long enough; this node for a while, at least.
+bool Group::may_be_slow(size_t rank) const {
+    const View& view = epochs_.back()->view();
+    const auto names = [&](const Holdup& holdup) { return holdup.node == view.members[rank].node; };
+    return view.members[rank].node == options_.self || std::ranges::any_of(holdups_.current(), names);
 }
 
 bool Group::untaken() const {
@@ -444,13 +455,22 @@ void Group::look_for_holdups(Now now) {
 
 void Group::step_shards(Now now) {
     Epoch& epoch = current();
-    for (size_t k = 0; k < epoch.shard_count(); ++k) {
-        moved_ |= epoch.shard(k).step(*senders_[k], clock_, now);
-        for_each(epoch.shard(k).offenders() & epoch.change().alive(), [&](size_t r) {
-            epoch.change().suspect(r, "its counters or frames are malformed");
-            steps_to_look_ = 0;
-        });
-    }
+    for (size_t k = 0; k < epoch.shard_count(); ++k) moved_ |= epoch.shard(k).step(*senders_[k], clock_, now);
+    if (epoch.offenders() != 0) [[unlikely]]
+        convict_offenders();
+}
+
+void Group::convict_offenders() {
+    for_each(current().offenders() & current().change().alive(), [&](size_t r) {
+        current().change().suspect(r, "its counters or frames are malformed");
+        steps_to_look_ = 0;
+    });
+}
+
+// Those whose counters stand still as well contradict each other, or this node, or they do not.
+void Group::look_at_wedged() {
+    const RankSet wedged = current().change().alive_and_wedged();
+    if (current().shard_rows_arrived(wedged)) current().shards_agreed(wedged);
 }
 
 bool Group::change_due() const {
@@ -484,8 +504,7 @@ void Group::install(const Decision& decision, Now now) {
         return finish_with(failure(DERECHO_INTERNAL, "the decided trim contradicts what this node delivered"));
     }
     if (!old.change().is_wedged()) coverage::hit(coverage::Branch::removed_before_wedged);
-    const RankSet suspects = ~old.change().alive() & first_ranks(old.view().members.size());
-    fence_removed(old.view(), suspects);
+    fence_removed(old, decision.next);
     if (!stays) {
         founding_.left(decision.next);
         return finish_with(old.change().wants_leave()
@@ -499,12 +518,14 @@ void Group::install(const Decision& decision, Now now) {
     enter(decision.next, ends, now);
 }
 
-// After their last pushes went out, so that a live one can see why.
-void Group::fence_removed(const View& old_view, RankSet suspects) {
+// After their last pushes went out, so that a live one can see why. Who leaves goes by itself. Whom this node alone
+// suspected begins anew in the next view, with new memory: whatever was wrong will show again, to all.
+void Group::fence_removed(const Epoch& old, const View& next) {
     fabric_.flush();
-    for_each(suspects, [&](size_t r) {
-        const Member& member = old_view.members[r];
-        if (is_up(member)) cut_off(member.node, member.incarnation, "it was removed");
+    for_each(~old.change().alive() & first_ranks(old.view().members.size()), [&](size_t r) {
+        const Member& member = old.view().members[r];
+        if (is_up(member) && !next.holds(member.node, member.incarnation))
+            cut_off(member.node, member.incarnation, "it was removed");
     });
 }
 

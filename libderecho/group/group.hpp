@@ -127,7 +127,10 @@ private:
     void step_member(Now now);
     void step_shards(Now now);
     void look_for_holdups(Now now);
+    bool may_be_slow(size_t rank) const;
     bool untaken() const;
+    void convict_offenders();
+    void look_at_wedged();
     void take_leave();
     bool all_sent() const;
     std::vector<Member> admissible_joins() const;
@@ -137,7 +140,7 @@ private:
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
     static void add(Stats& stats, const Epoch& epoch);
-    void fence_removed(const View& old_view, RankSet suspects);
+    void fence_removed(const Epoch& old, const View& next);
     void drop_earlier_life(const Member& member);
     void tell_fabric(const View& view);
     void drop_silent_newcomers(Now now);

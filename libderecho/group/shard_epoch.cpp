@@ -1,6 +1,7 @@
 #include "group/shard_epoch.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/coverage.hpp"
@@ -21,6 +22,8 @@ ShardColumns::ShardColumns(size_t members, uint64_t ring_bytes) {
     received = layout.words(members);
     released = layout.words(members);
     counter_bytes = layout.end();
+    stable = layout.words(members);
+    front_bytes = layout.end();
     layout.align(kPage);
     ring = layout.bytes(ring_bytes);
     row_bytes = layout.end();
@@ -32,8 +35,9 @@ ShardEpoch::ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint6
       senders_(identity_.members.size()),
       ring_bytes_(ring_bytes),
       columns_(senders_, ring_bytes),
-      table_(fabric, region, identity_.members, identity_.self, columns_.row_bytes, columns_.counter_bytes),
-      cursors_(senders_) {}
+      table_(fabric, region, identity_.members, identity_.self, columns_.row_bytes, columns_.front_bytes),
+      cursors_(senders_),
+      diligence_(senders_) {}
 
 void ShardEpoch::start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns) {
     writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim, timestamp_ns);
@@ -77,22 +81,29 @@ bool ShardEpoch::send(RingWriter& writer, HybridClock& clock, Now now) {
     return true;
 }
 
+uint64_t ShardEpoch::furthest_round() const {
+    return sequence_ / senders_ + senders_ * ring_bytes_ / sizeof(FrameHeader);
+}
+
 // Acknowledge all that arrived, a batch a sender.
 bool ShardEpoch::receive() {
     bool moved = false;
     most_rounds_ = 0;
+    // Nulls only catch up with messages, and each message that was not released everywhere has its place in a ring: no
+    // honest sender is further ahead of what was taken here. Whoever says so is not followed, and not blamed either: it
+    // may have followed somebody from where it stands.
+    const uint64_t furthest = furthest_round();
     for (size_t s = 0; s < senders_; ++s) {
         if (s == self_) continue;
         const uint64_t* row = counters(s);
         const uint64_t sent = load(row + columns_.sent / 8);
         uint64_t* received = table_.own_word(columns_.received + 8 * s);
         const uint64_t rounds = load(row + columns_.sent_rounds / 8);
-        // Nulls only catch up with messages: no honest sender is further ahead than all rings have room for.
-        if (rounds > *table_.own_word(columns_.sent_rounds) + senders_ * ring_bytes_ / sizeof(FrameHeader)) {
+        if (rounds > limits::rounds_max) {
             offenders_ |= just(s);
             continue;
         }
-        most_rounds_ = std::max(most_rounds_, rounds);
+        most_rounds_ = std::max(most_rounds_, std::min(rounds, furthest));
         if (sent == *received) continue;
         // No honest sender takes a counter back, nor overwrites what this member has not released.
         if (sent < *received || sent - *table_.own_word(columns_.released + 8 * s) > ring_bytes_ || sent % 8 != 0) {
@@ -143,20 +154,35 @@ void ShardEpoch::push_published(uint64_t from, uint64_t to) {
     }
 }
 
+// Who says that it has more than there is harms nobody but itself: others say less.
+uint64_t ShardEpoch::least_of(size_t column) const {
+    uint64_t least = ~0ull;
+    for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));
+    return least;
+}
+
 void ShardEpoch::find_stable() {
     for (size_t s = 0; s < senders_; ++s) {
-        const size_t column = columns_.received / 8 + s;
-        uint64_t least = *(counters(self_) + column);
-        for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));
-        if (least > cursors_[s].stable) cursors_[s].stable = least;
+        const uint64_t received = least_of(columns_.received / 8 + s);
+        if (received > cursors_[s].stable) {
+            cursors_[s].stable = received;
+        } else if (received < cursors_[s].stable) [[unlikely]] {
+            blame_below(columns_.received + 8 * s, cursors_[s].stable);
+        }
     }
 }
 
-void ShardEpoch::reuse(RingWriter& writer) const {
-    const size_t column = columns_.released / 8 + self_;
-    uint64_t least = ~0ull;
-    for (size_t m = 0; m < senders_; ++m) least = std::min(least, load(counters(m) + column));
-    writer.reuse_below(least);
+void ShardEpoch::reuse(RingWriter& writer) {
+    const size_t column = columns_.released + 8 * self_;
+    const uint64_t released = least_of(column / 8);
+    if (released <= reusable_) return;  // what was released stays so, whatever its owner says later
+    reusable_ = released;
+    writer.reuse_below(reusable_);
+}
+
+// It said more before: a counter never goes back.
+void ShardEpoch::blame_below(size_t column, uint64_t least) {
+    for (size_t m = 0; m < senders_; ++m) offenders_ |= table_.value(m, column) < least ? just(m) : 0;
 }
 
 // What the application released is worth a push of its own only when a sender might be waiting for it.
@@ -200,13 +226,101 @@ ShardEpoch::Standing ShardEpoch::standing(size_t rank) const {
 
 void ShardEpoch::wedge() {
     wedged_ = true;
-    table_.push_counters(0, columns_.counter_bytes);
+    for (size_t s = 0; s < senders_; ++s) {
+        // Not taken yet perhaps, by an application that is slow; but the view is to end without who wrote it.
+        if (malformed_behind(cursors_[s], *table_.own_word(columns_.received + 8 * s))) offenders_ |= just(s);
+    }
+    for (size_t s = 0; s < senders_; ++s) publish(table_.own_word(columns_.stable + 8 * s), cursors_[s].stable);
+    table_.push_counters(0, columns_.front_bytes);
 }
 
 RankSet ShardEpoch::arrived(RankSet members) const {
     RankSet here = 0;
     for_each(members, [&](size_t r) { here |= table_.arrived(r) ? just(r) : 0; });
     return here;
+}
+
+bool ShardEpoch::lies(size_t rank, Duration for_so_long) const {
+    const Diligence& of = diligence_[rank];
+    if (std::max(of.lags_for, of.silent_for) >= for_so_long) return true;
+    for (size_t s = 0; s < senders_; ++s) {
+        if (table_.value(rank, columns_.received + 8 * s) < cursors_[s].stable) return true;
+        if (table_.value(rank, columns_.stable + 8 * s) > table_.value(rank, columns_.received + 8 * s)) return true;
+    }
+    return malformed_behind(cursors_[rank], table_.value(self_, columns_.received + 8 * rank));
+}
+
+// Whether what was received and not taken yet of one sender holds something that is no frame.
+bool ShardEpoch::malformed_behind(Cursor cursor, uint64_t received) const {
+    while (cursor.at < received) {
+        const FrameTag frame = tag_at(frame_at(cursor));
+        const uint64_t whole = whole_frame_bytes(frame);
+        const uint64_t room = std::min(received - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
+        if (frame.kind < FrameKind::pad || frame.kind > FrameKind::call || whole < 8 || whole % 8 != 0 || whole > room)
+            return true;
+        cursor.at += whole;
+    }
+    return false;
+}
+
+void ShardEpoch::watch(RankSet members, Instant now, Duration patience) {
+    Duration since = now - std::exchange(watched_at_, now);
+    if (since > Duration{patience.ns / 2} || wedged_) since = {};  // this node was away: it proves nothing
+    for_each(members & ~just(self_), [&](size_t m) {
+        Diligence& of = diligence_[m];
+        of.lags_for = lags(m) ? of.lags_for + since : Duration{};
+        const bool silent = m == turn_ && is_waited_for() && of.sent == cursors_[m].at;
+        of.silent_for = silent ? of.silent_for + since : Duration{};
+        of.sent = cursors_[m].at;
+    });
+}
+
+// It lacks what is here, and has acknowledged nothing since the last look.
+bool ShardEpoch::lags(size_t rank) {
+    uint64_t acknowledged = 0, own = 0;
+    for (size_t s = 0; s < senders_; ++s) {
+        const uint64_t here = table_.value(self_, columns_.received + 8 * s);
+        acknowledged += std::min(here, table_.value(rank, columns_.received + 8 * s));
+        own += here;
+    }
+    const bool moved = acknowledged > std::exchange(diligence_[rank].acknowledged,
+                                                    std::max(acknowledged, diligence_[rank].acknowledged));
+    return acknowledged < own && !moved;
+}
+
+// The sender at turn has nothing here, others say that they are ahead of it, and it has room to follow.
+bool ShardEpoch::is_waited_for() const {
+    const Cursor& at_turn = cursors_[turn_];
+    if (at_turn.nulls > 0 || at_turn.at < table_.value(self_, columns_.received + 8 * turn_)) return false;
+    const uint64_t reusable = least(table_, first_ranks(senders_), columns_.released + 8 * turn_);
+    if (at_turn.at > reusable && at_turn.at - reusable + limits::cache_line_bytes > ring_bytes_) return false;
+    const uint64_t round = sequence_ / senders_;
+    const RankSet ahead = at_least(table_, first_ranks(senders_), columns_.sent_rounds, round + 1);
+    return (ahead & ~just(turn_)) != 0 && round < furthest_round();
+}
+
+// What a member has delivered, all others had received. Where two say otherwise one of them lies: this member knows who
+// if it is one of the two, and who else is will say so.
+bool ShardEpoch::agreed(RankSet members) {
+    for (size_t s = 0; s < senders_; ++s) {
+        const size_t received = columns_.received + 8 * s, stable = columns_.stable + 8 * s;
+        for_each(members & ~just(self_), [&](size_t m) {
+            const bool lacks = table_.value(m, received) < *table_.own_word(stable);
+            const bool knows_more = table_.value(m, stable) > *table_.own_word(received);
+            const bool contradicts_itself = table_.value(m, stable) > table_.value(m, received);
+            offenders_ |= lacks || knows_more || contradicts_itself ? just(m) : 0;
+        });
+        if (greatest(table_, members, stable) > least(table_, members, received)) return false;
+    }
+    return true;
+}
+
+bool ShardEpoch::fits(std::span<const uint64_t> trims, RankSet members) const {
+    for (size_t s = 0; s < senders_; ++s) {
+        if (greatest(table_, members, columns_.stable + 8 * s) > trims[s]) return false;
+        if (least(table_, members, columns_.received + 8 * s) < trims[s]) return false;
+    }
+    return true;
 }
 
 void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {
@@ -236,6 +350,7 @@ ShardEpoch::SenderEnd ShardEpoch::own_end() const {
     Cursor cursor = cursors_[self_];
     while (cursor.at < cursor.stable) {
         const FrameTag frame = tag_at(frame_at(cursor));
+        if (whole_frame_bytes(frame) > cursor.stable - cursor.at) break;  // nobody delivers a part of a message
         note_ticket(cursor, frame);
         cursor.at += whole_frame_bytes(frame);
     }
@@ -356,16 +471,17 @@ void ShardEpoch::pass_rounds(size_t run, uint64_t quiet) {
     if (run > rounds) pass_turn();
 }
 
-// A frame that is all here, yet stable in part only: nobody honest acknowledges half a frame. Otherwise its sender.
+// A frame that is all here, yet stable in part only, is nobody's fault yet: whoever acknowledged a part of it, because
+// its sender had announced only that or out of its own head, will acknowledge the rest or be found to lag.
 RankSet ShardEpoch::whoever_broke(const Cursor& cursor, uint64_t whole) const {
-    const size_t column = columns_.received + 8 * turn_;
     const uint64_t room = ring_bytes_ - (cursor.at & (ring_bytes_ - 1));
-    const uint64_t here = std::min(table_.value(self_, column) - cursor.at, room);
-    const bool cut = whole % 8 == 0 && whole > cursor.stable - cursor.at && whole <= here;
-    return cut ? equal_to(table_, first_ranks(senders_), column, cursor.stable) : just(turn_);
+    const uint64_t here = std::min(table_.value(self_, columns_.received + 8 * turn_) - cursor.at, room);
+    const bool cut = whole >= 8 && whole % 8 == 0 && whole > cursor.stable - cursor.at && whole <= here;
+    return cut ? 0 : just(turn_);
 }
 
-// What the sender at turn has, if it is no message: pads, or nulls. False if it is neither.
+// What the sender at turn has, if it is no message: pads, or nulls. False if it is neither: delivery waits for the view
+// to end without that sender. Then its messages end here, for all alike.
 bool ShardEpoch::take_silent(Cursor& cursor) {
     const FrameTag frame = tag_at(frame_at(cursor));
     const uint64_t whole = whole_frame_bytes(frame);
@@ -373,7 +489,10 @@ bool ShardEpoch::take_silent(Cursor& cursor) {
     const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
     if (!silent || whole < 8 || whole % 8 != 0 || whole > room) {
         offenders_ |= whoever_broke(cursor, whole);
-        return false;
+        if (!finished_) return false;
+        coverage::hit(coverage::Branch::rest_of_sender_skipped);
+        cursor.at = cursor.stable;
+        return true;
     }
     if (turn_ == self_) note_ticket(cursor, frame);
     cursor.at += whole;

@@ -4,9 +4,14 @@
 //   sent, sent_rounds   how much of its ring this member published, and how many rounds that is (messages and nulls)
 //   received[s]         how much of sender s's ring this member has
 //   released[s]         how much of it this member's application needs no more
+//   stable[s]           how much of it this member knows that all have; written once, at the wedge
 // A byte is stable once every member received it. Round k of sender s is sequence number k * senders + s; rounds are
 // delivered in that order as they become stable.
-// Driver only, but for the sending side (RingWriter).
+//
+// What others write is input. A value that no honest member can write convicts its writer (offenders()). What others
+// can have delivered because of it stays delivered: at the wedge each member says how far it got (stable), and nobody
+// accepts a trim that contradicts a member that it believes alive. A frame that is malformed, or cut by the trim, is
+// where its sender's messages end, for everybody alike. Driver only, but for the sending side (RingWriter).
 #pragma once
 
 #include <memory>
@@ -31,6 +36,8 @@ struct ShardColumns {
     size_t received;  // of sender 0
     size_t released;  // of sender 0
     size_t counter_bytes;
+    size_t stable;  // of sender 0
+    size_t front_bytes;
     size_t ring;
     size_t row_bytes;
 };
@@ -65,6 +72,9 @@ public:
     }
     // Rounds of this view so far.
     uint64_t sequence() const { return sequence_; }
+    // Look for members, out of these, that live and do not do their part: acknowledge, and fill rounds that others wait
+    // for. To be called now and then: proof when another member says so (lies()).
+    void watch(RankSet members, Instant now, Duration patience);
     // Members whose counters cannot be true.
     RankSet offenders() const { return offenders_; }
 
@@ -79,10 +89,18 @@ public:
     // Show what was released and not worth a push of its own.
     void push_releases();
 
+    // Whether this member's counters or frames cannot be, or it has not done its part for so long.
+    bool lies(size_t rank, Duration for_so_long) const;
+
     // Stop receiving and publishing, for good.
     void wedge();
     // Those of them whose rows are here, as they must be before a trim can be read from them.
     RankSet arrived(RankSet members) const;
+    // Whether each of these members, all of them wedged, has all that any other of them may have delivered. Who
+    // contradicts this member is an offender.
+    bool agreed(RankSet members);
+    // Whether each of these members can deliver up to exactly here.
+    bool fits(std::span<const uint64_t> trims, RankSet members) const;
     // The least received of each sender over `survivors`, all of them wedged: appended to `trims`.
     void append_trims(RankSet survivors, std::vector<uint64_t>& trims) const;
     // Deliver up to exactly here and then no more. False if that cannot be.
@@ -121,7 +139,9 @@ private:
     bool receive();
     bool fill_rounds(RingWriter& writer);
     void find_stable();
-    void reuse(RingWriter& writer) const;
+    uint64_t least_of(size_t column) const;
+    void reuse(RingWriter& writer);
+    void blame_below(size_t column, uint64_t least);
     bool note_releases(const RingWriter& writer);
     bool publish_claims(RingWriter& writer, uint64_t timestamp_ns, Instant now);
     void announce(const RingWriter& writer, uint64_t before);
@@ -133,11 +153,15 @@ private:
     uint64_t quiet_rounds() const;
     void pass_rounds(size_t run, uint64_t quiet);
     RankSet whoever_broke(const Cursor& cursor, uint64_t whole) const;
+    bool malformed_behind(Cursor cursor, uint64_t received) const;
     bool take_silent(Cursor& cursor);
     bool message_waits(const Cursor& cursor) const;
     size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);
     size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
     void mark(bool any_events, Leases& leases, Leases::Batch& batch);
+    uint64_t furthest_round() const;
+    bool lags(size_t rank);
+    bool is_waited_for() const;
     const uint64_t* counters(size_t rank) const { return table_.word(rank, 0); }
 
     const Identity identity_;
@@ -152,9 +176,16 @@ private:
     uint64_t most_rounds_ = 0;
     Instant blocked_since_ = kNever;  // by an open claim, while others are ahead
     uint64_t unpushed_releases_ = 0;  // bytes
+    uint64_t reusable_ = 0;           // of the own ring: every member has released it
     bool wedged_ = false;
     bool finished_ = false;
     RankSet offenders_ = 0;
+    struct Diligence {
+        uint64_t acknowledged = 0, sent = 0;  // bytes, the most so far
+        Duration lags_for, silent_for;
+    };
+    std::vector<Diligence> diligence_;
+    Instant watched_at_;
     uint64_t delivered_messages_ = 0, delivered_bytes_ = 0, null_rounds_ = 0;
 };
 

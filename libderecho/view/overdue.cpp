@@ -1,5 +1,7 @@
 // A change of view waits for members word by word. One that shows signs of life and does not say its word would hold
 // everybody up for ever: it is suspected in bounded time, as a crash is.
+#include <utility>
+
 #include "base/coverage.hpp"
 #include "view/view_change.hpp"
 
@@ -20,39 +22,31 @@ RankSet ViewChange::awaited() const {
     const RankSet ready =
         at_least(table_, all, columns_.wedged, 1) & containing(table_, all, columns_.suspected, below(leader));
     if (ready != all) return all & ~ready;
-    if (table_.value(leader, columns_.accepted) < ballot) return just(leader);
+    if (table_.value(leader, columns_.accepted) != ballot) return just(leader);
     const RankSet accepted = at_least(table_, all, columns_.accepted, ballot);
     return accepted != all ? all & ~accepted : just(leader);
 }
 
+// All the time counts that a member was waited for in this view: what it says in between does not make it another.
 void ViewChange::watch_change(Instant now) {
-    const RankSet all = first_ranks(table_.size());
-    uint64_t moves = 0;
-    for_each(all, [&](size_t r) {
-        moves += count(table_.value(r, columns_.suspected)) + table_.value(r, columns_.wedged) +
-                 table_.value(r, columns_.accepted) + table_.value(r, columns_.committed);
+    const Duration more = now - std::exchange(last_wait_, now);
+    if (more > Duration{options_.suspect_after.ns / 2}) return;  // this node was away
+    const RankSet missing = std::exchange(rows_awaited_, 0) & alive();
+    suspect_overdue(missing, "its counters do not arrive", more);
+    suspect_overdue(awaited() & ~missing, "it shows signs of life, but does not take part in the change of view", more);
+    for_each(misfits_ & alive(), [&](size_t r) {
+        misfit_for_[r] = misfit_for_[r] + more;
+        if (misfit_for_[r] > options_.suspect_after) suspect(r, "its counters went on when it had wedged");
     });
-    const RankSet waits_for = awaited();
-    if (waits_for != awaited_ || moves != change_moves_) {
-        awaited_ = waits_for;
-        awaited_since_ = now;
-        change_moves_ = moves;
-    }
-    suspect_overdue(awaited_, "it shows signs of life, but does not take part in the change of view", now);
 }
 
-// Before the leader can propose; it says nothing meanwhile, so that watch_change() would not stop the clock.
-void ViewChange::await_rows(RankSet missing, Instant now) {
-    suspect_overdue(missing, "its counters do not arrive", now);
-}
-
-void ViewChange::suspect_overdue(RankSet awaited, const std::string& what, Instant now) {
-    const Duration waited = now - awaited_since_;
+void ViewChange::suspect_overdue(RankSet awaited, const std::string& what, Duration more) {
     for_each(awaited & ~just(self_), [&](size_t r) {
         const uint64_t periods = r == leader() ? kLeaderAtMost : kMemberAtMost;
-        if (waited <= Duration{options_.suspect_after.ns * periods}) return;
+        waited_for_[r] = waited_for_[r] + more;
+        if (waited_for_[r] <= Duration{options_.suspect_after.ns * periods}) return;
         coverage::hit(coverage::Branch::change_standstill);
-        suspect(r, what + " for " + std::to_string(waited.ns / 1'000'000) + " ms");
+        suspect(r, what + " for " + std::to_string(waited_for_[r].ns / 1'000'000) + " ms");
     });
 }
 

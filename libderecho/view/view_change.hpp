@@ -1,18 +1,24 @@
 // How the members of one view agree on the next, in columns of their rows. Has never heard of rings or messages: the
 // trim is a list of numbers that somebody computes from frozen counters.
 //
-//   suspected   ranks this member has given up on: spreads from row to row and never shrinks. A suspect's row is not
-//   read. leader      the lowest rank that a member does not suspect. wedged      set once this member's received
-//   counters stand still, which a suspicion or the leader's wish calls for. proposals   one area a leader, written once
-//   by each: the leader's own, then copied by all who accept it. accepted    1 + rank of the leader whose proposal this
-//   member accepted last. committed   1 + rank of the leader whose proposal is decided.
+//   suspected   ranks this member has given up on: never shrinks. A suspect's row is not read. What one member says of
+//   another is believed as judge_accusations() says. leader      the lowest rank that a member does not suspect. wedged
+//   set once this member's received counters stand still, which a suspicion or the leader's wish calls for. proposals
+//   one area a leader, written once by each: the leader's own, then copied by all who accept it. accepted    1 + rank
+//   of the leader whose proposal this member accepted last. committed   1 + rank of the leader whose proposal is
+//   decided.
 //
 // It is Paxos for a single decision, with the leader's rank as ballot. Suspecting all lower ranks is the promise not to
 // accept from them any more; it is visible only after what was accepted before. A new leader waits for the promise of
 // every member it does not suspect, more than half of the view among them, and adopts the highest accepted proposal it
 // then sees; only if there is none it proposes its own. A proposal that more than half of the view accepted is decided.
+//
+// Rows are input. A decision is believed when rows of more than half of the view have accepted the very same; whoever
+// accepts a proposal looks first whether it keeps what it must: see plausible(). A value that no honest member can
+// write convicts its writer, and who lets a wedged view wait is given up on.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/clock.hpp"
@@ -64,6 +70,13 @@ public:
 
     ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now);
 
+    // Whether these members, all of them wedged, can end the view at these trims. Asked before a proposal is accepted.
+    std::function<bool(std::span<const uint64_t> trims, RankSet members)> trims_fit;
+    // Whether this member may be removed for its application's sake. Empty where nobody is.
+    std::function<bool(size_t rank)> may_be_slow;
+    // Whether counters or messages of this member cannot be. Asked when another member says so.
+    std::function<bool(size_t rank)> counters_lie;
+
     // Look at the rows. Cheap when nothing is going on.
     Want step(Instant now);
     Instant next_deadline() const { return next_beat_; }
@@ -88,14 +101,18 @@ public:
     void wedged();
     void propose(const Decision& decision);
     // As leader: the rows of these are needed before it can propose.
-    void await_rows(RankSet missing, Instant now);
+    void await_rows(RankSet missing) { rows_awaited_ = missing; }
 
     bool leads() const { return lowest(alive()) == self_; }
     size_t leader() const { return lowest(alive()); }
     RankSet alive() const { return first_ranks(table_.size()) & ~suspected_; }
     RankSet leaving() const { return at_least(table_, alive(), columns_.leave_wanted, 1); }
-    uint64_t shards_held_by(size_t rank) const { return table_.value(rank, columns_.state_held); }
+    // As it said when it wedged, if it has.
+    uint64_t shards_held_by(size_t rank) const {
+        return held_at_wedge_[rank].value_or(table_.value(rank, columns_.state_held));
+    }
     bool is_wedged() const { return wedged_; }
+    RankSet alive_and_wedged() const { return at_least(table_, alive(), columns_.wedged, 1); }
     const Decision& decision() const { return *decision_; }
     const Status& failure() const { return failure_; }
 
@@ -103,17 +120,32 @@ private:
     void beat(Instant now);
     // view/overdue.cpp
     RankSet awaited() const;
-    void suspect_overdue(RankSet awaited, const std::string& what, Instant now);
+    void suspect_overdue(RankSet awaited, const std::string& what, Duration more);
     void watch_change(Instant now);
     void watch(size_t rank, Instant now);
-    void read_suspicions(size_t rank);
+    RankSet accused_by(size_t rank) const;
+    void read_suspicions(size_t rank, Instant now);
+    void judge_accusations(Instant now);
     bool learn_decision();
+    using Proposal = std::vector<std::byte>;  // a copy: its writer may change what is looked at
+    enum class Verdict : uint8_t { good, not_yet, bad };
     Want lead();
     void follow();
     void adopt(size_t holder, size_t ballot);
-    void keep(size_t leader, std::span<const std::byte> proposal);
-    std::optional<Decision> decode(std::span<const std::byte> proposal) const;
-    std::span<const std::byte> proposal_in(size_t rank, size_t leader) const;
+    void keep(size_t leader, const Proposal& proposal);
+    std::optional<Decision> decode(const Proposal& proposal) const;
+    Proposal proposal_in(size_t rank, size_t leader) const;
+    Verdict plausible(const Decision& decision, uint64_t ballot, RankSet accused) const;
+    bool keeps_members(const View& next) const;
+    RankSet accepted_by(const Proposal& proposal) const;
+    bool convict_early_acceptors();
+    void note_misfits(const Decision& decision);
+    void judge_own_accusers(Instant now);
+    RankSet accusers_of(size_t rank) const;
+    bool answers_back(size_t rank, size_t other) const;
+    bool suspect_most_accused();
+    bool proof_against(size_t rank) const;
+    void read_wedged();
     bool change_called_for() const;
     void set(size_t column, uint64_t value);
 
@@ -124,7 +156,16 @@ private:
     const ViewChangeColumns columns_;
     const ViewChangeOptions options_;
     RankSet suspected_ = 0;
-    RankSet accused_by_ = 0;  // those who suspect this node
+    RankSet accused_by_ = 0;  // those who suspect this node, and are lost to it
+    struct Accusation {
+        RankSet by = 0;
+        Instant since;
+    };
+    std::vector<Accusation> accusations_;  // of each rank
+    std::vector<Duration> waited_for_;     // each rank, in the change of this view
+    std::vector<std::optional<uint64_t>> held_at_wedge_;
+    RankSet misfits_ = 0;  // members that cannot end the view where the leader proposes
+    std::vector<Duration> misfit_for_;
     bool wedged_ = false;
     bool proposed_ = false;
     bool application_polls_ = true;
@@ -137,10 +178,9 @@ private:
         Instant seen;
     };
     std::vector<Pulse> pulses_;
-    RankSet awaited_ = 0;    // in the change of view
-    Instant awaited_since_;  // and nothing moved since
-    uint64_t change_moves_ = 0;
+    RankSet rows_awaited_ = 0;  // by this node as leader
     Instant last_step_;
+    Instant last_wait_;
     Instant next_beat_;
 };
 

@@ -300,6 +300,7 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
 
 void Application::handle_message(const derecho_event& event, Lease& lease) {
     const uint64_t number = ledger_.delivered(replica_, event);
+    if (number == Ledger::kUnknown) return;
     for (const Member& member : replica_.view.members) {
         if (raw(member.node) != event.node) continue;
         const Life sender{event.node, member.incarnation};

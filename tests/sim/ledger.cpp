@@ -124,7 +124,7 @@ void Ledger::view(Replica& at, const View& view) {
         throw Violation("a node is in its views: node " + at.self.name() + " was given " + members(view));
     check_view(at, view);
     const bool first = raw(at.view.id) == 0;
-    if (!first) end_view(at);
+    if (!first && !liars_.contains(at.self)) end_view(at);
     at.view = view;
     const auto self = std::find_if(view.members.begin(), view.members.end(),
                                    [&](const Member& member) { return raw(member.node) == at.self.node; });
@@ -136,7 +136,7 @@ void Ledger::view(Replica& at, const View& view) {
         if (holds && !at.has_state[shard])
             throw Violation("who is said to hold the state holds it: node " + at.self.name() + " in " + members(view));
         at.taken[shard] = 0;
-        if (at.has_state[shard]) start_view(at, shard);
+        if (at.has_state[shard] && !liars_.contains(at.self)) start_view(at, shard);
     }
 }
 
@@ -169,7 +169,7 @@ void Ledger::start_view(Replica& at, uint32_t shard) {
 void Ledger::state_received(Replica& at, uint32_t shard, const State& state) {
     at.states[shard] = state;
     at.has_state[shard] = true;
-    start_view(at, shard);
+    if (!liars_.contains(at.self)) start_view(at, shard);
 }
 
 Life Ledger::sender_of(const Replica& at, const derecho_event& event) const {
@@ -199,6 +199,8 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
     if (raw(at.view.id) == 0) throw Violation("a view comes before messages: " + where(at, shard));
     if (!at.has_state[shard]) throw Violation("state comes before messages: " + where(at, shard));
     const Life sender = sender_of(at, event);
+    if (liars_.contains(at.self)) return kUnknown;
+    if (suspects_.contains(sender)) return delivered_by_liar(at, event, sender);
     uint64_t place_sent = 0;
     const Message& message = next_of(at, sender, shard, place_sent);
     const uint64_t number = message.number;
@@ -228,7 +230,30 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
     reached = std::max(reached, place_sent + 1);
     state.hash = mix(mix(state.hash, seed_of(sender, shard, number)), event.version);
     ++state.messages;
-    const Entry entry{sender, number, event.version, event.timestamp_ns, state.hash, event.kind};
+    note(at, event, {sender, number, event.version, event.timestamp_ns, state.hash, event.kind}, what);
+    return number;
+}
+
+// Whatever it is, it is the same for all.
+uint64_t Ledger::delivered_by_liar(Replica& at, const derecho_event& event, const Life& sender) {
+    const uint32_t shard = event.shard;
+    uint64_t hash = mix(event.size_bytes, event.kind);
+    const auto* bytes = static_cast<const std::byte*>(event.data);
+    for (uint64_t n = 0; n < event.size_bytes; n += 97) hash = mix(hash, static_cast<uint64_t>(bytes[n]));
+    const std::string what = where(at, shard) + ", of the liar, node " + sender.name();
+    if (event.version <= at.last_version[shard]) throw Violation("versions grow: " + what);
+    at.last_version[shard] = event.version;
+    State& state = at.states[shard];
+    state.hash = mix(mix(state.hash, hash), event.version);
+    ++state.messages;
+    note(at, event, {sender, hash, event.version, event.timestamp_ns, state.hash, event.kind}, what);
+    return kUnknown;
+}
+
+// The first who takes a message writes it down; all others must take the very same.
+void Ledger::note(Replica& at, const derecho_event& event, const Entry& entry, const std::string& what) {
+    const uint32_t shard = event.shard;
+    const auto& [sender, number] = std::pair(entry.sender, entry.number);
     Log& log = logs_[{raw(at.view.id), shard}];
     const uint64_t place = at.taken[shard]++;
     if (place < log.entries.size()) {
@@ -239,23 +264,23 @@ uint64_t Ledger::delivered(Replica& at, const derecho_event& event) {
         if (first.version != entry.version) throw Violation("versions are the same everywhere: " + what + other);
         if (first.timestamp != entry.timestamp) throw Violation("timestamps are the same everywhere: " + what + other);
         if (first.hash_after != entry.hash_after) throw Violation("equal states: " + what + other);
-        return number;
+        return;
     }
     if (log.ended)
         throw Violation("a delivered message is delivered by every survivor: " + what + ", but node " +
                         log.ended_by.name() + " went on to the next view after " + text(log.entries.size()));
     uint64_t& last = last_timestamp_[{sender, shard}];
-    if (event.timestamp_ns < last) throw Violation("timestamps of a sender never go back: " + what);
+    if (event.timestamp_ns < last && !suspects_.contains(sender))
+        throw Violation("timestamps of a sender never go back: " + what);
     last = event.timestamp_ns;
     log.entries.push_back(entry);
     log.longest_by = at.self;
     ++messages_;
-    return number;
 }
 
 void Ledger::closed(Replica& at, derecho_status status) {
     if (at.closed) throw Violation("CLOSED comes once: node " + at.self.name());
-    if (status == DERECHO_CLOSED && !leavers_.contains(at.self))
+    if (status == DERECHO_CLOSED && !leavers_.contains(at.self) && !liars_.contains(at.self))
         throw Violation("only who asked to leave has left: node " + at.self.name());
     if (status == DERECHO_CLOSED) departed_.insert(at.self);
     at.closed = true;
@@ -270,7 +295,7 @@ void Ledger::check_chain() const {
         size_t kept = 0;
         for (const Member& member : before->second.members) {
             const Life life{raw(member.node), member.incarnation};
-            kept += view.holds(member.node, member.incarnation) || leavers_.contains(life);
+            kept += view.holds(member.node, member.incarnation) || leavers_.contains(life) || liars_.contains(life);
         }
         if (2 * kept <= before->second.members.size())
             throw Violation("primary partition: " + members(view) + " has no majority of " + members(before->second));
@@ -278,6 +303,7 @@ void Ledger::check_chain() const {
 }
 
 void Ledger::check_all_delivered(const Life& sender, const Replica& at) const {
+    if (suspects_.contains(sender)) return;
     for (uint32_t shard = 0; shard < shards_; ++shard) {
         const auto found = sent_.find({sender, shard});
         if (found == sent_.end()) continue;

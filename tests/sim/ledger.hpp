@@ -75,12 +75,17 @@ public:
     Replica joining(const Life& self) const;
     void view(Replica& at, const View& view);
     void client_view(Replica& at, const View& view);
-    // Which message it was: the sender's number.
+    // Which message it was: the sender's number. kUnknown if a liar sent it, or takes it.
+    static constexpr uint64_t kUnknown = ~0ull;
     uint64_t delivered(Replica& at, const derecho_event& event);
     // The state a joiner was given as of the start of its view.
     void state_received(Replica& at, uint32_t shard, const State& state);
     void closed(Replica& at, derecho_status status);
 
+    // Its messages may be anything...
+    void may_lie(const Life& life) { suspects_.insert(life); }
+    // ... and from now on what it takes is its own business.
+    void lies(const Life& life) { liars_.insert(life); }
     void leaves(const Life& life) { leavers_.insert(life); }
     // Who was told that it left.
     const std::set<Life>& departed() const { return departed_; }
@@ -122,6 +127,8 @@ private:
     using Place = std::pair<uint64_t, uint32_t>;  // view, shard
 
     const Message& next_of(const Replica& at, const Life& sender, uint32_t shard, uint64_t& place) const;
+    void note(Replica& at, const derecho_event& event, const Entry& entry, const std::string& what);
+    uint64_t delivered_by_liar(Replica& at, const derecho_event& event, const Life& sender);
     void check_view(const Replica& at, const View& view);
     void end_view(Replica& at);
     void start_view(Replica& at, uint32_t shard);
@@ -134,7 +141,7 @@ private:
     std::map<uint64_t, Life> first_seen_by_;
     std::map<Place, Log> logs_;
     std::map<std::pair<Life, uint32_t>, uint64_t> last_timestamp_;
-    std::set<Life> leavers_, departed_;
+    std::set<Life> leavers_, departed_, suspects_, liars_;
     uint64_t messages_ = 0;
 };
 

@@ -15,12 +15,9 @@ void then(World& world, Instant when, std::function<Process*()> pick, std::funct
 // The same, but not before the group can afford to lose one member.
 void when_healthy(World& world, Instant when, std::function<Process*()> pick, std::function<void(Process&)> act) {
     world.at(when, [&world, pick = std::move(pick), act = std::move(act)] {
-        if (!world.healthy()) {
-            const Instant later = world.now() + microseconds(300);
-            if (later < world.faults_end()) when_healthy(world, later, pick, act);
-        } else if (Process* process = pick()) {
-            act(*process);
-        }
+        if (Process* process = world.healthy() ? pick() : nullptr) return act(*process);
+        const Instant later = world.now() + microseconds(300);
+        if (later < world.faults_end()) when_healthy(world, later, pick, act);
     });
 }
 
@@ -270,6 +267,33 @@ void clients(World& world) {
     if (kind == 2) comes_and_goes(world);
 }
 
+// One of the members writes what it likes, and while it does, the view changes for another reason as well, or not.
+void liar(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.members().size() == world.nodes() ? world.liar() : nullptr; },
+        [&](Process& process) {
+            world.begin_to_lie(process);
+            const Instant when = after(world, 1'000, 5'000'000);
+            // Whose frames say more rounds than it means, or fewer, is stuck itself, as a slow application is.
+            if (process.liar->about_frames())
+                then(
+                    world, after(world, 1'000, 10'000'000), [&world] { return world.liar(); },
+                    [&world](Process& culprit) { world.crash(culprit, world.some_death()); });
+            const bool first = world.leader() == &process;
+            if (!first && !process.liar->about_frames() && world.random().chance(0.4)) {
+                world.at(when, [&world] { world.start(world.nodes()); });
+            } else if (world.nodes() >= 5 && world.random().chance(0.6)) {
+                const bool leaves = world.random().chance(0.4);
+                then(
+                    world, when, [&] { return world.random().chance(0.5) ? world.leader() : world.some_member(); },
+                    [&world, leaves](Process& other) {
+                        if (other.liar) return;
+                        return leaves ? world.leave(other) : world.crash(other, world.some_death());
+                    });
+            }
+        });
+}
+
 void chaos(World& world) {
     world.restarts = world.random().chance(0.7);
     const std::vector<std::function<void(World&)>> faults{
@@ -300,6 +324,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "leaves", .plan = leaves},
         {.name = "comes_and_goes", .nodes_min = 3, .plan = comes_and_goes},
         {.name = "clients", .nodes_min = 3, .plan = clients},
+        {.name = "liar", .nodes_min = 3, .nodes_max = 6, .has_liar = true, .plan = liar},
         {.name = "chaos", .survives = false, .rough_weather = true, .plan = chaos},
     };
     return all;

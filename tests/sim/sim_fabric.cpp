@@ -131,15 +131,23 @@ void SimFabric::push(Region& region, size_t offset, size_t size_bytes, bool coun
     ++stats_.pushes;
     network_.deliver_some_early(*this);
     Push push{.region = &mine, .source = mine.pages, .offset = offset, .size_bytes = size_bytes};
-    push.by_reference = !counters && !network_.random().chance(network_.weather().copy_early);
+    push.by_reference = !counters && !on_bytes && !network_.random().chance(network_.weather().copy_early);
     push.wakes = wakes;
     push.number = ++pushes_made_;
     if (!push.by_reference) {
         const auto bytes = mine.bytes().subspan(offset, size_bytes);
         push.values.assign(bytes.begin(), bytes.end());
+        if (on_bytes) on_bytes(mine.id, offset, push.values);
     }
     pending_.push_back(std::move(push));
     if (on_post) on_post({counters ? Post::Kind::counters : Post::Kind::data, mine.id, mine.bytes().size()});
+}
+
+void SimFabric::push_again(RegionId region, size_t offset, size_t size_bytes) {
+    const auto found = std::ranges::find_if(regions_, [&](const auto& r) { return r->id == region && !r->retired; });
+    if (found == regions_.end()) return;
+    push(**found, offset, size_bytes, size_bytes <= 4096, true);
+    flush();
 }
 
 void SimFabric::flush() {

@@ -106,6 +106,10 @@ public:
         size_t region_bytes = 0;
     };
     std::function<void(const Post&)> on_post;
+    // Given what is pushed, on its way out: a liar changes it. Only for who shares memory with nobody.
+    std::function<void(RegionId, size_t offset, std::span<std::byte>)> on_bytes;
+    // Once more, or for the first time, what its owner has no reason to push.
+    void push_again(RegionId region, size_t offset, size_t size_bytes);
 
     // ---- for Network
     const std::string& address() const { return address_; }

@@ -45,8 +45,9 @@ World::World(uint64_t seed, const Scenario& scenario)
       hosts_(random_.chance(0.25)  ? 1
              : random_.chance(0.5) ? nodes_ + 8
                                    : 2),
-      with_rpc_(random_.chance(0.5)),
+      with_rpc_(random_.chance(0.5) && !scenario.has_liar),
       traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
+    if (scenario.has_liar) liar_node_ = static_cast<uint32_t>(random_.below(nodes_));
     network_.on_wake = [this](SimFabric& fabric) {
         for (const auto& process : processes_)
             if (process->fabric == &fabric)
@@ -152,7 +153,9 @@ void World::after_step(Process& process) {
     if (process.group->phase() != Group::Phase::ended) return;
     const Status& end = process.group->end();
     if (end.ok()) throw Violation("who ended knows why: node " + process.life.name());
-    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.application->stopped())
+    const bool honest_ended = scenario_.has_liar && !process.liar && end.code != DERECHO_CLOSED;
+    if (honest_ended) throw Violation("nobody honest ends: node " + process.life.name() + ": " + end.detail + lied());
+    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.liar && !process.application->stopped())
         throw Violation("nobody is suspected without reason: node " + process.life.name() + ": " + end.detail);
     const bool told = process.application->replica().closed || process.application->stopped();
     if (!told && process.view != 0) return;  // events are still to be taken
@@ -231,6 +234,21 @@ Process* World::alive(uint32_t node) {
     return nullptr;
 }
 
+// A liar shares memory with nobody: what it wrote there could not be told from what left it.
+uint32_t World::host_of(uint32_t node) const { return node == liar_node_ ? 1'000 : node % hosts_; }
+
+void World::begin_to_lie(Process& process) {
+    process.liar = std::make_shared<Liar>(random_.fork(), shards_, kRingBytes);
+    process.fabric->on_bytes = [liar = process.liar](RegionId region, size_t offset, std::span<std::byte> bytes) {
+        liar->distort(region, offset, bytes);
+    };
+    ledger_.lies(process.life);
+    const View& view = *process.group->view();
+    process.liar->begin(view, *view.rank_of(NodeId{process.life.node}), *process.fabric);
+    lie_ = process.liar->lie();
+    trace("node " + process.life.name() + " lies: " + lie_);
+}
+
 Process* World::start(uint32_t node, bool client) {
     if (alive(node)) return nullptr;
     const Life life{node, ++incarnations_[node]};
@@ -238,7 +256,7 @@ Process* World::start(uint32_t node, bool client) {
     Process& process = *made;
     process.life = life;
     process.client = client;
-    process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), node % hosts_, client});
+    process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), host_of(node), client});
     process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2'000'000)) - 1'000'000;
     GroupOptions options;
     options.self = NodeId{node};
@@ -263,6 +281,7 @@ Process* World::start(uint32_t node, bool client) {
     if (with_rpc_) process.rpc = std::make_unique<Rpc>(*process.group, kMailBytes);
     process.application = std::make_unique<Application>(life, *process.group, process.rpc.get(), ledger_, memory_users_,
                                                         coverage_, draw_manners(), random_.fork());
+    if (node == liar_node_) ledger_.may_lie(life);
     if (calming_) process.application->calm_down(now());
     process.application->on_state_request = [this, &process](NodeId joiner, uint32_t shard, ViewId request,
                                                              const State& state) {
@@ -462,7 +481,7 @@ std::optional<std::string> World::unsettled() {
     const auto is_stopped = [](Process* process) { return process->application->stopped(); };
     const bool answers = std::ranges::none_of(members(), is_stopped);  // all of them do
     for (const auto& process : processes_) {
-        if (!process->alive) continue;
+        if (!process->alive || process->liar) continue;
         const std::string who = (process->client ? "client " : "node ") + process->life.name();
         if (process->client) {
             if (lost || !knows_a_member()) continue;
@@ -492,12 +511,17 @@ std::optional<std::string> World::unsettled() {
     if (in_view.size() + standing_still(newest) != newest.members.size())
         return "the last view, " + std::to_string(raw(newest.id)) + ", still has dead members";
     std::erase_if(in_view, [](Process* process) { return process->application->stopped(); });
-    if (in_view.size() != left.size()) return "some live node is in no view";
+    const auto liars = std::ranges::count_if(in_view, [](const Process* process) { return process->liar != nullptr; });
+    if (in_view.size() != left.size() + static_cast<size_t>(liars)) return "some live node is in no view";
     for (Process* process : left) {
         const auto& replica = process->application->replica();
         if (!(replica.view == newest)) return "node " + process->life.name() + " has not taken the last view";
-        for (uint32_t shard = 0; shard < shards_; ++shard)
+        for (uint32_t shard = 0; shard < shards_; ++shard) {
             if (!replica.has_state[shard]) return "node " + process->life.name() + " has no state";
+            // Nobody else says when a liar has said its last.
+            if (replica.states[shard].messages != left.front()->application->replica().states[shard].messages)
+                return "node " + process->life.name() + " has taken more or less than others";
+        }
         try {
             for (Process* sender : left) ledger_.check_all_delivered(sender->life, replica);
             for (const Life& sender : ledger_.departed()) ledger_.check_all_delivered(sender, replica);
@@ -527,12 +551,15 @@ void World::final_checks() {
     ledger_.check_chain();
     auto left = members();
     std::erase_if(left, [](Process* process) { return process->application->stopped(); });
+    std::erase_if(left, [](const Process* process) { return process->liar != nullptr; });
     for (Process* process : left)
         ledger_.check_equal(left.front()->application->replica(), process->application->replica());
 }
 
+std::string World::lied() const { return lie_.empty() ? "" : "; the lie was: " + lie_; }
+
 std::string World::describe() const {
-    std::string text;
+    std::string text = lied().empty() ? "" : "  the lie was: " + lie_ + "\n";
     for (const auto& process : processes_) {
         text += "  node " + process->life.name() + " view " + std::to_string(process->view) + " taken " +
                 std::to_string(raw(process->application->replica().view.id));

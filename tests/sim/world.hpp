@@ -14,6 +14,7 @@
 #include "sim/application.hpp"
 #include "sim/coverage.hpp"
 #include "sim/ledger.hpp"
+#include "sim/liar.hpp"
 #include "sim/sim_network.hpp"
 
 namespace libderecho::sim {
@@ -26,6 +27,7 @@ struct Scenario {
     // Whether the group must outlive the faults: those that are left have a majority and nobody is suspected wrongly.
     bool survives = true;
     bool rough_weather = false;
+    bool has_liar = false;             // one of the first members
     std::function<void(World&)> plan;  // schedules the faults
 };
 
@@ -42,6 +44,7 @@ struct Process {
     bool was_paused = false;
     bool leaving = false;
     bool client = false;
+    std::shared_ptr<Liar> liar;
     bool stands_still = false;  // its heart beats, and that is all
     uint64_t view = 0;          // installed
 
@@ -84,6 +87,9 @@ public:
     Process* some_member();
     std::vector<Process*> members();  // live, of the newest view, by rank
     Process* alive(uint32_t node);
+    Process* liar() { return liar_node_ ? alive(*liar_node_) : nullptr; }
+    // From now on what leaves this process is not what it means.
+    void begin_to_lie(Process& process);
     // Called when a node has installed a view.
     std::function<void(Process&)> on_install;
     // Called when somebody is asked for a state.
@@ -111,6 +117,7 @@ private:
     void note_view(Process& process);
     void note_kind_of_change(const View& view);
     bool was_leader(const Process& process) const;
+    uint32_t host_of(uint32_t node) const;
     void maybe_restart(uint32_t node);
     void beat_on(Process& process);
     size_t standing_still(const View& view) const;
@@ -125,6 +132,7 @@ private:
     bool knows_a_member();
     void final_checks();
     std::string describe() const;
+    std::string lied() const;
     void trace(const std::string& line) const;
 
     const Scenario& scenario_;
@@ -140,7 +148,9 @@ private:
     uint64_t theme_;
     uint32_t hosts_;
     bool with_rpc_;
+    std::optional<uint32_t> liar_node_;
     bool calming_ = false;
+    std::string lie_;
     uint64_t actions_made_ = 0;
     std::priority_queue<Action> actions_;
     std::vector<std::unique_ptr<Process>> processes_;
