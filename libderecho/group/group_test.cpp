@@ -107,6 +107,9 @@ void ask_to_join(FakeFabric& fabric, Group& group) {
     ByteWriter join;
     join.number(uint64_t{5});
     join.text("127.0.0.1:7002");
+    Outsider outside;
+    outside.incarnation = 5;
+    encode(join, outside);
     const auto size = static_cast<uint32_t>(join.bytes().size());
     const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
     const auto mail = fabric.theirs(kPeer, 0);

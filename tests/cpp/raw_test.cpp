@@ -26,7 +26,7 @@ const derecho_event& next(RawGroup& group, EventBatch& batch, uint32_t kind) {
 
 /** A group of one, its first view taken. */
 RawGroup found(Config& config) {
-    config.node(1).listen("127.0.0.1:0").service("log");
+    config.node(1).listen("127.0.0.1:0").set("found", "true").service("log");
     RawGroup group = RawGroup::join(config, seconds(5));
     EventBatch batch;
     next(group, batch, DERECHO_EVENT_VIEW);
