@@ -189,7 +189,7 @@ bool ViewChange::proof_against(size_t rank) const {
             table_.value(ballot - 1, columns_.accepted) == ballot && proposal_in(ballot - 1, ballot - 1) == proposal;
         if (has(alive(), ballot - 1) && !made) return true;
     }
-    return waited_for_[rank] >= options_.suspect_after || (counters_lie && counters_lie(rank));
+    return waited_for_[rank] >= Duration{2 * options_.suspect_after.ns} || (counters_lie && counters_lie(rank));
 }
 
 bool ViewChange::change_called_for() const {
@@ -345,8 +345,11 @@ void ViewChange::follow() {
 // Others than the leader, or it as well: by what they said when they wedged all of them had a place in its proposal.
 void ViewChange::note_misfits(const Decision& decision) {
     if (!trims_fit) return;
-    for_each(alive_and_wedged() & ~just(self_),
-             [&](size_t r) { misfits_ |= trims_fit(decision.trims, just(r)) ? 0 : just(r); });
+    for_each(alive_and_wedged() & ~just(self_), [&](size_t r) {
+        const Member& member = view_.members[r];
+        const bool stays = decision.next.holds(member.node, member.incarnation);
+        misfits_ |= stays && !trims_fit(decision.trims, just(r)) ? just(r) : 0;
+    });
 }
 
 // Nobody who lives and stays is left out, nobody is made up, and those whose counters stand still can all end there.
