@@ -45,9 +45,9 @@ void Joining::step(Instant now) {
         founding_.step(due);
         if (may_found_alone()) founding_.found_alone();
         if (options_.found && founding_.must_go_back() && options_.contacts.empty())
-            failure_ = libderecho::failure(
-                DERECHO_INVALID,
-                "option found would make a second group: this node waits for " + founding_.waiting_for());
+            failure_ =
+                libderecho::failure(DERECHO_INVALID, "option found would make a second group: this node waits for " +
+                                                         founding_.waiting_for());
         view_ = founding_.take_view();
         check_groups();
         if (view_ || !failure_.ok()) return;
