@@ -87,6 +87,8 @@ TEST(NodeEnd, a_node_that_is_driven_by_its_reactor_can_be_destroyed_at_once) {
     options.group.services = {{"raw", 0}};
     options.group.ring_bytes = options.mail_bytes = 64 << 10;
     options.group.message_max_bytes = 1000;
+    options.group.found = true;
+    options.group.new_group = {1, 2};
     options.fabric.listen = "127.0.0.1:0";
     std::unique_ptr<Node> node;
     const Status joined = Node::join(options, 5000, node);

@@ -246,7 +246,7 @@ TEST(CppGroup, closing_waits_for_the_handler_of_a_thread_that_drives) {
 
 TEST(CppGroup, a_handler_may_give_up_its_group) {
     Config config;
-    config.node(1).listen("127.0.0.1:0");
+    config.node(1).listen("127.0.0.1:0").found();
     // What the handler touches is never destroyed: the thread that runs it ends at its own time, after main() perhaps.
     struct Touched {
         Cache cache;

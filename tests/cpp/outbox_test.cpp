@@ -11,7 +11,7 @@ namespace {
 
 TEST(CppOutbox, a_too_large_answer_queued_behind_others_is_told_to_its_caller) {
     Config config;
-    config.node(1).listen("127.0.0.1:0").service("log");
+    config.node(1).listen("127.0.0.1:0").found().service("log");
     RawGroup group = RawGroup::join(config, std::chrono::seconds(5));
     const uint64_t call = group.shard("log").call(0, DERECHO_CALL_REPLY, {});
     const Bytes large(200'000), too_large(1 << 20);

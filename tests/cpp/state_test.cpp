@@ -43,6 +43,8 @@ Config config_of(uint32_t node, const Group* contact = nullptr) {
     if (contact != nullptr) {
         const View view = contact->view();
         config.contacts(view.members[view.self_rank].address);
+    } else {
+        config.found();
     }
     return config;
 }
