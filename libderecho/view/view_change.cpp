@@ -138,6 +138,8 @@ void ViewChange::judge_accusations(Instant now) {
             return suspect(std::max(r, lowest(mutual)), "it lost, or was lost by, another");
         }
         if (mutual != 0 && answers_back(lowest(mutual), r)) return;  // the other accusation is judged
+        // A joiner that died before this node was linked with it: nobody here can say that it lives.
+        if (pulses_[r].beats == 0 && open >= moment) return suspect(r, "it is suspected, and nothing of it came here");
         if (open < half) return;
         if (proof_against(r)) {
             coverage::hit(coverage::Branch::accuser_was_right);
