@@ -287,6 +287,8 @@ void Group::step_joining(Now now) {
     if (phase() != Phase::joining && phase() != Phase::client) return;
     joining_->step(now.monotonic);
     for (const auto& [node, incarnation] : joining_->take_stale()) {
+        if (std::ranges::find(up_, std::pair{node, incarnation}) == up_.end())
+            continue;  // the later one is linked by now
         coverage::hit(coverage::Branch::earlier_life_dropped);
         cut_off(node, incarnation, "a later life of it is there");
     }
