@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ import fuzz
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LOGS = ROOT / "build" / "test-logs"
+STATE = ROOT / "build" / "test-state"  # what nodes remember of their groups: nothing of an earlier run
 JOBS = str(os.cpu_count() or 2)
 LINES_SHOWN_OF_A_FAILURE = 120
 PYTEST_FOUND_NO_TESTS = 5
@@ -202,7 +204,7 @@ def run_command(argv: list[str], env: dict[str, str], quiet_s: float, log: Path)
         process = subprocess.Popen(
             argv,
             cwd=ROOT,
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **env},
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "XDG_STATE_HOME": str(STATE), **env},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -306,6 +308,7 @@ def outcomes(chosen: list[Stage]) -> Iterator[tuple[Stage, Counts, float]]:
 def run(chosen: list[Stage], verbose: bool) -> Counts:
     total, failed = Counts(), []
     LOGS.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(STATE, ignore_errors=True)
     for stage, counts, seconds in outcomes(chosen):
         print(f"== {stage.name:<8} {counts}, {seconds:.1f} s", flush=True)
         total.add(counts)

@@ -155,7 +155,9 @@ void World::after_step(Process& process) {
     if (end.ok()) throw Violation("who ended knows why: node " + process.life.name());
     const bool honest_ended = scenario_.has_liar && !process.liar && end.code != DERECHO_CLOSED;
     if (honest_ended) throw Violation("nobody honest ends: node " + process.life.name() + ": " + end.detail + lied());
-    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.liar && !process.application->stopped())
+    // Where the slow are removed, one whose application slept for that long is.
+    const bool slow = slow_after != Duration{} && end.detail.find("this node's own application") != std::string::npos;
+    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.liar && !slow && !process.application->stopped())
         throw Violation("nobody is suspected without reason: node " + process.life.name() + ": " + end.detail);
     const bool told = process.application->replica().closed || process.application->stopped();
     if (!told && process.view != 0) return;  // events are still to be taken
