@@ -25,10 +25,13 @@ _END_S = 10.0
 
 
 def environment() -> dict[str, str]:
-    """What programs need to find the library, or the package, under test."""
+    """What programs need to find the library, or the package, under test.
+
+    Nodes remember nothing of their groups: a script founds one after the other at the same addresses.
+    """
     path = os.pathsep.join(p for p in sys.path if p)
     library = str(next((installed() / "_native").glob("libderecho.so.*")))
-    return os.environ | {"PYTHONPATH": path, "DERECHO_LIBRARY": library}
+    return os.environ | {"PYTHONPATH": path, "DERECHO_LIBRARY": library, "XDG_STATE_HOME": "/dev/null"}
 
 
 class BuildError(Exception):

@@ -20,6 +20,7 @@ def write_stubs(service: Path, folder: Path, package: str = "") -> list[Path]:
     for model in read_services(service):
         for name, text in emit(model, package).items():
             path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             paths.append(path)
     return paths

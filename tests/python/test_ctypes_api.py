@@ -47,7 +47,7 @@ import ctypes, sys
 from derecho import ctypes_api as api
 config, group = ctypes.POINTER(api.derecho_config)(), ctypes.POINTER(api.derecho_group)()
 assert api.derecho_config_create(ctypes.byref(config)) == 0
-for key, value in ((b"node", b"1"), (b"listen", b"127.0.0.1:0")):
+for key, value in ((b"node", b"1"), (b"listen", b"127.0.0.1:0"), (b"found", b"true")):
     assert api.derecho_config_set(config, api.String(key), api.String(value)) == 0
 assert api.derecho_config_add_service(config, api.String(b"raw"), 0) == 0
 assert api.derecho_group_join(config, 10000, ctypes.byref(group)) == 0

@@ -98,8 +98,8 @@ class Script:
             self._woken = True
             self._changed.notify_all()
 
-    def view(self) -> tuple[int, int, list[tuple[int, str, bool]]]:
-        return 1, 0, self.members
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool]], str]:
+        return 1, 0, self.members, ""
 
     def holdup(self, node: int | None) -> tuple[int, int, int, str]:
         return 0, 0, 0, ""

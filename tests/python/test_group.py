@@ -278,7 +278,7 @@ def test_stats_and_repr_tell_what_happened(nodes: Nodes) -> None:
 
 
 def test_all_members_are_in_one_group_by_its_id_and_two_groups_have_two(nodes: Nodes) -> None:
-    one, two = nodes.together(2, Book)
+    one, two = books(nodes, 2)
     assert one.view.group_id == two.view.group_id
     other = nodes.join([Book()], found=True)
     assert other.view.group_id != one.view.group_id

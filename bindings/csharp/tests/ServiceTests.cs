@@ -415,7 +415,7 @@ namespace Tests
                 members.Join(new Replica { CannotSave = true });
                 Check.Throws<StateError>(
                     () => members.Join(new Replica()), "member 1 cannot give the state of Everything: ");
-                Check.That(logged.Contains("member 2 cannot join: the state of Everything cannot be saved"), logged);
+                Check.That(logged.Contains("member 2 cannot join: saving the state of Everything failed"), logged);
             }
         }
 

@@ -108,6 +108,6 @@ internal sealed unsafe class Ffi
         if (status != Status.Ok) throw new InvalidOperationException(status.ToString());
     }
 
-    [DllImport("derecho")]
+    [DllImport("libderecho.so.1")]
     private static extern uint derecho_abi_version();
 }

@@ -82,9 +82,11 @@ public:
             whole.put({reinterpret_cast<const char*>(&size), sizeof size});
             whole.put(part);
         };
-        for (const auto& [path, content] : state_.files) {
+        std::map<std::string_view, const derecho::Bytes*> by_path;
+        for (const auto& [path, content] : state_.files) by_path.emplace(path, &content);
+        for (const auto& [path, content] : by_path) {
             put(path);
-            put({reinterpret_cast<const char*>(content.data()), content.size()});
+            put({reinterpret_cast<const char*>(content->data()), content->size()});
         }
         std::string hex;
         for (const uint8_t byte : whole.digest()) {
