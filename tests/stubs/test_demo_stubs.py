@@ -11,5 +11,6 @@ import pytest
 @pytest.mark.parametrize(("language", "file"), [("java", "FileStore.java"), ("csharp", "FileStore.cs")])
 def test_the_stubs_of_the_demo_are_fresh(language: str, file: str, root: Path, stubs: Any, tmp_path: Path) -> None:
     demo = root / "py" / "derecho" / "demo"
-    assert stubs(demo / "store.py", "--lang", language, "--out", tmp_path).returncode == 0
-    assert (tmp_path / file).read_text() == (demo / "members" / language / file).read_text()
+    assert stubs(demo / "store.py", "--lang", language, "--package", "file_store", "--out", tmp_path).returncode == 0
+    (fresh,) = tmp_path.rglob(file)
+    assert fresh.read_text() == (demo / "members" / language / file).read_text()

@@ -20,11 +20,11 @@ PAGES = {
     "c": ("docs/c.md", "examples/c/cache_member.c"),
 }
 SAYS = {
-    "python": "every member says {1: ",
-    "java": "every member says {1=",
-    "csharp": "every member says [1, ",
-    "mono": "every member says [1, ",
-    "cpp": "member 1 says ",
+    "python": "every member says {",
+    "java": "every member says {",
+    "csharp": "every member says [",
+    "mono": "every member says [",
+    "cpp": " says ",
     "c": "every member has it; there are",
 }
 ALL_THREE = re.compile(r"view \d+: \{\d, \d, \d\}|3 members")

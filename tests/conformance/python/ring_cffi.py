@@ -112,7 +112,7 @@ class CffiRing:
         group.native.fd()
 
     def group_view(self, group: _Group) -> tuple[int, int, list[tuple[int, bool]]]:
-        view, rank, members = group.native.view()
+        view, rank, members, _ = group.native.view()
         return view, rank, [(node, has_state) for node, _, has_state in members]
 
     def group_stats(self, group: _Group) -> dict[str, int]:
