@@ -2,6 +2,7 @@
 // anything into the rows of the views they come to share. The node may expel the peer, or end; it never breaks.
 #include "group/letters.hpp"
 #include "fabric/fabric_testing.hpp"
+#include "group/founding.hpp"
 #include "input.hpp"
 #include "rpc/rpc.hpp"
 
@@ -140,8 +141,24 @@ private:
     View view(uint64_t id) {
         View both{ViewId{id},
                   {{kSelf, kIncarnation, input_.below(4), kAddress}, {kPeer, kPeerIncarnation, ~0ull, kPeerAddress}}};
+        both.group = {1, 2};
         if (peer_first_) std::swap(both.members[0], both.members[1]);
         return both;
+    }
+
+    // The one that this node founds, another one, or none.
+    GroupId group() { return {input_.below(3), 2}; }
+    Outsider outsider() {
+        Outsider one;
+        one.incarnation = kPeerIncarnation;
+        one.ended = input_.below(2) != 0;
+        one.initial_hash = input_.number<uint8_t>();
+        one.candidate = group();
+        one.over = group();
+        one.marker.kind = static_cast<Marker::Kind>(input_.below(3));
+        one.marker.known = view(input_.below(5));
+        one.marker.known.group = group();
+        return one;
     }
 
     // A well-formed letter, or one that was, in a well-formed frame.
@@ -152,10 +169,18 @@ private:
             case 0:
                 body.number(kPeerIncarnation);
                 body.text(kPeerAddress);
+                encode(body, outsider());
                 return post(0, Letter::join, body);
             case 1:
-                return post(0, Letter::no_group, body);
+                if (input_.below(2)) {
+                    encode(body, outsider());
+                    return post(0, Letter::outside, body);
+                }
+                encode(body, group());
+                return post(0, input_.below(2) ? Letter::found : Letter::granted, body);
             case 2:
+                encode(body, group());
+                if (input_.below(4) == 0) return post(0, Letter::member_of, body);
                 body.text(input_.below(2) ? kPeerAddress : "host:1");
                 return post(0, Letter::leader, body);
             case 3: {
