@@ -27,6 +27,8 @@ class Rogue {
 public:
     explicit Rogue(const std::string& address) {
         VerbsOptions options;
+        options.ack_timeout = 14;
+        options.retries = 6;  // with 7 Soft-RoCE would never give up
         if (Status status = open_verbs(options, device_); !status.ok()) throw std::runtime_error(status.detail);
         socket_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         sockaddr_in to{};
