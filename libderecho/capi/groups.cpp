@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 #include <ctime>
+#include <utility>
 #include <new>
 
 namespace libderecho::capi {
@@ -118,6 +119,9 @@ derecho_status close_group(const void* handle) {
     return DERECHO_OK;
 }
 
+// What a child of fork() keeps of its parent's groups for good: nothing in it may be touched, nor looks lost.
+static OpenGroup* inherited_groups = nullptr;
+
 void forget_groups_after_fork() {
     for (GroupSlot& slot : group_slots) {
         if (!slot.in_use) continue;
@@ -126,6 +130,7 @@ void forget_groups_after_fork() {
             slot.inherited_generation = slot.generation.load(std::memory_order_relaxed);
             next_generation(slot);
         }
+        if (slot.owner) slot.owner->next_inherited = std::exchange(inherited_groups, slot.owner);
         slot.owner = nullptr;
         slot.leased_generation = 0;
         slot.in_use = false;

@@ -22,6 +22,7 @@ struct OpenGroup {
     std::vector<std::string> services;
     uint64_t message_max_bytes = 0;
     Claims claims;
+    OpenGroup* next_inherited = nullptr;  // in a child of fork(): another one of the parent's
 };
 
 // No handle, nor what HandleBits::of_group() makes of any: it has a bit that is none of a group's.
