@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 #include <ctime>
-#include <utility>
 #include <new>
+#include <utility>
 
 namespace libderecho::capi {
 
