@@ -17,7 +17,7 @@ int value_of(const UniqueFd& socket, int option) {
 }
 
 TEST(EndWhenSilent, neither_an_idle_nor_a_busy_connection_ends_before_and_both_do_soon_after) {
-    for (const uint64_t seconds : {1, 2, 10, 30, 3600, 432'000}) {
+    for (const uint64_t seconds : {1u, 2u, 10u, 30u, 3600u, 432'000u}) {
         const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         end_when_silent(socket.get(), milliseconds(seconds * 1000));
         const auto idle = static_cast<uint64_t>(value_of(socket, TCP_KEEPIDLE)) +
