@@ -11,8 +11,8 @@ uint64_t least_ms(uint32_t exponent, uint32_t retries) {
 }
 
 TEST(AckTimeout, outlives_every_silence_that_members_put_up_with) {
-    for (const uint64_t silence_ms : {2, 100, 300, 2000, 6000, 30'000, 120'000})
-        for (const uint32_t retries : {0, 1, 6, 7}) {
+    for (const uint64_t silence_ms : {2u, 100u, 300u, 2000u, 6000u, 30'000u, 120'000u})
+        for (const uint32_t retries : {0u, 1u, 6u, 7u}) {
             const uint32_t exponent = ack_timeout_beyond(milliseconds(silence_ms), retries);
             EXPECT_GE(least_ms(exponent, retries), silence_ms) << silence_ms << " ms, " << retries;
             EXPECT_GE(exponent, 14u);
