@@ -433,7 +433,8 @@ enum {
     DERECHO_EVENT_MESSAGE = 1,
     /** An ordered call. As MESSAGE, with method; id: call; flags: DERECHO_FLAG_REPLY if an answer is due. */
     DERECHO_EVENT_CALL = 2,
-    /** A query to this node. node: caller; method; data; id: call; flags: DERECHO_FLAG_REPLY. */
+    /** A query to this node. node: caller; method; data; id: call; flags: DERECHO_FLAG_REPLY; version, timestamp_ns: of
+        the shard's last ordered event that was given before, here or to the donor of the state; 0 if there was none. */
     DERECHO_EVENT_QUERY = 3,
     /** This node's call was ordered. id: call; data: uint32_t ids of the members that owe a reply. */
     DERECHO_EVENT_ORDERED = 4,
@@ -441,11 +442,13 @@ enum {
     DERECHO_EVENT_REPLY = 5,
     /** A view was installed: derecho_group_view() has it. id: view. Later events are of this view. */
     DERECHO_EVENT_VIEW = 6,
-    /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard. */
+    /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard; version,
+        timestamp_ns: as of QUERY. */
     DERECHO_EVENT_STATE_REQUEST = 7,
     /** A piece of the state for this node. data; shard; flags: FIRST, LAST; node: who gives it; version: bytes of all
-        pieces together, 0 if that is not known. A FIRST discards pieces before it. With another status than
-        DERECHO_OK it will not come: data is why, as text. */
+        pieces together, 0 if that is not known; id, timestamp_ns: version and time of the last ordered event that is in
+        the state. A FIRST discards pieces before it. With another status than DERECHO_OK it will not come: data is why,
+        as text. */
     DERECHO_EVENT_STATE = 8,
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST,
         DERECHO_NO_MEMORY (this node lacks memory or descriptors). */

@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "context.hpp"
 #include "engine.hpp"
 #include "service.hpp"
 
@@ -81,6 +82,8 @@ public:
             held_.emplace_back(event, Bytes(data.begin(), data.end()));
             held_bytes_ += data.size();
             if (!loading && held_bytes_ > kHeldBytesMax) finish_saving();
+        } else if (!saving_.empty() && event.version > saved_as_of_.version) {
+            run(as_of(event, saved_as_of_));  // what came since is held back
         } else {
             run(event);
         }
@@ -94,6 +97,7 @@ public:
                     const uint64_t request = event.id;
                     const uint32_t node = event.node;
                     saving_.emplace_back(node, request);
+                    saved_as_of_ = {event.version, event.timestamp_ns};
                     const auto saved = [this, node, request] { this->saved({node, request}); };
                     return engine_.outbox.state(node, request, std::move(pieces), saved);
                 }
@@ -119,6 +123,7 @@ public:
         const BytesView piece = data_of(event);
         incoming_.insert(incoming_.end(), piece.begin(), piece.end());
         if ((event.flags & DERECHO_FLAG_LAST) == 0) return;
+        loaded_as_of_ = {event.id, event.timestamp_ns};
         try {
             load(std::exchange(incoming_, {}));
         } catch (...) {
@@ -137,8 +142,19 @@ private:
         held_bytes_ = 0;
         for (std::deque<std::pair<derecho_event, Bytes>> held = std::exchange(held_, {}); auto& [late, data] : held) {
             late.data = data.data();
-            run(late);
+            run(late.version < loaded_as_of_.version ? as_of(late, loaded_as_of_) : late);
         }
+    }
+
+    /** Version and time of the last ordered call that a state has. */
+    struct Moment {
+        uint64_t version = 0;
+        uint64_t timestamp_ns = 0;
+    };
+    static derecho_event as_of(derecho_event query, const Moment& moment) {
+        query.version = moment.version;
+        query.timestamp_ns = moment.timestamp_ns;
+        return query;
     }
 
     /** The last piece was made, or nobody wants it any more. */
@@ -199,6 +215,7 @@ private:
     void run(const derecho_event& event) {
         if (event.kind == DERECHO_EVENT_MESSAGE) return;  // of a member that treats this shard as raw
         const bool wants_answer = (event.flags & DERECHO_FLAG_REPLY) != 0;
+        const Running running(event);
         try {
             if (event.method < kMethods.size()) return kMethods[event.method](*this, event);
             if (wants_answer) engine_.outbox.answer(event.node, event.id, DERECHO_UNKNOWN_METHOD, {});
@@ -216,6 +233,7 @@ private:
     std::deque<std::pair<derecho_event, Bytes>> held_;  // what came while the state was under way
     uint64_t held_bytes_ = 0;
     std::vector<Request> saving_;  // in pieces that are still to be made
+    Moment saved_as_of_, loaded_as_of_;
 };
 
 }  // namespace detail

@@ -46,11 +46,23 @@ struct StateEnvelope {
     static constexpr uint32_t kFormat = 1;
     uint32_t format = kFormat;
     uint32_t reserved = 0;
-    uint64_t core_bytes = 0;     // right behind this: what the library itself keeps for the service; none so far
+    uint64_t core_bytes = 0;     // right behind this: what the library itself keeps for the service
     uint64_t service_bytes = 0;  // all pieces together; kUnknown where it was not told
     static constexpr uint64_t kUnknown = ~0ull;
 };
 static_assert(sizeof(StateEnvelope) == 24);
+
+// An ordered event's place and time; zeros before the first.
+struct Moment {
+    uint64_t version = 0;
+    uint64_t timestamp_ns = 0;
+};
+
+// The core's section of an envelope. It may grow at its end.
+struct StateCore {
+    Moment as_of;  // the last ordered event that is in the state
+};
+static_assert(sizeof(StateCore) == 16);
 
 // ---- registered memory, in mail of its own
 

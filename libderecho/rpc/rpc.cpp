@@ -26,7 +26,9 @@ Rpc::Rpc(Group& group, uint64_t mail_bytes)
       self_(group.options().self),
       loopback_(mail_bytes),
       memory_(group.fabric(), group.options().incarnation, mail_bytes),
-      state_bytes_(group.options().services.size()) {
+      state_bytes_(group.options().services.size()),
+      states_as_of_(group.options().services.size()),
+      taken_(group.options().services.size()) {
     group_.also_untaken([this] { return !over_ && has_events_of_its_own(); });
 }
 
@@ -240,9 +242,11 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
     const derecho_status status = find_transfer(node, request, transfer);
     if (!transfer) return status;  // the joiner is gone, or it has everything
     if (!transfer->announced) {
-        StateEnvelope envelope;
-        envelope.service_bytes = transfer->total_bytes;
-        if (!post_state(*transfer, kStateEnvelope, bytes_of(envelope))) return DERECHO_AGAIN;
+        struct {
+            StateEnvelope envelope;
+            StateCore core;
+        } const opening{{.core_bytes = sizeof(StateCore), .service_bytes = transfer->total_bytes}, {transfer->as_of}};
+        if (!post_state(*transfer, kStateEnvelope, bytes_of(opening))) return DERECHO_AGAIN;
         transfer->announced = true;
     }
     const uint32_t first = transfer->started ? 0 : DERECHO_FLAG_FIRST;

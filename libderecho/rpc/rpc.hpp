@@ -111,6 +111,7 @@ private:
         uint64_t total_bytes = ~0ull;  // unknown
         bool announced = false;        // its envelope is on the way
         bool started = false;          // its first piece is
+        Moment as_of{};
     };
 
     // step
@@ -125,6 +126,7 @@ private:
     // take
     void take_ordered(Out& out);
     bool strip_call(derecho_event& event);
+    void stamp(derecho_event& event) const;
     void announce(Out& out);
     void sweep(Out& out);
     bool sweep_call(Call& call, Out& out);
@@ -183,6 +185,8 @@ private:
     uint64_t early_bytes_ = 0;
     std::optional<Incoming> parked_;     // a letter that has to wait, and all after it
     std::vector<uint64_t> state_bytes_;  // by shard: of the state that is coming; 0: unknown
+    std::vector<Moment> states_as_of_;   // by shard: likewise
+    std::vector<Moment> taken_;          // by shard: its last ordered event that was given; what queries see
 
     std::mutex mutex_;  // of what follows
     std::map<NodeId, Peer> peers_;

@@ -72,18 +72,25 @@ void Rpc::take_ordered(Out& out) {
         bool keep = true;
         switch (event.kind) {
             case DERECHO_EVENT_CALL:
-                keep = strip_call(event);
+                if (!strip_call(event)) {
+                    keep = false;
+                    break;
+                }
+                [[fallthrough]];
+            case DERECHO_EVENT_MESSAGE:
+                taken_[event.shard] = {event.version, event.timestamp_ns};
                 break;
             case DERECHO_EVENT_VIEW:
                 enter_view();
                 break;
             case DERECHO_EVENT_STATE_REQUEST: {
                 event.id = request_id(ViewId{event.id}, event.shard);
+                stamp(event);
                 const std::lock_guard lock(mutex_);
                 std::erase_if(transfers_, [&](const Transfer& t) {
                     return t.node == NodeId{event.node} && (t.request & 0xff) == event.shard;
                 });
-                transfers_.push_back({NodeId{event.node}, event.id, false});
+                transfers_.push_back({.node = NodeId{event.node}, .request = event.id, .as_of = taken_[event.shard]});
                 break;
             }
             case DERECHO_EVENT_CLOSED:
@@ -98,6 +105,12 @@ void Rpc::take_ordered(Out& out) {
         if (out.count != i) out.events[out.count] = event;
         ++out.count;
     }
+}
+
+// As of which ordered event something is that has no place in the order itself.
+void Rpc::stamp(derecho_event& event) const {
+    event.version = taken_[event.shard].version;
+    event.timestamp_ns = taken_[event.shard].timestamp_ns;
 }
 
 // Take the header off. False if there is none, which no member that runs this library sends.
@@ -365,6 +378,7 @@ Rpc::Verdict Rpc::give_query(const Incoming& letter, Out& out) {
     event.flags = DERECHO_FLAG_REPLY | (letter.from == self_ ? DERECHO_FLAG_OWN : 0);
     event.data = letter.bytes.data() + sizeof header;
     event.size_bytes = letter.bytes.size() - sizeof header;
+    stamp(event);
     return Verdict::give;
 }
 
@@ -466,7 +480,11 @@ Rpc::Verdict Rpc::give_state(const Incoming& letter, Out& out) {
     const bool failed = (header.flags & kStateFailed) != 0;
     add_state(out, letter.from, header, failed ? DERECHO_REMOTE_ERROR : DERECHO_OK,
               letter.bytes.subspan(sizeof header));
-    if (!failed && (header.flags & DERECHO_FLAG_LAST)) group_.state_complete(ShardIndex{header.shard});
+    if (!failed && (header.flags & DERECHO_FLAG_LAST)) {
+        group_.state_complete(ShardIndex{header.shard});
+        Moment& taken = taken_[header.shard];
+        if (taken.version < states_as_of_[header.shard].version) taken = states_as_of_[header.shard];
+    }
     return Verdict::give;
 }
 
@@ -476,7 +494,12 @@ Rpc::Verdict Rpc::open_envelope(std::span<const std::byte> bytes, const StateHea
     if (!read_header(bytes, envelope) || envelope.core_bytes != bytes.size() - sizeof envelope) return Verdict::break_;
     const bool known = envelope.service_bytes != StateEnvelope::kUnknown;
     state_bytes_[header.shard] = known ? envelope.service_bytes : 0;
-    if (envelope.format == StateEnvelope::kFormat) return Verdict::drop;
+    if (envelope.format == StateEnvelope::kFormat) {
+        StateCore core;
+        read_header(bytes.subspan(sizeof envelope), core);
+        states_as_of_[header.shard] = core.as_of;
+        return Verdict::drop;
+    }
     static constexpr std::string_view kText =
         "the state comes in a format that this version of the library does not know";
     add_state(out, group_.state_wanted(ShardIndex{header.shard})->donor, header, DERECHO_INCOMPATIBLE,
@@ -489,7 +512,8 @@ void Rpc::add_state(Out& out, NodeId donor, const StateHeader& header, derecho_s
     derecho_event& event = out.add();
     event.kind = DERECHO_EVENT_STATE;
     event.node = raw(donor);
-    event.id = header.view << 8 | header.shard;
+    event.id = states_as_of_[header.shard].version;
+    event.timestamp_ns = states_as_of_[header.shard].timestamp_ns;
     event.version = state_bytes_[header.shard];
     event.shard = header.shard;
     event.status = status;

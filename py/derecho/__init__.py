@@ -23,6 +23,7 @@ from ._native import Message, log_to, version
 from .buffers import Buffer, buffer
 from .calls import OrderedCall, QueryCall
 from .codec import ServiceSchema
+from .context import CallContext, context
 from .errors import *  # noqa: F403
 from .futures import Future, Replies, Reply
 from .group import Group, join
@@ -36,6 +37,7 @@ __version__ = version()
 
 __all__ = [
     "Buffer",
+    "CallContext",
     "Caller",
     "Future",
     "Group",
@@ -54,6 +56,7 @@ __all__ = [
     "Transfer",
     "View",
     "buffer",
+    "context",
     "join",
     "log_to",
     "ordered",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._native import Message
 from .codec.encode import Parts
 from .codec.method import ServiceSchema
+from .context import CallContext, running
 from .errors import DerechoError, StateError
 from .outbox import error_parts
 from .state import Incoming, Saving, load, save
@@ -22,6 +23,7 @@ _log = logging.getLogger("derecho")
 _REPLY = 1  # DERECHO_FLAG_REPLY
 _HELD_BYTES_MAX = 64 << 20  # of calls while a state is saved; then the rest of it is made at once
 _OK, _REMOTE_ERROR, _UNKNOWN_METHOD = 0, 17, 18
+_QUERY = 3  # DERECHO_EVENT_QUERY
 
 
 class ServiceHost:
@@ -52,6 +54,10 @@ class ServiceHost:
         self._held: list[Message] = []
         self._held_bytes = 0
         self._savings: list[Saving] = []  # on their way, during which the service must not change
+        self._call: Message | None = None  # whose method runs
+        self._since = 0, 0  # version and time of the state that came
+        self._saved_as_of = 0, 0  # ... of the one that is being saved
+        self._until: tuple[int, int] | None = None  # that, while queries see it
         self._table: list[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Parts], str]] = [
             (m.decode, getattr(instance, m.name), m.encode_result, m.where) for m in schema.methods
         ]
@@ -78,6 +84,13 @@ class ServiceHost:
 
     def on_calls(self, events: Iterator[Message]) -> None:
         """Run the handlers of ordered calls, or of queries, and answer those that want it."""
+        outer, running.host = running.host, self  # a method may wait for another group, whose methods run meanwhile
+        try:
+            self._run(events)
+        finally:
+            running.host, self._call = outer, None
+
+    def _run(self, events: Iterator[Message]) -> None:
         table = self._table
         known = len(table)
         answer = self._engine.outbox.answer
@@ -91,6 +104,7 @@ class ServiceHost:
                     answer(event.sender, event.id, _UNKNOWN_METHOD, ())
                 continue
             decode, run, encode_result, where = table[index]
+            self._call = event
             try:
                 result = run(*decode(event.data))
                 if event.flags & _REPLY:
@@ -107,10 +121,23 @@ class ServiceHost:
         if self.loading or not self._savings:
             return self.on_calls(events)
         savings, self._savings = self._savings, []
+        self._until = self._saved_as_of
         try:
             self.on_calls(events)
         finally:
-            self._savings = savings
+            self._savings, self._until = savings, None
+
+    def call_context(self) -> CallContext | None:
+        """Of the call whose method runs."""
+        call = self._call
+        if call is None:
+            return None
+        moment = call.version, call.timestamp
+        if call.kind == _QUERY:
+            moment = max(moment, self._since)
+            if self._until is not None:
+                moment = min(moment, self._until)
+        return CallContext(call.sender, *moment)
 
     def _hold(self, event: Message) -> None:
         self._held.append(event.detach())
@@ -147,6 +174,7 @@ class ServiceHost:
             return
         if saving.holds:
             self._savings.append(saving)
+            self._saved_as_of = event.version, event.timestamp
         self._engine.outbox.state(event.sender, event.id, saving, lambda: self._saved(saving))
 
     def _saved(self, saving: Saving) -> None:
@@ -173,6 +201,7 @@ class ServiceHost:
         whole = self._incoming.add(event)
         if whole is None:
             return
+        self._since = event.id, event.timestamp
         try:
             load(self.instance, whole)
         except StateError as error:

@@ -131,6 +131,16 @@ class Everything:
         if kind == "state":
             raise RuntimeError(text)
 
+    @derecho.ordered
+    def moment(self) -> str:
+        """Return the context of the call: ``caller:version:time``."""
+        return self.moment_here()
+
+    @derecho.query
+    def moment_here(self) -> str:
+        """As `moment`, from one member."""
+        return ":".join(map(str, derecho.context()))
+
     def __derecho_save__(self) -> Totals:
         return self.totals
 

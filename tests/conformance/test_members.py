@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import product
@@ -42,11 +43,14 @@ class Pair:
     ----------
     total : list of str
         What the replica had right after it joined.
+    moments : list of str
+        What a query then saw as its context at each of them.
     """
 
     caller: Member
     replica: Member
     total: list[str]
+    moments: list[str]
 
     def total_of_both(self) -> int:
         """The sum, which must be the same at both once both have applied everything."""
@@ -96,7 +100,8 @@ class Groups:
     def pair(self, languages: tuple[str, str]) -> Pair:
         """Start a caller and a replica."""
         caller, replica = self.together(list(languages), "auto")
-        return Pair(caller, replica, replica.ask("total"))
+        moments = [replica.ask("moment_at", node)[0] for node in (1, 2)]
+        return Pair(caller, replica, replica.ask("total"), moments)
 
 
 PAIRS = list(product(MEMBERS, MEMBERS))
@@ -236,6 +241,45 @@ def test_an_exception_comes_back_with_type_and_text(
 def test_a_handler_that_does_not_fail_fails_nobody(pair: Pair) -> None:
     assert pair.caller.ask("fail", "nothing", "text") == []
     assert pair.caller.ask("failat", 2, "nothing", "text") == []
+
+
+def moments(answer: list[str]) -> dict[int, tuple[int, int, int]]:
+    """Of each node: caller, version and time."""
+    return {int(n): tuple(map(int, m.split(":"))) for n, m in (a.split("=") for a in answer[0].split(","))}  # type: ignore[misc]
+
+
+def test_a_handler_sees_its_calls_context_and_all_members_the_same(pair: Pair) -> None:
+    seen = []
+    for caller, member in [(1, pair.caller), (2, pair.replica)] * 2:
+        one = moments(member.ask("moment"))
+        assert one[1] == one[2]
+        assert one[1][0] == caller
+        seen.append(one[1])
+    assert [version for _, version, _ in seen] == sorted({version for _, version, _ in seen})
+    times = [time_ns for _, _, time_ns in seen]
+    assert times == sorted(times)
+    assert abs(times[-1] - time.time_ns()) < 60e9
+
+
+@pytest.mark.parametrize("node", [1, 2])
+def test_a_query_sees_its_caller_and_the_last_ordered_call(pair: Pair, node: int) -> None:
+    last = moments(pair.replica.ask("moment"))[node]
+    assert pair.caller.ask("moment_at", node) == [f"1:{last[1]}:{last[2]}"]
+
+
+def test_a_joiner_sees_the_last_ordered_call_that_its_state_has(pair: Pair) -> None:
+    one, two = pair.moments
+    assert one == two
+    assert int(one.split(":")[1]) > 0
+
+
+def test_there_is_no_context_where_there_is_no_call(pair: Pair, languages: tuple[str, str]) -> None:
+    try:
+        assert pair.caller.ask("moment_of_none") == ["skip"]
+    except MemberError as error:
+        kind, text = error.args
+        assert kind in ("RuntimeError", "IllegalState", "InvalidOperationException", "logic_error")
+        assert "there is no call here" in text
 
 
 def test_a_method_that_nobody_has_is_unknown(pair: Pair) -> None:

@@ -37,6 +37,8 @@ class Event:
     flags: int = 0
     payload: bytes = b""
     version: int = 0
+    timestamp: int = 0
+    kind: int = 0
 
     @property
     def data(self) -> memoryview:
@@ -147,8 +149,12 @@ class Counter:
     def get(self) -> int:
         return self.total
 
+    @derecho.query
+    def version(self) -> int:
+        return derecho.context().version
 
-ADD, GET = derecho.schema(Counter).methods
+
+ADD, GET, VERSION = derecho.schema(Counter).methods
 
 
 def args(by: int) -> bytes:
@@ -479,6 +485,30 @@ def test_calls_are_held_back_while_a_state_that_may_change_is_saved_and_queries_
     fresh = Counter()
     derecho.state.load(fresh, pieces_of(rig))
     assert fresh.total == 0
+
+
+def test_queries_are_as_of_the_state_that_they_see(rig: Rig) -> None:
+    def ask(call: int, version: int) -> None:
+        rig.script.add(QUERY, Event(2, call, VERSION.id, flags=WANTED, version=version, kind=QUERY))
+
+    rig.script.members = [(1, "a:1", False)]
+    rig.script.add(VIEW, Event())
+    ask(1, 0)
+    rig.script.add(STATE, Event(3, 10, payload=derecho.state.save(Counter()).whole(), flags=FIRST | LAST))
+    ask(2, 10)
+    rig.drive()
+    rig.counter.nested = [[1], [2]] * 100  # type: ignore[attr-defined]
+    rig.script.room = 4
+    rig.script.add(STATE_REQUEST, Event(4, 99, version=10))
+    rig.script.add(CALL, Event(2, 3, payload=args(2), version=20))
+    ask(4, 20)  # the core has given the call, which is held back here
+    rig.drive()
+    rig.script.room = 1000
+    rig.drive()
+    ask(5, 20)
+    rig.drive()
+    versions = {call: struct.unpack("<q", value)[0] for _, call, _, value in rig.script.answers}
+    assert versions == {1: 10, 2: 10, 4: 10, 5: 20}
 
 
 def test_of_a_flat_state_only_the_containers_are_copied_and_no_call_waits(rig: Rig) -> None:

@@ -267,12 +267,14 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
         case DERECHO_EVENT_STATE_REQUEST:
             if (!replica_.has_state[event.shard])
                 throw Violation("only who has the state is asked for it: node " + self_.name());
+            if (caller_) ledger_.as_of(replica_, event, event.version);
             if (caller_) caller_->on_state_request(event, replica_.states[event.shard], now);
             return on_state_request(NodeId{event.node}, event.shard, ViewId{event.id}, replica_.states[event.shard]);
         case DERECHO_EVENT_STATE: {
             State state;
-            if (caller_->on_state(event, state)) take_state(event.shard, state);
-            return;
+            if (!caller_->on_state(event, state)) return;
+            take_state(event.shard, state);
+            return ledger_.as_of(replica_, event, event.id);
         }
         case DERECHO_EVENT_MESSAGE:
             return handle_message(event, lease);
@@ -285,6 +287,7 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
         case DERECHO_EVENT_REPLY:
             return caller_->on_reply(event, replica_);
         case DERECHO_EVENT_QUERY:
+            if (replica_.has_state[event.shard]) ledger_.as_of(replica_, event, event.version);
             return caller_->on_query(event, now);
         case DERECHO_EVENT_MEMORY:
             return memory_user_->on_event(event);

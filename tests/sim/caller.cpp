@@ -24,6 +24,8 @@ std::vector<std::byte> encode(const State& state, uint64_t padding) {
     put(bytes, padding);
     put(bytes, state.hash);
     put(bytes, state.messages);
+    put(bytes, state.version);
+    put(bytes, state.timestamp_ns);
     put(bytes, state.next.size());
     for (const auto& [life, next] : state.next) {
         put(bytes, life.node);
@@ -41,6 +43,8 @@ State decode(std::span<const std::byte> bytes) {
     const uint64_t padding = get(bytes);
     state.hash = get(bytes);
     state.messages = get(bytes);
+    state.version = get(bytes);
+    state.timestamp_ns = get(bytes);
     for (uint64_t left = get(bytes); left > 0; --left) {
         Life life;
         life.node = static_cast<uint32_t>(get(bytes));

@@ -253,6 +253,8 @@ uint64_t Ledger::delivered_by_liar(Replica& at, const derecho_event& event, cons
 // The first who takes a message writes it down; all others must take the very same.
 void Ledger::note(Replica& at, const derecho_event& event, const Entry& entry, const std::string& what) {
     const uint32_t shard = event.shard;
+    at.states[shard].version = event.version;
+    at.states[shard].timestamp_ns = event.timestamp_ns;
     const auto& [sender, number] = std::pair(entry.sender, entry.number);
     Log& log = logs_[{raw(at.view.id), shard}];
     const uint64_t place = at.taken[shard]++;
@@ -276,6 +278,15 @@ void Ledger::note(Replica& at, const derecho_event& event, const Entry& entry, c
     log.entries.push_back(entry);
     log.longest_by = at.self;
     ++messages_;
+}
+
+void Ledger::as_of(const Replica& at, const derecho_event& event, uint64_t version) const {
+    if (liars_.contains(at.self)) return;
+    const State& state = at.states[event.shard];
+    if (version != state.version || event.timestamp_ns != state.timestamp_ns)
+        throw Violation("queries and states are as of the last message: " + where(at, event.shard) +
+                        ", an event of kind " + text(event.kind) + " is as of version " + text(version) + ", not " +
+                        text(state.version));
 }
 
 void Ledger::closed(Replica& at, derecho_status status) {

@@ -34,7 +34,8 @@ struct Life {
 struct State {
     uint64_t hash = 0;
     uint64_t messages = 0;
-    std::map<Life, uint64_t> next;  // of each sender: place of its first claim not delivered yet
+    uint64_t version = 0, timestamp_ns = 0;  // of the last message
+    std::map<Life, uint64_t> next;           // of each sender: place of its first claim not delivered yet
 };
 
 class Ledger {
@@ -78,6 +79,8 @@ public:
     // Which message it was: the sender's number. kUnknown if a liar sent it, or takes it.
     static constexpr uint64_t kUnknown = ~0ull;
     uint64_t delivered(Replica& at, const derecho_event& event);
+    // A query, a state that is asked for or one that came says as of which message it is.
+    void as_of(const Replica& at, const derecho_event& event, uint64_t version) const;
     // The state a joiner was given as of the start of its view.
     void state_received(Replica& at, uint32_t shard, const State& state);
     void closed(Replica& at, derecho_status status);

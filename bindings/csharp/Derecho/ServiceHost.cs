@@ -19,6 +19,8 @@ namespace Derecho
         private readonly Dictionary<Tuple<uint, ulong>, StateSender> _saving =
             new Dictionary<Tuple<uint, ulong>, StateSender>(); // in pieces that are still to be made
         private long _heldBytes;
+        private CallContext _savedAsOf; // the last ordered call that the state being saved has
+        private CallContext _loadedAsOf; // ... and the one that came
         private volatile bool _loading;
 
         internal ServiceHost(Engine engine, Service service, Shard shard)
@@ -75,6 +77,7 @@ namespace Derecho
                     fixed (byte* bytes = copy)
                     {
                         _arguments.Reset(bytes, copy.Length, null, 0);
+                        origin.Context = origin.Context.NotBefore(_loadedAsOf); // a query now sees this state
                         Run(origin);
                     }
                 });
@@ -83,6 +86,7 @@ namespace Derecho
                 return;
             }
             data.Lend(_arguments);
+            if (_saving.Count != 0) origin.Context = origin.Context.NotAfter(_savedAsOf); // the rest is held back
             Run(origin);
         }
 
@@ -95,6 +99,7 @@ namespace Derecho
             try
             {
                 IEnumerable<byte[]> pieces = Service.SavePieces();
+                _savedAsOf = new CallContext(node, request.Version, request.TimestampNs);
                 if (pieces != null) SaveInPieces(node, id, pieces);
                 else _engine.Outbox.SendState(node, id, Service.Save() ?? throw new StateError("it is null"));
             }
@@ -148,6 +153,7 @@ namespace Derecho
             byte[] part = piece.Data.ToArray();
             _pieces.Write(part, 0, part.Length);
             if ((piece.Flags & EventFlags.Last) == 0) return;
+            _loadedAsOf = new CallContext(piece.Node, piece.Id, piece.TimestampNs);
             Load(_pieces.ToArray());
             _pieces.SetLength(0);
             Loading = false;
@@ -170,6 +176,7 @@ namespace Derecho
         private void Run(Origin call)
         {
             _answer.Wanted = call.WantsReply;
+            CallContext? outer = call.Context.Enter();
             try
             {
                 if (Service.Handle(call.Method, _arguments, _answer)) call.Answer(_engine, Status.Ok, _answer.Message);
@@ -179,6 +186,10 @@ namespace Derecho
             {
                 Fail(call, error);
                 if (Engine.EndsNode(error)) _engine.LeaveBecause($"method {call.Method} of {Name}", error);
+            }
+            finally
+            {
+                CallContext.Leave(outer);
             }
         }
 
@@ -227,15 +238,16 @@ namespace Derecho
         /// <summary>Whom an answer goes to.</summary>
         private struct Origin
         {
-            private readonly uint _node;
             private readonly ulong _call;
+
+            internal CallContext Context;
 
             internal readonly uint Method;
             internal readonly bool WantsReply;
 
             internal Origin(Event call)
             {
-                _node = call.Node;
+                Context = new CallContext(call.Node, call.Version, call.TimestampNs);
                 _call = call.Id;
                 Method = call.Method;
                 WantsReply = call.WantsReply;
@@ -243,7 +255,7 @@ namespace Derecho
 
             internal void Answer(Engine engine, Status status, Bytes data)
             {
-                if (WantsReply) engine.Outbox.Answer(_node, _call, status, data);
+                if (WantsReply) engine.Outbox.Answer(Context.Caller, _call, status, data);
             }
         }
     }

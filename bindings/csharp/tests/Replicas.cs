@@ -57,6 +57,10 @@ namespace Tests
 
         public override void FailHere(string kind, string text) => OnFail(kind, text);
 
+        public override string Moment() => CallContext.Current.ToString();
+
+        public override string MomentHere() => CallContext.Current.ToString();
+
         protected override Totals SaveState()
         {
             OnSave();

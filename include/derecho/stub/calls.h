@@ -63,6 +63,22 @@ typedef struct derecho_handling {
     char failure[4097];  /* "Type: text", when it returns DERECHO_REMOTE_ERROR */
 } derecho_handling;
 
+/** Whose call it is, and its place and time. Of an ordered call all three are the same at every member. */
+typedef struct derecho_context {
+    uint32_t caller;  /* the node that made the call: a member, or for a query perhaps a client */
+    uint64_t version; /* grows with every ordered call; for a query: of the last ordered call that the state has */
+    uint64_t time_ns; /* since the Unix epoch, by the clock of the sender, on which all members agree; of an ordered
+                         call never less than that of a call before it. For a query: of the last ordered call that the
+                         state has, so it stands still while there are none; 0 where there was none yet */
+} derecho_context;
+
+/** The context of the call that a handler handles. */
+static inline derecho_context derecho_context_of(const derecho_handling *handling) {
+    const derecho_event *event = handling->event;
+    const derecho_context context = {event->node, event->version, event->timestamp_ns};
+    return context;
+}
+
 /** Note why a handler fails. @return DERECHO_REMOTE_ERROR, to be returned by it. */
 static inline derecho_status derecho_fail(derecho_handling *handling, const char *type, derecho_text text) {
     const int shown = text.size_bytes < sizeof handling->failure ? (int)text.size_bytes : (int)sizeof handling->failure;

@@ -124,6 +124,10 @@ static inline derecho_status derecho_replica_load(derecho_replica *replica, cons
     derecho_status status = DERECHO_OK;
     while (replica->held) {
         derecho_held_event *first = replica->held;
+        if (first->event.version < piece->id) { /* a query, which now sees this state */
+            first->event.version = piece->id;
+            first->event.timestamp_ns = piece->timestamp_ns;
+        }
         if (status == DERECHO_OK)
             status = replica->methods->dispatch(replica->group, &first->event, replica->handlers, &replica->answers);
         replica->held = first->next;

@@ -39,8 +39,8 @@ _HEADERS = set(
 
 _HANDLERS_DOC = """\
 What a member does when a method is called. Each is given `context`, the arguments, where to put the result, and its
-handling, and returns DERECHO_OK or derecho_fail(). Arguments, and what they point to, are gone when it returns; what a
-result points to may come from handling->arena."""
+handling (derecho_context_of(handling): caller, version, time), and returns DERECHO_OK or derecho_fail(). Arguments, and
+what they point to, are gone when it returns; what a result points to may come from handling->arena."""
 
 _STATE_DOC = """\
 The state as of now, for a joiner, and the other way round. What it points to is read during the call only: keep

@@ -21,7 +21,7 @@ OF_OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", 
 #: The binding's own classes, and the namespaces it uses: a service of one of these names would hide it.
 OF_BINDING = set(
     """
-    AddressInUse BadHandle Buffer BufferPin Bytes CallFlags Claim Closed Config DecodeError Decoder Derecho
+    AddressInUse BadHandle Buffer BufferPin Bytes CallContext CallFlags Claim Closed Config DecodeError Decoder Derecho
     DerechoError DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group
     GroupOptions Holdup HoldupCause InHandler Incompatible InternalError InvalidArgument Library Log Map Member
     MemberRemoved MemoryAccess MemoryKey MemoryPart MessageBatch NoMajority NoMemory NotMember Nothing OutgoingCall

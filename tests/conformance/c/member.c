@@ -126,6 +126,16 @@ static derecho_status on_fail(void *context, derecho_text kind, derecho_text tex
     return DERECHO_OK;
 }
 
+static derecho_status on_moment(void *context, derecho_text *result_out, derecho_handling *handling) {
+    (void)context;
+    const derecho_context call = derecho_context_of(handling);
+    char *text = derecho_arena_take(&handling->arena, 100);
+    if (!text) return derecho_fail(handling, "MemoryError", derecho_text_of("no room for the result"));
+    snprintf(text, 100, "%" PRIu32 ":%" PRIu64 ":%" PRIu64, call.caller, call.version, call.time_ns);
+    *result_out = derecho_text_of(text);
+    return DERECHO_OK;
+}
+
 static void save_state(void *context, everything_state *state_out, derecho_arena *arena) {
     (void)context, (void)arena;
     state_out->state = totals;
@@ -138,8 +148,9 @@ static void load_state(void *context, const everything_state *state) {
     totals.calls = state->state.calls;
 }
 
-static const everything_handlers handlers = {NULL,     on_echo, on_echo, on_echo_bytes, on_mix,    on_add,
-                                             on_total, on_fail, on_fail, save_state,    load_state};
+static const everything_handlers handlers = {NULL,      on_echo,    on_echo,   on_echo_bytes, on_mix,
+                                             on_add,    on_total,   on_fail,   on_fail,       on_moment,
+                                             on_moment, save_state, load_state};
 
 // ------------------------------------------------------------------------------------------------- calls under way
 
@@ -554,6 +565,35 @@ static void do_failat(char **words) {
     free_call(call);
 }
 
+// Of the ordered call each member's, of the query the one.
+static void write_moments(Call *call, bool with_nodes) {
+    const uint32_t count = succeeded(call) ? call->count : 0;
+    qsort(call->answers, count, sizeof *call->answers, by_node);
+    for (uint32_t i = 0; i < count; ++i) {
+        const derecho_event event = {.data = call->answers[i].data.data, .size_bytes = call->answers[i].data.size};
+        derecho_arena arena = {NULL};
+        derecho_text text = {"", 0};
+        everything_moment_result(&event, &text, &arena);  // that of moment_here has the same layout
+        printf("%s", i ? "," : "ok ");
+        if (with_nodes) printf("%" PRIu32 "=", call->answers[i].node);
+        printf("%.*s", (int)text.size_bytes, text.data);
+        derecho_arena_free(&arena);
+    }
+    free_call(call);
+}
+
+static void do_moment(char **words) {
+    (void)words;
+    write_moments(request(REQUEST(MOMENT, moment, 0, NULL), has_all), true);
+}
+
+static void do_moment_at(char **words) {
+    const uint32_t node = (uint32_t)strtoul(words[0], NULL, 10);
+    write_moments(request(REQUEST(MOMENT_HERE, moment_here, node, NULL), has_all), false);
+}
+
+static void do_moment_of_none(char **words) { (void)words, printf("skip"); }  // there is no handling then
+
 static void do_unknown(char **words) {
     (void)words;
     const Request unknown = {999, 0, &everything_total_arguments_type, NULL};
@@ -658,9 +698,9 @@ static const struct {
 } lines[] = {
 #define LINE(name) \
     { #name, do_##name }
-    LINE(join),    LINE(wait),  LINE(wait_exactly), LINE(echo),    LINE(ask),   LINE(bytes),
-    LINE(mixed),   LINE(add),   LINE(send),         LINE(total),   LINE(fail),  LINE(failat),
-    LINE(unknown), LINE(flood), LINE(threads),      LINE(pending), LINE(leave), LINE(close),
+    LINE(join),    LINE(wait),    LINE(wait_exactly), LINE(echo),  LINE(ask),    LINE(bytes),     LINE(mixed),
+    LINE(add),     LINE(send),    LINE(total),        LINE(fail),  LINE(failat), LINE(unknown),   LINE(flood),
+    LINE(threads), LINE(pending), LINE(leave),        LINE(close), LINE(moment), LINE(moment_at), LINE(moment_of_none),
 };
 
 static void run(char *line) {

@@ -51,6 +51,11 @@ public:
         if (kind == "argument") throw std::invalid_argument(std::string(text));
         if (kind == "state") throw std::runtime_error(std::string(text));
     }
+    std::string moment() override { return moment_here(); }
+    std::string moment_here() const override {
+        const derecho::CallContext call = derecho::context();
+        return std::to_string(call.caller) + ":" + std::to_string(call.version) + ":" + std::to_string(call.time_ns);
+    }
     Totals save_state() const override { return totals_; }
     void load_state(Totals state) override { totals_ = std::move(state); }
 
@@ -85,6 +90,12 @@ private:
         for (const auto& [member, values] : calls().ordered<&Everything::echo>(decode(w[0])).all()) {
             text += (text.empty() ? "" : ",") + std::to_string(member) + "=" + to_hex(derecho::encode(values));
         }
+        return {text};
+    }
+    Words moment() {
+        std::string text;
+        for (const auto& [member, answer] : calls().ordered<&Everything::moment>().all())
+            text += (text.empty() ? "" : ",") + std::to_string(member) + "=" + answer;
         return {text};
     }
     static Values decode(const std::string& hex) { return derecho::decode<Values>(from_hex(hex)); }
@@ -179,6 +190,10 @@ private:
              calls().query<&Everything::fail_here>(node(w[0]), w[1], w[2]).get();
              return Words{};
          }},
+        {"moment", [this](const Words&) { return moment(); }},
+        {"moment_at",
+         [this](const Words& w) { return Words{calls().query<&Everything::moment_here>(node(w[0])).get()}; }},
+        {"moment_of_none", [this](const Words&) { return Words{replica_.moment()}; }},
         {"unknown", [](const Words&) { return Words{"skip"}; }},  // the typed calls know no other methods
         {"flood", [this](const Words& w) { return flood(w); }},
         {"threads", [this](const Words& w) { return threads(w); }},

@@ -46,6 +46,14 @@ namespace Conformance
             if (kind == "state") throw new InvalidOperationException(text);
         }
 
+        public override string Moment() => MomentHere();
+
+        public override string MomentHere()
+        {
+            CallContext call = CallContext.Current;
+            return $"{call.Caller}:{call.Version}:{call.TimeNs}";
+        }
+
         protected override Totals SaveState() => _totals;
 
         protected override void LoadState(Totals state) => _totals = state;
@@ -83,7 +91,7 @@ namespace Conformance
             {
                 return $"error RemoteError {error.Member} {Encoded(error.TypeName)} {Encoded(error.Text)}";
             }
-            catch (DerechoError error)
+            catch (Exception error) when (error is DerechoError || error is InvalidOperationException)
             {
                 return $"error {error.GetType().Name} {Encoded(error.Message)}";
             }
@@ -109,6 +117,11 @@ namespace Conformance
                 case "fail": return Done(() => _everything.Fail(words[0], words[1]).All());
                 case "failat":
                     return Done(() => Wait(_everything.At(uint.Parse(words[0])).FailHere(words[1], words[2])));
+                case "moment":
+                    return One(string.Join(
+                        ",", _everything.Moment().All().OrderBy(e => e.Key).Select(e => $"{e.Key}={e.Value}")));
+                case "moment_at": return One(_everything.At(uint.Parse(words[0])).MomentHere().Result);
+                case "moment_of_none": return One(new Replica().Moment());
                 case "unknown": return null;
                 case "flood": return Done(() => Flood(int.Parse(words[0]), int.Parse(words[1])));
                 case "threads": return Done(() => AddOnThreads(int.Parse(words[0]), int.Parse(words[1])));

@@ -15,6 +15,7 @@ import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.libderecho.CallContext;
 import org.libderecho.Closed;
 import org.libderecho.Config;
 import org.libderecho.Decoder;
@@ -86,6 +87,18 @@ public final class Member {
         public void failHere(String kind, String text) {
             if (kind.equals("argument")) throw new IllegalArgumentException(text);
             if (kind.equals("state")) throw new IllegalStateException(text);
+        }
+
+        @Override
+        public String moment() {
+            return momentHere();
+        }
+
+        @Override
+        public String momentHere() {
+            final CallContext call = CallContext.current();
+            return Integer.toUnsignedString(call.caller()) + ":" + Long.toUnsignedString(call.version()) + ":"
+                    + Long.toUnsignedString(call.timeNs());
         }
 
         @Override
@@ -161,6 +174,9 @@ public final class Member {
                 service.failHereAt(node(words[1]), words[2], words[3]).result();
                 yield List.of();
             }
+            case "moment" -> moment();
+            case "moment_at" -> List.of(service.momentHereAt(node(words[1])).result());
+            case "moment_of_none" -> List.of(new Replica().moment());
             case "unknown" -> {
                 group.calls(Everything.NAME, Everything.SCHEMA_HASH)
                         .call("Everything.unknown", NO_METHOD, out -> out.begin("unknown", 0), Decoder::nothing)
@@ -204,6 +220,14 @@ public final class Member {
         return List.of(answers.entrySet().stream()
                 .map(e -> Integer.toUnsignedString(e.getKey()) + "="
                         + Words.hex(e.getValue().encode()))
+                .collect(Collectors.joining(",")));
+    }
+
+    private List<String> moment() {
+        final Map<Integer, String> answers = new TreeMap<>(Integer::compareUnsigned);
+        answers.putAll(service.moment().all());
+        return List.of(answers.entrySet().stream()
+                .map(e -> Integer.toUnsignedString(e.getKey()) + "=" + e.getValue())
                 .collect(Collectors.joining(",")));
     }
 

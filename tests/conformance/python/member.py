@@ -75,6 +75,16 @@ class Member:
         self.service.fail_here.at(int(node), kind, text).result()
         return []
 
+    def moment(self) -> list[object]:
+        answers = self.service.moment().all()
+        return [",".join(f"{node}={answers[node]}" for node in sorted(answers))]
+
+    def moment_at(self, node: str) -> list[object]:
+        return [self.service.moment_here.at(int(node)).result()]
+
+    def moment_of_none(self) -> list[object]:
+        return [Everything().moment()]
+
     def unknown(self) -> list[object]:
         host = self.group._host(Everything, None)
         call: OrderedCall[[int], int] = OrderedCall(host, dataclasses.replace(_METHODS["add"], id=_UNKNOWN_METHOD))

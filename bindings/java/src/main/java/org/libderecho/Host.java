@@ -44,7 +44,7 @@ abstract class Host {
             noState(new StateError("member " + Integer.toUnsignedString(events.node(i)) + " cannot give the state of "
                     + name + ": " + why));
             loading = false;
-            loaded();
+            loaded(new CallContext(0, 0, 0));
             return;
         }
         if ((events.flags(i) & Flags.FIRST) != 0) pieces.reset();
@@ -54,7 +54,7 @@ abstract class Host {
         pieces.reset();
         load(whole);
         loading = false;
-        loaded();
+        loaded(new CallContext(0, events.id(i), events.timestampNs(i)));
     }
 
     abstract void onMessage(EventBatch events, int i);
@@ -68,6 +68,6 @@ abstract class Host {
     /** There will be none. */
     void noState(StateError error) {}
 
-    /** The state is there: events that were held back can be applied. */
-    abstract void loaded();
+    /** The state is there, as of an ordered call: events that were held back can be applied. */
+    abstract void loaded(CallContext asOf);
 }

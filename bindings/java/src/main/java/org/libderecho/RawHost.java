@@ -35,5 +35,5 @@ final class RawHost extends Host {
     void load(byte[] state) {}
 
     @Override
-    void loaded() {}
+    void loaded(CallContext asOf) {}
 }

@@ -20,10 +20,20 @@ final class ServiceHost extends Host {
     private final List<Call> held = new ArrayList<>(); // while the state is under way
     private long heldBytes;
     private final Map<Long, Runnable> saving = new LinkedHashMap<>(); // in pieces: what makes the rest at once
+    private CallContext savedAsOf; // the last ordered call that the state being saved has
     private volatile StateError loadError;
 
     /** A call or query, with its arguments in place or copied. */
-    private record Call(int node, long id, int method, boolean answered, MemorySegment args, boolean inPlace) {}
+    private record Call(
+            CallContext context, long id, int method, boolean answered, MemorySegment args, boolean inPlace) {
+        int node() {
+            return context.caller();
+        }
+
+        Call seen(CallContext other) {
+            return other == context ? this : new Call(other, id, method, answered, args, inPlace);
+        }
+    }
 
     ServiceHost(Service service, Engine engine) {
         super(service.serviceName(), engine.outbox);
@@ -45,9 +55,10 @@ final class ServiceHost extends Host {
         final boolean hold = isLoading() || (!saving.isEmpty() && !query);
         final MemorySegment args = hold ? MemorySegment.ofArray(events.bytes(i)) : events.data(i);
         final boolean answered = (events.flags(i) & Flags.REPLY) != 0;
-        final Call call = new Call(events.node(i), events.id(i), events.method(i), answered, args, !hold);
+        final CallContext context = new CallContext(events.node(i), events.version(i), events.timestampNs(i));
+        final Call call = new Call(context, events.id(i), events.method(i), answered, args, !hold);
         if (!hold) {
-            run(call);
+            run(saving.isEmpty() ? call : call.seen(context.notAfter(savedAsOf)));
             return;
         }
         held.add(call);
@@ -57,15 +68,20 @@ final class ServiceHost extends Host {
 
     private void run(Call call) {
         if (!service.hasMethod(call.method)) {
-            if (call.answered) outbox.answer(call.node, call.id, Status.UNKNOWN_METHOD, NOTHING);
+            if (call.answered) outbox.answer(call.node(), call.id, Status.UNKNOWN_METHOD, NOTHING);
             return;
         }
+        final CallContext[] running = CallContext.ofThread();
+        final CallContext outer = running[0]; // a method may wait for another group, whose methods run meanwhile
+        running[0] = call.context;
         try {
             final Encoder.Message result = service.dispatch(call.method, new Decoder(call.args, call.inPlace));
-            if (call.answered) outbox.answer(call.node, call.id, Status.OK, Encoder.encode(result));
+            if (call.answered) outbox.answer(call.node(), call.id, Status.OK, Encoder.encode(result));
         } catch (Throwable error) { // whatever it is, it is the caller's to know
             failed(call, error);
             if (Engine.endsNode(error)) engine.leaveBecause("method " + call.method + " of " + name, error);
+        } finally {
+            running[0] = outer;
         }
     }
 
@@ -76,7 +92,7 @@ final class ServiceHost extends Host {
             return;
         }
         try {
-            outbox.answer(call.node, call.id, Status.REMOTE_ERROR, text(error));
+            outbox.answer(call.node(), call.id, Status.REMOTE_ERROR, text(error));
             Engine.log(System.Logger.Level.DEBUG, "a call of " + name + " failed, and its caller was told", error);
         } catch (DerechoError late) {
             Engine.log(System.Logger.Level.WARNING, name + ": an answer could not be sent", late);
@@ -113,7 +129,7 @@ final class ServiceHost extends Host {
         try {
             final Iterator<byte[]> pieces = service.saveStatePieces();
             if (pieces == null) outbox.state(node, request, service.encodeState());
-            else saveInPieces(node, request, pieces);
+            else saveInPieces(node, request, pieces, new CallContext(node, events.version(i), events.timestampNs(i)));
         } catch (Throwable error) {
             final String joiner = "member " + Integer.toUnsignedString(node);
             engine.failed(joiner + " cannot join: saving the state of " + name, error);
@@ -121,8 +137,9 @@ final class ServiceHost extends Host {
         }
     }
 
-    private void saveInPieces(int node, long request, Iterator<byte[]> pieces) {
+    private void saveInPieces(int node, long request, Iterator<byte[]> pieces, CallContext asOf) {
         final long key = request << 32 | Integer.toUnsignedLong(node);
+        savedAsOf = asOf;
         saving.put(key, () -> {});
         final Runnable collect = outbox.state(node, request, pieces, () -> saved(key));
         saving.replace(key, collect);
@@ -162,7 +179,8 @@ final class ServiceHost extends Host {
     }
 
     @Override
-    void loaded() {
+    void loaded(CallContext asOf) {
+        held.replaceAll(call -> call.seen(call.context.notBefore(asOf))); // queries, which now see this state
         runHeld();
     }
 }
