@@ -71,7 +71,8 @@ enum {
     DERECHO_REMOTE_ERROR = 17,   /* reply status: the handler failed; data is its error text */
     DERECHO_UNKNOWN_METHOD = 18, /* reply status: the member's service has no such method */
     DERECHO_STATE_LOST = 19,     /* every member that had the state is gone */
-    DERECHO_INTERNAL = 20        /* a bug in libderecho */
+    DERECHO_INTERNAL = 20,       /* a bug in libderecho */
+    DERECHO_DIFFERS = 21         /* replicas of a service differ; the detail names them */
 };
 
 /** The name of a status, such as "DERECHO_AGAIN"; "DERECHO_?" for an unknown one. Static. Threads: any. */
@@ -249,6 +250,8 @@ typedef struct derecho_stats {
     uint32_t holdup_node;   /* who holds others up the longest just now; these three are 0 when nobody does */
     uint32_t holdup;        /* why: DERECHO_HOLDUP_* */
     uint64_t holdup_ms;     /* for how long already */
+    uint64_t digests;       /* compared with those of other members, by option digest */
+    uint64_t differences;   /* found by that: DERECHO_EVENT_DIFFERENCE */
 } derecho_stats;
 
 /** Read the totals. @return DERECHO_OK, DERECHO_INVALID, DERECHO_CLOSED, DERECHO_BAD_HANDLE. Threads: any. */
@@ -438,12 +441,14 @@ enum {
     DERECHO_EVENT_QUERY = 3,
     /** This node's call was ordered. id: call; data: uint32_t ids of the members that owe a reply. */
     DERECHO_EVENT_ORDERED = 4,
-    /** One reply. node: who; id: call; status; data: result, or error text. */
+    /** One reply. node: who; id: call; status; data: result, or error text; version, if the call is an ordered one: a
+        digest of the answer. Replicas that answer one call alike have the same; all that failed have the same, too. */
     DERECHO_EVENT_REPLY = 5,
     /** A view was installed: derecho_group_view() has it. id: view. Later events are of this view. */
     DERECHO_EVENT_VIEW = 6,
     /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard; version,
-        timestamp_ns: as of QUERY. */
+        timestamp_ns: as of QUERY. With option digest = state it may be this node itself, flags: DERECHO_FLAG_OWN: the
+        state is hashed and goes nowhere. */
     DERECHO_EVENT_STATE_REQUEST = 7,
     /** A piece of the state for this node. data; shard; flags: FIRST, LAST; node: who gives it; version: bytes of all
         pieces together, 0 if that is not known; id, timestamp_ns: version and time of the last ordered event that is in
@@ -451,12 +456,16 @@ enum {
         as text. */
     DERECHO_EVENT_STATE = 8,
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST,
-        DERECHO_NO_MEMORY (this node lacks memory or descriptors). */
+        DERECHO_NO_MEMORY (this node lacks memory or descriptors), DERECHO_DIFFERS (option digest_policy = stop). */
     DERECHO_EVENT_CLOSED = 9,
     /** An operation on registered memory ended. node: whose memory; id: operation; status: DERECHO_OK (all bytes
         were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text),
         DERECHO_UNREACHABLE (as text, too: no RDMA device carries out what only one can). */
-    DERECHO_EVENT_MEMORY = 10
+    DERECHO_EVENT_MEMORY = 10,
+    /** Option digest: a member's replica differs from those of a majority; told once for each member. node: that
+        member, or DERECHO_ANY_NODE when they differ and none of them are a majority; flags: DERECHO_FLAG_OWN if it is
+        this one; shard; version: the last call that was looked at; data: all of it as a sentence. */
+    DERECHO_EVENT_DIFFERENCE = 11
 };
 
 #define DERECHO_FLAG_REPLY 1u

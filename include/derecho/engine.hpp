@@ -82,6 +82,14 @@ struct Progress {
     }
 };
 
+/** A replica that differs from those of a majority, as option digest found. */
+struct Difference {
+    std::string service;
+    uint64_t version = 0;  // the last call that was looked at
+    uint32_t node = 0;     // whose, perhaps this node's own; DERECHO_ANY_NODE: they differ, and there is no majority
+    std::string text;      // all of it as a sentence, with the nodes on either side
+};
+
 }  // namespace derecho
 
 namespace derecho::detail {
@@ -254,6 +262,11 @@ public:
         }
     }
 
+    void on_difference(std::function<void(const Difference&)> function) {
+        const std::lock_guard lock(mutex_);
+        on_difference_.push_back(std::move(function));
+    }
+
     // ------------------------------------------------------------------------------------ failures
 
     using OnFailure = std::function<void(const std::string& where, std::exception_ptr)>;
@@ -362,6 +375,8 @@ private:
                 return hosts[event.shard]->state_came(event);
             case DERECHO_EVENT_CLOSED:
                 return closed(event.status);
+            case DERECHO_EVENT_DIFFERENCE:
+                return differed(event);
             default:
                 return;
         }
@@ -417,10 +432,23 @@ private:
         announce();
     }
 
+    void differed(const derecho_event& event) {
+        const BytesView said = data_of(event);
+        const Difference difference{hosts[event.shard]->name(), event.version, event.node,
+                                    std::string(reinterpret_cast<const char*>(said.data()), said.size())};
+        std::vector<std::function<void(const Difference&)>> told;
+        {
+            const std::lock_guard lock(mutex_);
+            told = on_difference_;
+        }
+        for (const auto& function : told) guarded("on_difference", [&] { function(difference); });
+    }
+
     void closed(derecho_status status) {
         std::string text = status == DERECHO_EJECTED       ? "the others removed this node from the group"
                            : status == DERECHO_NO_MAJORITY ? "half or more of the view was lost, so this node stopped"
                            : status == DERECHO_NO_MEMORY   ? "this node lacks memory or descriptors"
+                           : status == DERECHO_DIFFERS     ? "replicas differ, and option digest_policy is stop"
                            : status == DERECHO_STATE_LOST  ? "every member that had the state is gone"
                                                            : "this node left the group";
         if (derecho_group_leave(raw.handle(), 0) == status) text += std::string(" (") + derecho_last_error() + ")";
@@ -432,6 +460,7 @@ private:
     std::unordered_map<uint64_t, std::shared_ptr<Pending>> pending_;
     mutable std::vector<View> views_;  // the last is brought up to date when somebody looks
     std::vector<std::function<void(const View&)>> on_view_;
+    std::vector<std::function<void(const Difference&)>> on_difference_;
     OnFailure on_failure_;
     std::exception_ptr ended_;
     std::atomic<bool> has_ended_ = false;

@@ -83,6 +83,12 @@ class StateLost : public StatusError<DERECHO_STATE_LOST> {
     using StatusError::StatusError;
 };
 
+/** Members answered one ordered call differently: Replies::replies() has each one's answer. Or, as the reason of a
+ *  group's end, replicas differed and option digest_policy is stop. */
+class ReplicasDiffer : public StatusError<DERECHO_DIFFERS> {
+    using StatusError::StatusError;
+};
+
 /** A handler failed at `member()`; `type_name()` is its exception's, in that member's language. */
 class RemoteError : public StatusError<DERECHO_REMOTE_ERROR> {
 public:
@@ -166,6 +172,8 @@ public:
             throw UnknownMethod(text);
         case DERECHO_STATE_LOST:
             throw StateLost(text);
+        case DERECHO_DIFFERS:
+            throw ReplicasDiffer(text);
         default:
             throw Error(status, text);
     }

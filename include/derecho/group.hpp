@@ -199,6 +199,10 @@ public:
     /** Call a function for every view: those since joining at once, later ones in order with calls by who drives. */
     void on_view(std::function<void(const View&)> function) { engine_->on_view(std::move(function)); }
 
+    /** Call a function when option digest finds that replicas differ: once for each member that does, at every member,
+     *  that one included. What then becomes of it is for option digest_policy to say. */
+    void on_difference(std::function<void(const Difference&)> function) { engine_->on_difference(std::move(function)); }
+
     /** Call a function with what a handler threw when no caller waits for its answer. By default nothing hears of it.
      */
     void on_failure(std::function<void(const std::string& where, std::exception_ptr)> function) {

@@ -1,6 +1,7 @@
 // The answers to a call, as they will have come: Reply<T> of one member, Replies<T> of all.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -44,10 +45,12 @@ public:
     const uint32_t member;
     std::optional<Kept<T>> value;
     bool removed = false;  // the member left before it answered
+    uint64_t digest = 0;   // of the answer to an ordered call
 
 private:
     void receive(const derecho_event& event) override {
         removed = event.status == DERECHO_REMOVED;
+        digest = event.version;
         if (event.status != DERECHO_OK) throw_failure(event);
         value = decode_result<T>(data_of(event));
     }
@@ -109,6 +112,58 @@ private:
     std::atomic<bool> complete_ = false;
     std::atomic<const ReplyState<T>*> first_ = nullptr;
 };
+
+/** What a value is in a sentence, where it can be said. */
+template <class T>
+std::string said(const T& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+        return value ? "true" : "false";
+    } else if constexpr (std::is_arithmetic_v<T>) {
+        return std::to_string(value);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+        constexpr size_t kLengthMax = 80;
+        return '"' + (value.size() <= kLengthMax ? value : value.substr(0, kLengthMax) + "...") + '"';
+    } else {
+        return "something else";
+    }
+}
+
+template <class T>
+std::string said(const ReplyState<T>& reply) {
+    if (!reply.error) return "answered " + said<Kept<T>>(*reply.value);
+    try {
+        std::rethrow_exception(reply.error);
+    } catch (const RemoteError& error) {
+        return "failed with " + error.type_name() + ": " + error.text();
+    } catch (const std::exception& error) {
+        return std::string("failed: ") + error.what();
+    }
+}
+
+/** Who said what, those in the minority first; "" if all answered alike, by digests that are the same in every
+ *  language. */
+template <class T>
+std::string differences(const std::vector<std::shared_ptr<ReplyState<T>>>& replies) {
+    std::vector<std::vector<const ReplyState<T>*>> groups;
+    for (const auto& reply : replies) {
+        if (reply->removed || (reply->error && reply->digest == 0)) continue;
+        const auto same = [&](const auto& group) { return group.front()->digest == reply->digest; };
+        const auto group = std::ranges::find_if(groups, same);
+        if (group == groups.end())
+            groups.push_back({reply.get()});
+        else
+            group->push_back(reply.get());
+    }
+    if (groups.size() < 2) return "";
+    std::ranges::stable_sort(groups, {}, [](const auto& group) { return group.size(); });
+    std::string text;
+    for (const auto& group : groups) {
+        text += std::string(text.empty() ? "" : ", ") + (group.size() == 1 ? "node " : "nodes ");
+        for (const auto* reply : group) text += (reply == group.front() ? "" : ", ") + std::to_string(reply->member);
+        text += " " + said(*group.front());
+    }
+    return text;
+}
 
 inline std::string seconds_text(std::chrono::nanoseconds duration) {
     std::string text = std::to_string(std::chrono::duration<double>(duration).count());
@@ -217,12 +272,15 @@ public:
     /**
      * Wait for every member that was in the view when the call was ordered. Members that left before they answered are
      * not in it. Values by node; for a method without result std::monostate.
-     * @throws RemoteError of the first member, by rank, whose handler failed; MemberRemoved if all left; Timeout naming
-     *         who did not answer.
+     * @throws ReplicasDiffer if they did not all answer alike, in values, or in that some failed: replies() has what
+     *         each said; RemoteError of the first member, by rank, if all failed; MemberRemoved if all left; Timeout
+     *         naming who did not answer.
      */
     std::map<uint32_t, detail::Kept<T>> all() const { return all(engine_->timeout); }
     std::map<uint32_t, detail::Kept<T>> all(std::chrono::nanoseconds timeout) const {
         await([this] { return state_->complete(); }, timeout, "");
+        if (const std::string text = detail::differences(state_->replies); !text.empty())
+            throw ReplicasDiffer(state_->where + ": replicas differ: " + text);
         std::map<uint32_t, detail::Kept<T>> values;
         for (const auto& reply : state_->replies) {
             if (reply->error && !reply->removed) std::rethrow_exception(reply->error);

@@ -41,6 +41,8 @@ enum class Branch : uint8_t {
     direct_broken,           // what was under way had to be done again
     direct_denied,           // a grant was asked for, and not given
     direct_given_up,         // after too many failures
+    replica_differs,         // from those of a majority, by its digest
+    replicas_split,          // and no majority
     candidate_gave_up,       // another one may found the group
     grant_taken_back,        // the one that it was given to has not founded, and never will
     group_is_over,           // its last members are all here, and none is in it
@@ -77,6 +79,8 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "direct access broke",
     "direct access denied",
     "direct access given up",
+    "a replica differed",
+    "replicas differed without a majority",
     "candidate gave up",
     "grant taken back",
     "a group was over",

@@ -11,9 +11,9 @@ const char* status_name(derecho_status code) {
         "DERECHO_WEDGED",       "DERECHO_EJECTED",      "DERECHO_NO_MAJORITY",    "DERECHO_UNREACHABLE",
         "DERECHO_INCOMPATIBLE", "DERECHO_DUPLICATE",    "DERECHO_ADDRESS_IN_USE", "DERECHO_NO_MEMORY",
         "DERECHO_REMOVED",      "DERECHO_REMOTE_ERROR", "DERECHO_UNKNOWN_METHOD", "DERECHO_STATE_LOST",
-        "DERECHO_INTERNAL",
+        "DERECHO_INTERNAL",     "DERECHO_DIFFERS",
     };
-    static_assert(names.size() == DERECHO_INTERNAL + 1);
+    static_assert(names.size() == DERECHO_DIFFERS + 1);
     return code >= 0 && static_cast<size_t>(code) < names.size() ? names[static_cast<size_t>(code)] : "DERECHO_?";
 }
 

@@ -17,7 +17,7 @@ derecho_event events[4];
 size_t count;
 uint64_t number;
 derecho_view view{sizeof(derecho_view), 0, 0, 0, 0, {}, {}};
-derecho_stats stats{sizeof(derecho_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+derecho_stats stats{sizeof(derecho_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 derecho_holdup holdup{sizeof(derecho_holdup), 0, 0, 0, 0, {}};
 derecho_claim claim;
 int fd;

@@ -74,6 +74,13 @@ constexpr std::array kTable{
     Option{"slow_member_ms", Type::integer, "0", 0, kAnyTime, "",
            "a member whose application takes nothing, or releases nothing while others wait for the room, for so long "
            "is removed; 0: never. The same at all nodes"},
+    Option{"digest", Type::choice, "off", 0, 0, "off|answers|state",
+           "whether replicas that differ are looked for: by a digest of what members answer to ordered calls, or of "
+           "the state of a service. The same at all members, as are the next two"},
+    Option{"digest_every", Type::integer, "1000", 1, 1'000'000'000, "",
+           "a digest is made after so many calls of a service, and at the end of each view"},
+    Option{"digest_policy", Type::choice, "report", 0, 0, "report|eject|stop",
+           "report: a member that differs from a majority is named; eject: and removed; stop: every member ends"},
     Option{"connect_timeout_ms", Type::integer, "2000", 1, kAnyTime, "", "for one attempt to connect"},
     Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
            "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
@@ -204,6 +211,12 @@ int64_t Options::integer(std::string_view key) const {
     return value;
 }
 
+// Which of its choices it is.
+uint64_t Options::choice(std::string_view key) const {
+    const auto choices = split(find(key)->choices, '|');
+    return static_cast<uint64_t>(std::ranges::find(choices, text(key)) - choices.begin());
+}
+
 Status Options::add_service(std::string_view name, uint64_t schema_hash) {
     if (Status status = check_name("a service", name); !status.ok()) return status;
     if (std::ranges::any_of(services_, [&](const ServiceInfo& s) { return s.name == name; }))
@@ -279,6 +292,8 @@ Status Options::resolve(NodeOptions& out) const {
     group.heartbeat = ms("heartbeat_ms");
     group.suspect_after = ms("suspect_ms");
     group.slow_after = ms("slow_member_ms");
+    group.digest = {chosen<DigestOptions::Of>("digest"), static_cast<uint32_t>(integer("digest_every")),
+                    chosen<DigestOptions::Policy>("digest_policy")};
 
     NetFabricOptions& fabric = out.fabric;
     fabric.self = group.self;
@@ -287,7 +302,12 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.advertise = text("advertise");
     fabric.group_name = text("group");
     for (const ServiceInfo& service : services_) fabric.services.push_back({service.name, service.schema_hash});
-    fabric.limits = {group.ring_bytes, static_cast<uint64_t>(integer("mail_bytes")), group.message_max_bytes};
+    fabric.limits = {.ring_bytes = group.ring_bytes,
+                     .mail_bytes = static_cast<uint64_t>(integer("mail_bytes")),
+                     .message_max_bytes = group.message_max_bytes,
+                     .digest = static_cast<uint64_t>(group.digest.of),
+                     .digest_every = group.digest.every,
+                     .digest_policy = static_cast<uint64_t>(group.digest.policy)};
     fabric.wire = wire_named(text("wire"));
     fabric.connect_timeout = ms("connect_timeout_ms");
     fabric.vanished_after = std::max(fabric.vanished_after, Duration{5 * group.suspect_after.ns});

@@ -40,6 +40,11 @@ private:
     const std::string& text(std::string_view key) const;
     int64_t integer(std::string_view key) const;
     bool flag(std::string_view key) const { return text(key) == "true"; }
+    uint64_t choice(std::string_view key) const;
+    template <class Enum>
+    Enum chosen(std::string_view key) const {
+        return static_cast<Enum>(choice(key));
+    }
     Status check_sizes() const;
     Status check_way_in(bool client) const;
     int64_t message_max_bytes() const;

@@ -137,6 +137,24 @@ Status compare_services(const Hello& a, const Hello& b) {
     return {};
 }
 
+// Digests that were made in different ways would differ.
+Status compare_digests(const Hello& a, const Hello& b) {
+    static constexpr const char* kOf[] = {"off", "answers", "state"};
+    static constexpr const char* kPolicies[] = {"report", "eject", "stop"};
+    const auto word = [](const auto& words, uint64_t n) { return n < 3 ? std::string(words[n]) : std::to_string(n); };
+    const AgreedLimits &of_a = a.limits, &of_b = b.limits;
+    if (of_a.digest != of_b.digest)
+        return differs("option digest", a, word(kOf, of_a.digest), b, word(kOf, of_b.digest));
+    if (of_a.digest == 0) return {};
+    if (of_a.digest_every != of_b.digest_every)
+        return differs("option digest_every", a, std::to_string(of_a.digest_every), b,
+                       std::to_string(of_b.digest_every));
+    if (of_a.digest_policy != of_b.digest_policy)
+        return differs("option digest_policy", a, word(kPolicies, of_a.digest_policy), b,
+                       word(kPolicies, of_b.digest_policy));
+    return {};
+}
+
 Status compare_limits(const Hello& a, const Hello& b) {
     const struct {
         const char* name;
@@ -148,7 +166,7 @@ Status compare_limits(const Hello& a, const Hello& b) {
         if (a.limits.*field != b.limits.*field)
             return differs(std::string("the limit ") + name, a, std::to_string(a.limits.*field), b,
                            std::to_string(b.limits.*field));
-    return {};
+    return a.client || b.client ? Status{} : compare_digests(a, b);
 }
 
 }  // namespace
@@ -175,6 +193,9 @@ std::vector<std::byte> encode(const Hello& hello) {
     out.number(hello.limits.ring_bytes);
     out.number(hello.limits.mail_bytes);
     out.number(hello.limits.message_max_bytes);
+    out.number(hello.limits.digest);
+    out.number(hello.limits.digest_every);
+    out.number(hello.limits.digest_policy);
     out.text(hello.group_name);
     out.number(static_cast<uint16_t>(hello.services.size()));
     for (const ServiceId& service : hello.services) {
@@ -208,6 +229,9 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     in.number(hello.limits.ring_bytes);
     in.number(hello.limits.mail_bytes);
     in.number(hello.limits.message_max_bytes);
+    in.number(hello.limits.digest);
+    in.number(hello.limits.digest_every);
+    in.number(hello.limits.digest_policy);
     in.text(hello.group_name, limits::name_bytes);
     uint16_t services = 0;
     in.number(services);
@@ -252,7 +276,7 @@ std::optional<Status> decode_refused(std::span<const std::byte> body) {
     Status status;
     in.number(code);
     in.text(status.detail, kDetailBytesMax);
-    if (!in.finished() || code <= DERECHO_OK || code > DERECHO_INTERNAL) return std::nullopt;
+    if (!in.finished() || code <= DERECHO_OK || code > DERECHO_DIFFERS) return std::nullopt;
     status.code = code;
     return status;
 }

@@ -33,13 +33,17 @@ struct AgreedLimits {
     uint64_t ring_bytes = 0;
     uint64_t mail_bytes = 0;
     uint64_t message_max_bytes = 0;
+    // How digests are made; clients have none.
+    uint64_t digest = 0;
+    uint64_t digest_every = 0;
+    uint64_t digest_policy = 0;
     bool operator==(const AgreedLimits&) const = default;
 };
 
 // ------------------------------------------------------------------------------------------------- bootstrap
 
 inline constexpr uint32_t kBootstrapMagic = 0x48435244;  // "DRCH"
-inline constexpr uint16_t kProtocolVersion = 4;
+inline constexpr uint16_t kProtocolVersion = 5;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;

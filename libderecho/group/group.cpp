@@ -571,9 +571,18 @@ void Group::finish_with(Status status) {
     if (!epochs_.empty()) founding_.ended();
     phase_.store(Phase::ended, std::memory_order_release);
     moved_ = true;
-    if (end_.code != DERECHO_NO_MEMORY && end_.code != DERECHO_INTERNAL) return;
-    // The others need not wait for heartbeats.
+    if (end_.code == DERECHO_NO_MEMORY || end_.code == DERECHO_INTERNAL) cut_off_all();
+}
+
+// The others need not wait for heartbeats.
+void Group::cut_off_all() {
     for (const auto& [node, incarnation] : std::vector(up_)) cut_off(node, incarnation, end_.detail);
+}
+
+void Group::end_because(Status why) {
+    if (phase() == Phase::ended) return;
+    finish_with(std::move(why));
+    cut_off_all();
 }
 
 void Group::leave() {
@@ -630,7 +639,8 @@ size_t Group::take(std::span<derecho_event> events, Leases::Batch& batch) {
         if (!epoch.drained() || epochs_.size() == 1) break;
         buried_.push_back(std::move(epochs_.front()));
         epochs_.pop_front();
-        if (taken > 0) break;  // a view is the first of its batch: taken_view() holds for all of it
+        if (taken > 0 || stops_before_views_)
+            break;  // a view is the first of its batch: taken_view() holds for all of it
     }
     if (taken < events.size() && phase() == Phase::ended && !closed_taken_ && !has_events_before_end()) {
         events[taken] = {};

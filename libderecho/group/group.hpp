@@ -60,6 +60,9 @@ public:
     size_t take(std::span<derecho_event> events, Leases::Batch& batch);
     // Whether take() would give something.
     bool has_events() const;
+    // From now on take() ends before a view, also where there was nothing to give before it.
+    void stop_before_views() { stops_before_views_ = true; }
+    bool view_is_next() const { return !epochs_.empty() && !epochs_.front()->announced(); }
     // The view whose events take() is giving (or the last, once ended). Null before the first.
     const View* taken_view() const { return taken_view_.get(); }
     // The view installed by the protocol, which may be ahead of it. Null before the first.
@@ -90,6 +93,9 @@ public:
     // This node has no memory for what it needs with a peer: it does without that peer, or, where it cannot, ends.
     void lacks_memory_for(NodeId node);
     void end_for_lack(const std::string& of_what);
+    // This node must not go on, and the others need not wait for heartbeats to see it.
+    void end_because(Status why);
+    void note_trouble(const std::string& text);
     std::vector<PeerEvent>& peer_events() { return peer_events_for_rpc_; }
 
     // ---- who holds others up
@@ -122,7 +128,6 @@ private:
     void client_takes(const Mail::Letter& letter);
     void seek_contacts(Now now);
     void meet_other_group(NodeId node, GroupId theirs);
-    void note_trouble(const std::string& text);
     void step_joining(Now now);
     void step_member(Now now);
     void step_shards(Now now);
@@ -152,6 +157,7 @@ private:
     bool is_up(const Member& member) const;
     bool is_lost(const Member& member) const;
     void finish_with(Status status);
+    void cut_off_all();
     void bury_epochs();
     bool has_events_before_end() const;
     Epoch& current() { return *epochs_.back(); }
@@ -182,6 +188,7 @@ private:
     std::atomic<derecho_status> sealed_status_{DERECHO_NOT_MEMBER};  // what claims get while the senders are sealed
     bool leave_wanted_ = false;
     bool closed_taken_ = false;
+    bool stops_before_views_ = false;
     bool moved_ = false;
     Holdups holdups_;
     std::function<bool()> also_untaken_;

@@ -16,6 +16,15 @@ struct ServiceInfo {
     uint64_t schema_hash = 0;
 };
 
+// Whether replicas are what they should be: a digest of what they answer, or are, every so many calls of a service.
+struct DigestOptions {
+    enum class Of : uint8_t { off, answers, state };
+    enum class Policy : uint8_t { report, eject, stop };
+    Of of = Of::off;
+    uint32_t every = 1000;  // calls of one service in one view; the rest at its end
+    Policy policy = Policy::report;
+};
+
 struct GroupOptions {
     NodeId self{};
     uint64_t incarnation = 0;                  // grows from one life of a node id to the next
@@ -36,6 +45,7 @@ struct GroupOptions {
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
     Duration slow_after{};                        // an application that holds others up for so long; 0: it may
     Duration retry_contact = milliseconds(50);    // between attempts to reach a contact
+    DigestOptions digest;
     Duration seek_contacts = milliseconds(5000);  // as a member, those that are in no view: is there another group?
 };
 

@@ -228,6 +228,8 @@ bool Node::stats(derecho_stats& out) {
         out.holdup_node = raw(found.node);
         out.holdup = found.cause;
         out.holdup_ms = found.lasted.ns / 1'000'000;
+        out.digests = rpc_->digest_totals().compared;
+        out.differences = rpc_->digest_totals().differences;
     });
 }
 

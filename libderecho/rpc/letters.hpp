@@ -19,7 +19,7 @@ struct CallHeader {
     uint32_t flags = 0;  // DERECHO_CALL_REPLY
 };
 
-enum class LetterKind : uint8_t { query = 1, reply = 2, state = 3 };
+enum class LetterKind : uint8_t { query = 1, reply = 2, state = 3, digest = 4 };
 
 struct QueryHeader {
     uint64_t call = 0;
@@ -63,6 +63,13 @@ struct StateCore {
     Moment as_of;  // the last ordered event that is in the state
 };
 static_assert(sizeof(StateCore) == 16);
+
+// What a member's answers to so many calls came to, or its state after them. rpc/digests.
+struct DigestHeader {
+    uint64_t view = 0;
+    uint32_t shard = 0;
+    uint32_t interval = 0;  // 0, 1, ... of the view
+};
 
 // ---- registered memory, in mail of its own
 
@@ -124,6 +131,7 @@ static_assert(sizeof(CallHeader) == kLetterHeaderBytes);
 static_assert(sizeof(QueryHeader) == kLetterHeaderBytes);
 static_assert(sizeof(ReplyHeader) == kLetterHeaderBytes);
 static_assert(sizeof(StateHeader) == kLetterHeaderBytes);
+static_assert(sizeof(DigestHeader) == kLetterHeaderBytes);
 
 template <class Header>
 bool read_header(std::span<const std::byte> bytes, Header& header) {

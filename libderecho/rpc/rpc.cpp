@@ -30,18 +30,23 @@ Rpc::Rpc(Group& group, uint64_t mail_bytes)
       states_as_of_(group.options().services.size()),
       taken_(group.options().services.size()) {
     group_.also_untaken([this] { return !over_ && has_events_of_its_own(); });
+    if (group.options().digest.of == DigestOptions::Of::off || group.options().client) return;
+    digests_.emplace(group.options());
+    if (digests_->of_states()) group.stop_before_views();
 }
 
 // ---------------------------------------------------------------------------------------------------- stepping
 
 bool Rpc::step(Now now) {
     bool moved = group_.step(now);
+    if (digests_ && digests_->any_found()) judge_differences(now);
     if (auto& events = group_.peer_events(); !events.empty()) {
         for (const PeerEvent& event : events) peer_changed(event);
         events.clear();
         moved = true;
     }
     if (const View* view = group_.view(); view && view->id != members_of_) members_changed(*view);
+    if (digests_ && digests_->has_letters()) moved |= send_digests();
     if (outbox_.any_waiting()) drain_outbox();
     if (mail_.step(now.wall_ns)) {
         group_.fabric().flush();
@@ -56,9 +61,26 @@ bool Rpc::step(Now now) {
     return moved;
 }
 
+bool Rpc::send_digests() {
+    const std::lock_guard lock(mutex_);
+    return digests_->send_letters([this](const Digests::Letter& letter) {
+        const auto kind = static_cast<uint8_t>(LetterKind::digest);
+        return outbox_.post(letter.to, kind, bytes_of(letter.header), bytes_of(letter.digest));
+    });
+}
+
+void Rpc::judge_differences(Now now) {
+    if (group_.phase() != Group::Phase::member) return;
+    Digests::Verdict verdict = digests_->judge(now.monotonic, *group_.view());
+    for (const std::string& trouble : verdict.troubles) group_.note_trouble(trouble);
+    for (const auto& [node, why] : verdict.expel) expel(node, why);
+    if (verdict.end) group_.end_because(std::move(*verdict.end));
+}
+
 void Rpc::peer_changed(const PeerEvent& event) {
     const bool self_is_client = group_.options().client;
     if (event.kind == PeerEvent::Kind::up) {
+        if (digests_ && !event.client) lives_[event.peer] = event.incarnation;
         if (!event.client && !self_is_client) memory_.peer_up(event.peer, event.incarnation);
         const View* view = group_.view();
         const std::lock_guard lock(mutex_);
@@ -69,6 +91,7 @@ void Rpc::peer_changed(const PeerEvent& event) {
     }
     if (event.kind == PeerEvent::Kind::lost) {
         memory_.peer_lost(event.peer);
+        if (!group_.is_in_a_view(event.peer)) lives_.erase(event.peer);
         {
             const std::lock_guard lock(mutex_);
             const auto peer = peers_.find(event.peer);
@@ -206,11 +229,15 @@ derecho_status Rpc::query(ShardIndex shard, NodeId node, uint32_t method, std::s
 derecho_status Rpc::reply(NodeId node, uint64_t call, derecho_status status, std::span<const std::byte> data) {
     if (!may_be_reply_status(status)) return DERECHO_INVALID;
     if (data.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
-    const std::lock_guard lock(mutex_);
-    if (node != self_ && !peers_.contains(node)) return DERECHO_OK;
-    const ReplyHeader header{call, status, 0};
-    return outbox_.post(node, static_cast<uint8_t>(LetterKind::reply), bytes_of(header), data) ? DERECHO_OK
-                                                                                               : DERECHO_AGAIN;
+    {
+        const std::lock_guard lock(mutex_);
+        const ReplyHeader header{call, status, 0};
+        const bool awaited = node == self_ || peers_.contains(node);
+        if (awaited && !outbox_.post(node, static_cast<uint8_t>(LetterKind::reply), bytes_of(header), data))
+            return DERECHO_AGAIN;
+    }
+    if (digests_) digests_->answered(node, call, status, data);
+    return DERECHO_OK;
 }
 
 derecho_status Rpc::find_transfer(NodeId node, uint64_t request, Transfer*& transfer) {
@@ -228,6 +255,7 @@ bool Rpc::post_state(const Transfer& transfer, uint32_t flags, std::span<const s
 }
 
 derecho_status Rpc::announce_state(NodeId node, uint64_t request, uint64_t total_bytes) {
+    if (node == self_ && digests_) return digests_->state_piece(request, {}, false);
     const std::lock_guard lock(mutex_);
     Transfer* transfer = nullptr;
     const derecho_status status = find_transfer(node, request, transfer);
@@ -237,6 +265,7 @@ derecho_status Rpc::announce_state(NodeId node, uint64_t request, uint64_t total
 
 derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const std::byte> data, bool last) {
     if (data.size() > letter_max_bytes()) return DERECHO_TOO_LARGE;
+    if (node == self_ && digests_) return digests_->state_piece(request, data, last);
     const std::lock_guard lock(mutex_);
     Transfer* transfer = nullptr;
     const derecho_status status = find_transfer(node, request, transfer);
@@ -258,6 +287,10 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
 
 derecho_status Rpc::fail_state(NodeId node, uint64_t request, std::string_view why) {
     why = why.substr(0, letter_max_bytes());
+    if (node == self_ && digests_) {
+        log::warn("this node takes no part in a digest, for its state cannot be saved: " + std::string(why));
+        return digests_->state_failed(request);
+    }
     const std::lock_guard lock(mutex_);
     Transfer* transfer = nullptr;
     const derecho_status status = find_transfer(node, request, transfer);

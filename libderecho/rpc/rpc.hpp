@@ -20,6 +20,7 @@
 
 #include "group/group.hpp"
 #include "rpc/calls.hpp"
+#include "rpc/digests.hpp"
 #include "rpc/letters.hpp"
 #include "rpc/loopback.hpp"
 #include "rpc/memory.hpp"
@@ -63,6 +64,8 @@ public:
     Status begin(Memory::Kind kind, NodeId node, const MemoryKey& key, uint64_t offset,
                  std::span<const Memory::Piece> pieces, uint64_t& operation);
     Memory& memory() { return memory_; }
+    // Of option digest, where it is on.
+    Digests::Totals digest_totals() const { return digests_ ? digests_->totals() : Digests::Totals{}; }
 
     // Most bytes of a query, a reply or a piece of state.
     uint64_t letter_max_bytes() const { return mail_.message_max_bytes() - kLetterHeaderBytes; }
@@ -122,9 +125,14 @@ private:
     void give_mail(NodeId node, Peer& peer);
     void hold_slow_clients();
     void expel(NodeId node, const std::string& why);
+    bool send_digests();
+    void judge_differences(Now now);
 
     // take
     void take_ordered(Out& out);
+    size_t take_some(Out& out, size_t most);
+    void take_up_to_digests(Out& out);
+    void take_differences(Out& out);
     bool strip_call(derecho_event& event);
     void stamp(derecho_event& event) const;
     void announce(Out& out);
@@ -140,6 +148,7 @@ private:
     Verdict give_query(const Incoming& letter, Out& out);
     Verdict give_reply(const Incoming& letter, Out& out);
     Verdict give_state(const Incoming& letter, Out& out);
+    Verdict hear_digest(const Incoming& letter);
     bool owes_replies(NodeId node) const;
     Verdict keep_early(const Incoming& letter, const ReplyHeader& header);
     bool has_to_wait(const Incoming& letter);
@@ -166,6 +175,8 @@ private:
     Loopback loopback_;
     Memory memory_;
     Calls calls_;
+    std::optional<Digests> digests_;
+    std::map<NodeId, uint64_t> lives_;  // of members, also when they are gone: whose a digest is
     Leases::Batch batch_;
 
     // The view whose events are given now, and earlier ones that calls or leases still refer to.

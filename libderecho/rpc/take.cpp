@@ -43,6 +43,7 @@ size_t Rpc::take(std::span<derecho_event> events, uint64_t& lease) {
     if (!early_.empty()) give_early(out);
     take_letters(out);
     take_memory(out);
+    if (digests_ && digests_->has_events()) take_differences(out);
     if (closed_ && !out.full() && announce_first_ == kNone && !sweeping()) {
         out.add() = *closed_;
         over_ = true;
@@ -56,6 +57,7 @@ bool Rpc::has_events() { return !over_ && (group_.has_events() || has_events_of_
 
 bool Rpc::has_events_of_its_own() {
     if (announce_first_ != kNone || closed_ || memory_.has_events()) return true;
+    if (digests_ && digests_->has_events()) return true;
     if (!parked_ && loopback_.has_letters()) return true;
     if (sweeping() && calls_.any_open()) return true;
     if (std::any_of(early_.begin(), early_.end(), [](const EarlyReply& e) { return e.ready && !e.given; })) return true;
@@ -65,8 +67,39 @@ bool Rpc::has_events_of_its_own() {
 // ---------------------------------------------------------------------------------------------------- ordered events
 
 void Rpc::take_ordered(Out& out) {
+    if (digests_ && digests_->of_states()) return take_up_to_digests(out);
+    take_some(out, out.events.size());
+}
+
+// A state is asked for right after the last call that it contains, and at the end of a view. A view is the first of
+// its batch.
+void Rpc::take_up_to_digests(Out& out) {
     const size_t first = out.count;
-    const size_t taken = group_.take(out.events.subspan(first), batch_);
+    while (!out.full()) {
+        if (group_.view_is_next()) digests_->view_ends();
+        derecho_event request{};
+        if (digests_->take_due(request)) {
+            request.version = taken_[request.shard].version;
+            request.timestamp_ns = taken_[request.shard].timestamp_ns;
+            out.add() = request;
+        } else if (group_.view_is_next() && out.count > first) {
+            return;
+        } else if (take_some(out, digests_->events_until_due()) == 0 && !group_.view_is_next()) {
+            return;
+        }
+    }
+}
+
+void Rpc::take_differences(Out& out) {
+    derecho_event difference{};
+    while (!out.full() && digests_->take_difference(difference)) out.add() = std::exchange(difference, {});
+}
+
+// How many the group gave.
+size_t Rpc::take_some(Out& out, size_t most) {
+    const size_t first = out.count;
+    const size_t room = std::min(most, out.events.size() - first);
+    const size_t taken = group_.take(out.events.subspan(first, room), batch_);
     for (size_t i = first; i < first + taken; ++i) {
         derecho_event& event = out.events[i];
         bool keep = true;
@@ -105,6 +138,8 @@ void Rpc::take_ordered(Out& out) {
         if (out.count != i) out.events[out.count] = event;
         ++out.count;
     }
+    if (digests_) digests_->taken(out.events.subspan(first, out.count - first), group_.taken_view());
+    return taken;
 }
 
 // As of which ordered event something is that has no place in the order itself.
@@ -362,6 +397,8 @@ Rpc::Verdict Rpc::give(const Incoming& letter, Out& out) {
             return give_reply(letter, out);
         case LetterKind::state:
             return give_state(letter, out);
+        case LetterKind::digest:
+            return hear_digest(letter);
     }
     return Verdict::break_;
 }
@@ -389,7 +426,8 @@ Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
         return Verdict::break_;
     Call* call = calls_.find(header.call);
     if (!call) return Verdict::drop;
-    if (call->kind == Call::Kind::query) {
+    const bool of_query = call->kind == Call::Kind::query;
+    if (of_query) {
         if (call->target != letter.from) return Verdict::drop;
         calls_.close(*call);
     } else {
@@ -404,9 +442,18 @@ Rpc::Verdict Rpc::give_reply(const Incoming& letter, Out& out) {
     event.node = raw(letter.from);
     event.id = header.call;
     event.status = header.status;
-    event.data = letter.bytes.data() + sizeof header;
-    event.size_bytes = letter.bytes.size() - sizeof header;
+    const auto data = letter.bytes.subspan(sizeof header);
+    event.data = data.data();
+    event.size_bytes = data.size();
+    if (!of_query) event.version = answer_digest(header.status, data);
     return Verdict::give;
+}
+
+// Nobody is called for a digest that comes from somewhere else.
+Rpc::Verdict Rpc::hear_digest(const Incoming& letter) {
+    const auto life = lives_.find(letter.from);
+    if (!digests_ || life == lives_.end()) return digests_ ? Verdict::drop : Verdict::break_;
+    return digests_->heard({letter.from, life->second}, letter.bytes) ? Verdict::drop : Verdict::break_;
 }
 
 // A call that is not known to be ordered yet was so in a view whose events are not all taken.
@@ -461,6 +508,7 @@ void Rpc::give_early(Out& out) {
                 event.status = it->status;
                 event.data = it->data.data();
                 event.size_bytes = it->data.size();
+                event.version = answer_digest(it->status, it->data);
                 mark({&it->point, 0});
                 if (call->pending == 0) calls_.close(*call);
             }

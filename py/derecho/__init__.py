@@ -30,8 +30,9 @@ from .group import Group, join
 from .memory import MemoryKey, RegisteredMemory, Transfer
 from .raw import RawShard
 from .service import Caller, ordered, query, schema, service
+from .state import Local
 from .types import *  # noqa: F403
-from .views import Holdup, Member, Progress, View
+from .views import Difference, Holdup, Member, Progress, View
 
 __version__ = version()
 
@@ -39,9 +40,11 @@ __all__ = [
     "Buffer",
     "CallContext",
     "Caller",
+    "Difference",
     "Future",
     "Group",
     "Holdup",
+    "Local",
     "Member",
     "MemoryKey",
     "Message",

@@ -919,6 +919,8 @@ DERECHO_STATE_LOST = 19
 
 DERECHO_INTERNAL = 20
 
+DERECHO_DIFFERS = 21
+
 
 for _lib in _libs.values():
     if not _lib.has("derecho_status_name", "cdecl"):
@@ -1168,6 +1170,8 @@ struct_derecho_stats.__slots__ = [
     'holdup_node',
     'holdup',
     'holdup_ms',
+    'digests',
+    'differences',
 ]
 struct_derecho_stats._fields_ = [
     ('struct_bytes', uint32_t),
@@ -1189,6 +1193,8 @@ struct_derecho_stats._fields_ = [
     ('holdup_node', uint32_t),
     ('holdup', uint32_t),
     ('holdup_ms', uint64_t),
+    ('digests', uint64_t),
+    ('differences', uint64_t),
 ]
 
 derecho_stats = struct_derecho_stats
@@ -1403,6 +1409,8 @@ DERECHO_EVENT_STATE = 8
 DERECHO_EVENT_CLOSED = 9
 
 DERECHO_EVENT_MEMORY = 10
+
+DERECHO_EVENT_DIFFERENCE = 11
 
 
 class struct_derecho_event(Structure):

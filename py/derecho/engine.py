@@ -15,13 +15,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._native import Claim, Message, NativeGroup, Pump, fast
 from .codec.encode import Parts
-from .errors import Closed, DerechoError, Ejected, NoMajority, NoMemory, RingFull, StateLost, Timeout, ViewChanging
+from .errors import (
+    Closed,
+    DerechoError,
+    Ejected,
+    NoMajority,
+    NoMemory,
+    ReplicasDiffer,
+    RingFull,
+    StateLost,
+    Timeout,
+    ViewChanging,
+)
 from .futures import Future, Replies, Reply
 from .memory import Memories
 from .outbox import Outbox, error_text
 from .service_host import ServiceHost
 from .unsent import Unsent, in_loop
-from .views import Holdup, Progress, View, make_holdup, make_view
+from .views import Difference, Holdup, Progress, View, make_holdup, make_view
 
 if TYPE_CHECKING:
     from .aio import AsyncDriver
@@ -32,7 +43,9 @@ __all__ = ["Engine"]
 T = TypeVar("T")
 _log = logging.getLogger("derecho")
 
-MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED, MEMORY = range(1, 11)  # DERECHO_EVENT_*
+# DERECHO_EVENT_*
+MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED, MEMORY, DIFFERENCE = range(1, 12)
+_ANY_NODE = 0xFFFFFFFF
 _RETRY_S = 0.001
 _SPILLED_BYTES_MAX = 64 << 20
 
@@ -54,6 +67,7 @@ _ENDS: dict[int, tuple[type[DerechoError], str]] = {
         NoMemory,
         "this node lacks memory or descriptors: close the group, and join again when it has them",
     ),
+    ReplicasDiffer.status: (ReplicasDiffer, "replicas differ, and option digest_policy is stop"),
     StateLost.status: (StateLost, "every member that had the state is gone: close the group and start afresh"),
 }
 
@@ -87,6 +101,7 @@ class Engine:
         self.views: list[View] = []
         self.on_view: list[Callable[[View], object]] = []
         self.on_end: list[Callable[[DerechoError], object]] = []
+        self.on_difference: list[Callable[[Difference], object]] = []
         self.end: DerechoError | None = None
         self.shards: list[ServiceHost | RawHost] = []  # in order of declaration, as events number them
         self.pending: dict[int, Replies[Any] | Reply[Any]] = {}
@@ -108,6 +123,7 @@ class Engine:
             STATE: self._state,
             CLOSED: self._closed,
             MEMORY: self.memories.on_events,
+            DIFFERENCE: self._differences,
         }
 
     # ---------------------------------------------------------------------------------------- waiting
@@ -389,6 +405,15 @@ class Engine:
         for event in events:
             self.shards[shard].on_state(event)
 
+    def _differences(self, shard: int, events: Iterator[Message]) -> None:
+        for event in events:
+            node = None if event.sender == _ANY_NODE else event.sender
+            text = str(event.data, "utf-8", "replace")
+            difference = Difference(self.shards[shard].name, event.version, node, text)
+            self.tell(logging.WARNING, text)
+            for function in list(self.on_difference):
+                self.run("on_difference", function, difference)
+
     def _closed(self, shard: int, events: Iterator[Message]) -> None:
         for event in events:
             kind, text = _ENDS.get(event.status, (Closed, f"the group ended with status {event.status}"))
@@ -418,6 +443,7 @@ class Engine:
         """In the child of a fork, which has no part in the group: what the core says of it is why everything fails."""
         self.pump.forget()
         self.on_end = []
+        self.on_difference = []
         self.unsent.waiting.clear()
         try:
             self.native.fd()

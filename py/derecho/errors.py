@@ -23,6 +23,7 @@ __all__ = [
     "NoMemory",
     "NotMember",
     "RemoteError",
+    "ReplicasDiffer",
     "RingFull",
     "StateError",
     "StateLost",
@@ -195,6 +196,22 @@ class UnknownMethod(DerechoError):
     def __init__(self, text: str, member: int = 0) -> None:
         super().__init__(text)
         self.member = member
+
+
+class ReplicasDiffer(DerechoError):
+    """Members answered one ordered call differently; or, as the reason of a group's end, option ``digest_policy``.
+
+    Attributes
+    ----------
+    answers : dict of int to object
+        Of a call: by node, in order of rank, the value that the member answered, or the error that it failed with.
+    """
+
+    status = 21
+
+    def __init__(self, text: str, answers: dict[int, object] | None = None) -> None:
+        super().__init__(text)
+        self.answers = answers or {}
 
 
 class StateLost(DerechoError):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 from ._native import Message
-from .errors import DecodeError, DerechoError, MemberRemoved, Timeout, from_reply
+from .errors import DecodeError, DerechoError, MemberRemoved, RemoteError, ReplicasDiffer, Timeout, from_reply
 from .outbox import error_text
 
 __all__ = ["Future", "Replies", "Reply", "Waiter"]
@@ -19,6 +19,7 @@ __all__ = ["Future", "Replies", "Reply", "Waiter"]
 T = TypeVar("T")
 _OK = 0
 _PENDING = object()
+_SAID_LENGTH_MAX = 100
 
 
 class Waiter(Protocol):
@@ -146,11 +147,12 @@ class Future(Generic[T]):
 class Reply(Future[T]):
     """The answer of one member."""
 
-    __slots__ = ("_decode", "member")
+    __slots__ = ("_decode", "_digest", "member")
 
     def __init__(self, waiter: Waiter, what: str, decode: Callable[[memoryview], T], member: int) -> None:
         super().__init__(waiter, what)
         self._decode = decode
+        self._digest: int | None = None  # of the answer to an ordered call
         #: The node that answers.
         self.member = member
 
@@ -159,6 +161,8 @@ class Reply(Future[T]):
 
     def _take(self, event: Message) -> bool:
         """Finish with what a member answered; True, as nothing else will come."""
+        if event.status != MemberRemoved.status:
+            self._digest = event.version
         if event.status == _OK:
             try:
                 value = self._decode(event.data)
@@ -236,8 +240,10 @@ class Replies(Future[T]):
 
         Raises
         ------
+        ReplicasDiffer
+            If they did not all answer alike, in values, or in that some of them failed: names who said what.
         RemoteError
-            If the handler failed at any of them: the first such, by rank.
+            If the handler failed at all of them: the first such, by rank.
         MemberRemoved
             If every one of them left.
         Timeout
@@ -328,12 +334,45 @@ class Replies(Future[T]):
             self._ordered._set(tuple(replies))
         if self._whole is None or len(self._arrived) < len(replies):
             return
+        if different := _differences(self._what, list(replies.values())):
+            self._whole._set(None, different)
+            return
         errors = [r._error for r in replies.values() if r._error and not isinstance(r._error, MemberRemoved)]
         values = {node: r._value for node, r in replies.items() if r._error is None}
         if errors or not values:
             self._whole._set(None, errors[0] if errors else self._error)
         else:
             self._whole._set(values)
+
+
+def _differences(what: str, replies: list[Reply[Any]]) -> ReplicasDiffer | None:
+    """Whether members answered differently, by the digests of their answers, which are the same in every language."""
+    by_digest: dict[int, list[Reply[Any]]] = {}
+    for reply in replies:
+        if reply._digest is not None:
+            by_digest.setdefault(reply._digest, []).append(reply)
+    if len(by_digest) < 2:
+        return None
+    groups = sorted(by_digest.values(), key=len)  # those in the minority first
+    text = ", ".join(f"{_named(group)} {_said(group[0])}" for group in groups)
+    answers = {reply.member: reply._error or reply._value for reply in replies if reply._digest is not None}
+    return ReplicasDiffer(f"{what}: replicas differ: {text}", answers)
+
+
+def _named(replies: list[Reply[Any]]) -> str:
+    nodes = ", ".join(str(reply.member) for reply in replies)
+    return f"{'node' if len(replies) == 1 else 'nodes'} {nodes}"
+
+
+def _said(reply: Reply[Any]) -> str:
+    error = reply._error
+    if isinstance(error, RemoteError):
+        text = f"failed with {error.type_name}: {error.text}"
+    elif error is not None:
+        text = f"failed: {error}"
+    else:
+        text = f"answered {reply._value!r}"
+    return text if len(text) <= _SAID_LENGTH_MAX else text[:_SAID_LENGTH_MAX] + "..."
 
 
 async def _settled(reply: Reply[Any]) -> None:

@@ -25,7 +25,7 @@ from .raw_host import RawHost
 from .service import Caller, schema
 from .service_host import ServiceHost
 from .state import check_service
-from .views import Holdup, Progress, View
+from .views import Difference, Holdup, Progress, View
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as SupportsBuffer  # contiguous bytes-like objects, NumPy arrays included
@@ -111,6 +111,7 @@ class Group:
         on_progress: Callable[[Progress], object] | None = None,
         on_message: OnMessage = None,
         on_end: Callable[[DerechoError], object] | None = None,
+        on_difference: Callable[[Difference], object] | None = None,
         handlers: Literal["anywhere", "thread", "loop"] = "anywhere",
     ) -> Group:
         """Come into a group: join it, or found it, alone or with others; never because nobody answers.
@@ -151,6 +152,8 @@ class Group:
             `RawShard.on_message`, from the first message on; a callable alone is for the only raw shard there is.
         on_end : callable
             As with :meth:`on_end`.
+        on_difference : callable
+            As with :meth:`on_difference`.
         handlers : str
             Where the methods of services and the functions above run, one at a time in each case. ``"anywhere"``: on
             the thread or event loop that waits for a result, else on a thread of the group's own; the fastest.
@@ -183,6 +186,7 @@ class Group:
             on_progress=on_progress,
             on_message=on_message,
             on_end=on_end,
+            on_difference=on_difference,
             handlers=handlers,
         )
 
@@ -199,6 +203,7 @@ class Group:
         on_progress: Callable[[Progress], object] | None = None,
         on_message: OnMessage = None,
         on_end: Callable[[DerechoError], object] | None = None,
+        on_difference: Callable[[Difference], object] | None = None,
         handlers: str = "anywhere",
         **explicit: Option | None,
     ) -> Group:
@@ -234,6 +239,8 @@ class Group:
             engine.await_state(timeout, cancel.is_set)
             if on_end is not None:
                 engine.on_end.append(on_end)
+            if on_difference is not None:
+                engine.on_difference.append(on_difference)
             if handlers == "anywhere":
                 engine.pump.start()
         except BaseException:
@@ -533,6 +540,15 @@ class Group:
             function(self._engine.end)
         else:
             self._engine.on_end.append(function)
+        return function
+
+    def on_difference(self, function: Callable[[Difference], S]) -> Callable[[Difference], S]:
+        """Call ``function(difference)`` when option ``digest`` finds that replicas differ. Usable as a decorator.
+
+        Once for each member that differs, at every member, that one included; in order with calls. What then becomes of
+        it is for option ``digest_policy`` to say.
+        """
+        self._engine.on_difference.append(function)
         return function
 
     @overload

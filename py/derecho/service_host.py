@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ServiceHost"]
 
 _log = logging.getLogger("derecho")
-_REPLY = 1  # DERECHO_FLAG_REPLY
+_REPLY, _OWN = 1, 8  # DERECHO_FLAG_*
 _HELD_BYTES_MAX = 64 << 20  # of calls while a state is saved; then the rest of it is made at once
 _OK, _REMOTE_ERROR, _UNKNOWN_METHOD = 0, 17, 18
 _QUERY = 3  # DERECHO_EVENT_QUERY
@@ -163,13 +163,16 @@ class ServiceHost:
     # ---------------------------------------------------------------------------------------- state
 
     def on_state_request(self, event: Message) -> None:
-        """A joiner needs the state as of now."""
+        """A joiner needs the state as of now, or it is to be compared with the others'."""
         if self._held:  # they are a part of it
             self._finish_savings()
         try:
             saving = save(self.instance)
         except StateError as error:
-            _log.exception("member %d cannot join: the state of %s cannot be saved", event.sender, self.schema.name)
+            if event.flags & _OWN:
+                _log.exception("the state of %s cannot be saved to be compared with others'", self.schema.name)
+            else:
+                _log.exception("member %d cannot join: the state of %s cannot be saved", event.sender, self.schema.name)
             self._engine.outbox.no_state(event.sender, event.id, error)
             return
         if saving.holds:

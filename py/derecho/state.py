@@ -3,15 +3,20 @@
 A service may define ``__derecho_save__(self) -> bytes`` and ``__derecho_load__(self, data: bytes) -> None``. If the
 first is a generator, or returns another iterator of bytes, its pieces are made as they are sent, and the service's
 ordered calls are held back until the last one was: they must not be in the state. Otherwise its attributes are one
-MessagePack map, strictly: what would come back as another type is refused, not converted. With a
-declared type of state (``@derecho.service(state=...)``) the hooks deal in values of that type (docs/layout.md).
+MessagePack map, in order of their names, strictly: what would come back as another type is refused, not converted.
+Attributes that the saved map lacks stay what ``__init__`` made them, and those whose annotation is `Local` are left out
+of it. With a declared type of state (``@derecho.service(state=...)``) the hooks deal in values of that type
+(docs/layout.md).
 """
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 from collections.abc import Iterator
 from copy import copy
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -20,14 +25,20 @@ from .codec.method import StateType
 from .errors import StateError
 from .service import schema
 
-__all__ = ["Incoming", "Piece", "Saving", "check_service", "load", "save"]
+__all__ = ["Incoming", "Local", "Piece", "Saving", "check_service", "load", "save"]
 
 _FIRST, _LAST = 2, 4  # DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST
 _ATOMS = {type(None), bool, int, float, str, bytes}
 _LARGE_BYTES = 64 << 10  # at least what bin 32 is the canonical header of
 _MANY = 64
+_LOCAL = "derecho.Local"
 _ACCEPTED = "None, bool, int (64 bits), float, str, bytes, list, dict of these"
 
+T = TypeVar("T")
+
+#: Marks an attribute of a service as this node's own business: ``hits: derecho.Local[int]`` in the class. It is not a
+#: part of the state: a joiner keeps what its ``__init__`` made, and digests do not look at it.
+Local = Annotated[T, _LOCAL]
 
 Piece = bytes | bytearray | memoryview
 
@@ -71,8 +82,11 @@ def save(service: Any) -> Saving:
     name = type(service).__name__
     custom = getattr(service, "__derecho_save__", None)
     if custom is None:
-        holds = not all(map(_is_flat, vars(service).values()))
-        attributes = vars(service) if holds else {key: copy(value) for key, value in vars(service).items()}
+        local = _local_names(type(service))
+        attributes = {key: value for key, value in sorted(vars(service).items()) if key not in local}
+        holds = not all(map(_is_flat, attributes.values()))
+        if not holds:
+            attributes = {key: copy(value) for key, value in attributes.items()}
         return Saving(_pieces_of(name, attributes), holds, None)
     declared = _declared(service)
     try:
@@ -86,6 +100,27 @@ def save(service: Any) -> Saving:
         return Saving(iter((data,)), False, len(data))
     except Exception as error:
         raise _save_failed(name, error) from error
+
+
+def _local_names(cls: type) -> frozenset[str]:
+    names: set[str] = set()
+    for base in cls.__mro__:
+        scope = vars(sys.modules.get(base.__module__, sys))
+        for name, annotation in inspect.get_annotations(base).items():
+            if _is_local(annotation, scope):
+                names.add(name)
+    return frozenset(names)
+
+
+def _is_local(annotation: Any, scope: dict[str, Any]) -> bool:
+    """Whether it is `Local`; as text, too, in which other names may mean nothing here."""
+    if not isinstance(annotation, str):
+        return _LOCAL in getattr(annotation, "__metadata__", ())
+    named = re.match(r"[\w.]+", annotation.strip())
+    value: Any = None
+    for n, part in enumerate(named[0].split(".") if named else ()):
+        value = scope.get(part) if n == 0 else getattr(value, part, None)
+    return _is_local(value, {}) if value is not None else False
 
 
 def _save_failed(name: str, error: Exception) -> StateError:
@@ -120,7 +155,8 @@ def _pieces_of(name: str, attributes: dict[str, Any]) -> Iterator[Piece]:
             yield from _pack(packer, value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StateError(
-                f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; for others define "
+                f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; mark one that is this node's "
+                f"own as {key}: derecho.Local[...] in the class; for others define "
                 f"{name}.__derecho_save__(self) -> bytes and __derecho_load__(self, data: bytes)"
             ) from None
 
@@ -143,7 +179,7 @@ def _pack(packer: Any, value: Any) -> Iterator[Piece]:
 
 
 def load(service: Any, data: bytes) -> None:
-    """Replace the state of a service by a saved one.
+    """Replace the state of a service by a saved one. Attributes that it lacks, or that are local, stay as they are.
 
     Raises
     ------
@@ -160,8 +196,8 @@ def load(service: Any, data: bytes) -> None:
         attributes = msgpack.unpackb(data, strict_map_key=False)
         if not isinstance(attributes, dict) or not all(isinstance(key, str) for key in attributes):
             raise ValueError("not a map of attributes")
-        vars(service).clear()
-        vars(service).update(attributes)
+        local = _local_names(type(service))
+        vars(service).update({key: value for key, value in attributes.items() if key not in local})
     except Exception as error:
         raise StateError(f"the state of {name} cannot be loaded: {type(error).__name__}: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Holdup", "Member", "Progress", "View"]
+__all__ = ["Difference", "Holdup", "Member", "Progress", "View"]
 
 _NO_RANK = 0xFFFFFFFF
 
@@ -115,6 +115,31 @@ class Progress:
     def rate(self) -> float:
         """Bytes per second; 0 at first."""
         return self.nbytes / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A replica that differs from those of a majority, as option ``digest`` found.
+
+    Attributes
+    ----------
+    service : str
+        The service's name.
+    version : int
+        The last call that was looked at.
+    node : int or None
+        Whose replica it is, perhaps this node's own; None: replicas differ, and none of them are a majority.
+    text : str
+        All of it as a sentence, with the nodes on either side.
+    """
+
+    service: str
+    version: int
+    node: int | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def make_holdup(node: int, cause: int, lasted_ms: int, text: str) -> Holdup | None:

@@ -351,7 +351,7 @@ TEST(CppHandlers, whatever_is_thrown_is_answered_and_the_member_goes_on) {
     for (const auto& [raises, name] : kinds) {
         two.service.set_during_put(raises);
         try {
-            one.cache->ordered<&Cache::put>("k", bytes_of("v")).all();
+            one.cache->ordered<&Cache::put>("k", bytes_of("v")).replies().at(1).get();
             ADD_FAILURE() << name;
         } catch (const RemoteError& error) {
             EXPECT_EQ(error.type_name(), name);
@@ -360,6 +360,52 @@ TEST(CppHandlers, whatever_is_thrown_is_answered_and_the_member_goes_on) {
         two.service.set_during_put(nullptr);
         EXPECT_EQ(one.cache->ordered<&Cache::put>("k", bytes_of("v")).all().size(), 2u);
     }
+}
+
+std::string said_by_all(CacheMember& caller) {
+    try {
+        caller.cache->ordered<&Cache::put>("k", bytes_of("v")).all();
+    } catch (const ReplicasDiffer& error) {
+        return error.what();
+    }
+    return "nothing";
+}
+
+TEST(CppReplicas, that_answer_differently_are_told_apart_by_all) {
+    CacheMember one(1), two(2, &one), three(3, &two);
+    one.group->wait_view(3);
+    EXPECT_EQ(said_by_all(one), "nothing");
+    two.service.set_during_put([] { throw std::runtime_error("only here"); });
+    EXPECT_EQ(said_by_all(one),
+              "Cache.put: replicas differ: node 2 failed with runtime_error: only here, nodes 1, 3 answered 1");
+    two.service.set_during_put(nullptr);
+}
+
+TEST(CppReplicas, that_differ_are_named_by_their_digests_and_removed) {
+    const auto options = [](Config& config) {
+        config.set("digest", "answers").set("digest_every", "2").set("digest_policy", "eject");
+    };
+    CacheMember one(1, nullptr, options), two(2, &one, options), three(3, &two, options);
+    one.group->wait_view(3);
+    std::mutex mutex;
+    std::vector<Difference> told;
+    one.group->on_difference([&](const Difference& difference) {
+        const std::lock_guard lock(mutex);
+        told.push_back(difference);
+    });
+    two.service.set_during_put([] { throw std::runtime_error("only here"); });
+    for (int n = 0; n < 2; ++n) one.cache->ordered<&Cache::put>("k", bytes_of("v"));
+    one.group->wait_view_exactly(2);
+    {
+        const std::lock_guard lock(mutex);
+        ASSERT_EQ(told.size(), 1u);
+        EXPECT_EQ(told[0].service, "Cache");
+        EXPECT_EQ(told[0].node, 2u);
+        EXPECT_NE(told[0].text.find("differs from that of nodes 1, 3"), std::string::npos) << told[0].text;
+    }
+    while (!two.group->ended()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_THROW(std::rethrow_exception(two.group->ended()), Ejected);
+    two.service.set_during_put(nullptr);
 }
 
 TEST(CppProcess, an_exception_on_its_way_through_a_group_leaves_in_good_order) {

@@ -68,8 +68,11 @@ private:
 /** A member with a Cache. */
 struct CacheMember {
     /** Join the group of `contact`, or found one. */
-    explicit CacheMember(uint32_t node, const CacheMember* contact = nullptr) {
+    explicit CacheMember(
+        uint32_t node, const CacheMember* contact = nullptr,
+        const std::function<void(Config&)>& options = [](Config&) {}) {
         Config config;
+        options(config);
         config.node(node).listen("127.0.0.1:0");
         contact != nullptr ? config.contacts(contact->address()) : config.found();
         group.emplace(Group::join(config, service));

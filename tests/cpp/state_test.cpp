@@ -28,7 +28,10 @@ public:
             return true;
         };
     }
-    void load_state(Bytes state) { loaded = std::move(state); }
+    void load_state(Bytes state) {
+        loaded = std::move(state);
+        total = loaded.empty() ? 0 : std::to_integer<int64_t>(loaded.front());
+    }
 
     static constexpr auto derecho_service = service("Pieces", ordered<&Pieces::add>("add", "by"));
 

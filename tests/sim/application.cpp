@@ -269,6 +269,7 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
                 throw Violation("only who has the state is asked for it: node " + self_.name());
             if (caller_) ledger_.as_of(replica_, event, event.version);
             if (caller_) caller_->on_state_request(event, replica_.states[event.shard], now);
+            if (event.flags & DERECHO_FLAG_OWN) return;
             return on_state_request(NodeId{event.node}, event.shard, ViewId{event.id}, replica_.states[event.shard]);
         case DERECHO_EVENT_STATE: {
             State state;
@@ -291,6 +292,10 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
             return caller_->on_query(event, now);
         case DERECHO_EVENT_MEMORY:
             return memory_user_->on_event(event);
+        case DERECHO_EVENT_DIFFERENCE:
+            if (!differing_.insert(event.node).second && event.node != DERECHO_ANY_NODE && replica_.states.size() == 1)
+                throw Violation("a replica that differs is told of once: node " + self_.name());
+            return;
         case DERECHO_EVENT_CLOSED:
             end_status_ = event.status;
             if (caller_) caller_->on_closed();

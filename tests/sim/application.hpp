@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "group/group.hpp"
@@ -51,6 +52,11 @@ public:
     // From now on it takes nothing, or it releases nothing of what it takes; in both cases for ever.
     void stop(bool takes_on);
     bool stopped() const { return stopped_; }
+    // From now on its replica is not what the others are.
+    void begin_to_differ() { caller_->begin_to_differ(); }
+    uint64_t wrong_answers() const { return caller_->wrong_answers(); }
+    // Nodes that it was told differ; DERECHO_ANY_NODE: some, and none are a majority.
+    const std::set<uint32_t>& differing() const { return differing_; }
     // Why not, if it has still something to do.
     const char* busy() const;
     // The process is gone: nothing of its is given back any more.
@@ -122,6 +128,7 @@ private:
     std::vector<derecho_event> events_;
     std::vector<uint64_t> bytes_sent_in_view_;
     derecho_status end_status_ = DERECHO_OK;
+    std::set<uint32_t> differing_;
     bool calm_ = false;
     bool stopped_ = false;
 };

@@ -124,6 +124,7 @@ bool Caller::query_somebody(Instant now, const Ledger::Replica& replica) {
 }
 
 void Caller::on_view(const View& view) {
+    wrong_answers_ = 0;
     for (auto& [id, call] : calls_) {
         if (!call.delivered || raw(call.view.id) + 1 != raw(view.id)) continue;
         for (const Member& member : view.members)
@@ -149,7 +150,7 @@ void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica
         if (event.status == DERECHO_REMOVED) coverage_.hit("query to a node that went away");
         if (event.status == DERECHO_REMOVED && manners_.removed_is_wrong)
             throw Violation("who is there answers: " + of_call(event));
-        check_answer(event);
+        check_answer(event, true);
         queries_.erase(query);
         return;
     }
@@ -167,18 +168,22 @@ void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica
         else if (!ended_ && replica.view.holds(member->node, member->incarnation))
             throw Violation("only who was removed is reported as removed: " + of_call(event));
     }
-    check_answer(event);
+    check_answer(event, false);
     if (call.owe.empty()) calls_.erase(found);
 }
 
-void Caller::check_answer(const derecho_event& event) const {
+void Caller::check_answer(const derecho_event& event, bool of_query) const {
     if (event.status == DERECHO_REMOVED) {
         if (event.size_bytes != 0) throw Violation("who was removed says nothing: " + of_call(event));
         return;
     }
     if (event.status != DERECHO_OK && event.status != DERECHO_REMOTE_ERROR)
         throw Violation("a reply has the status it was given: " + of_call(event));
-    if (!Ledger::filled(answer_seed(event.id, self_.node, event.node), event.data, event.size_bytes))
+    const uint64_t expected =
+        answer_digest(event.status, {static_cast<const std::byte*>(event.data), event.size_bytes});
+    if (event.version != (of_query ? 0 : expected)) throw Violation("a reply has its digest: " + of_call(event));
+    const uint32_t replier = alike(of_query) ? 0 : event.node;
+    if (!alike(of_query) && !Ledger::filled(answer_seed(event.id, self_.node, replier), event.data, event.size_bytes))
         throw Violation("a reply arrives as it was sent: " + of_call(event));
 }
 
@@ -203,7 +208,7 @@ void Caller::on_call(const derecho_event& event, const Ledger::Replica& replica,
     }
     if (!wants_reply) return;
     const bool late = !calm_ && random_.chance(0.3);
-    answers_.push_back({event.node, event.id, late ? now + Duration{random_.below(manners_.think_ns)} : now});
+    answers_.push_back({event.node, event.id, late ? now + Duration{random_.below(manners_.think_ns)} : now, true});
 }
 
 void Caller::on_query(const derecho_event& event, Instant now) {
@@ -212,18 +217,36 @@ void Caller::on_query(const derecho_event& event, Instant now) {
     answers_.push_back({event.node, event.id, calm_ ? now : now + Duration{random_.below(manners_.think_ns)}});
 }
 
+// Replicas agree on values, and on what fails; texts of failures are their own.
+std::vector<std::byte> Caller::answer_to(const Answer& one, derecho_status& status) {
+    std::vector<std::byte> data(random_.chance(0.02) ? rpc_.letter_max_bytes()
+                                                     : random_.magnitude(0, manners_.reply_bytes_max));
+    status = random_.chance(0.1) ? DERECHO_REMOTE_ERROR : DERECHO_OK;
+    uint64_t seed = answer_seed(one.call, one.node, self_.node);
+    if (alike(!one.ordered)) {
+        seed = answer_seed(one.call, one.node, 0);
+        Random same(seed);
+        status = same.chance(0.1) ? DERECHO_REMOTE_ERROR : DERECHO_OK;
+        data.resize(same.magnitude(1, manners_.reply_bytes_max));
+        if (status == DERECHO_REMOTE_ERROR) seed += self_.node;
+    }
+    Ledger::fill(seed, data.data(), data.size());
+    if (one.ordered && differs_ && status == DERECHO_REMOTE_ERROR) status = DERECHO_OK;
+    if (one.ordered && differs_) data.front() ^= std::byte{1};
+    return data;
+}
+
 bool Caller::answer(Instant now) {
     bool acted = false;
     for (size_t n = answers_.size(); n > 0; --n) {
         Answer one = answers_.front();
         answers_.pop_front();
         if (one.due <= now) {
-            std::vector<std::byte> data(random_.chance(0.02) ? rpc_.letter_max_bytes()
-                                                             : random_.magnitude(0, manners_.reply_bytes_max));
-            Ledger::fill(answer_seed(one.call, one.node, self_.node), data.data(), data.size());
-            const auto result = random_.chance(0.1) ? DERECHO_REMOTE_ERROR : DERECHO_OK;
+            derecho_status result = DERECHO_OK;
+            const std::vector<std::byte> data = answer_to(one, result);
             if (rpc_.reply(NodeId{one.node}, one.call, result, data) != DERECHO_AGAIN) {
                 acted = true;
+                wrong_answers_ += differs_ && one.ordered;
                 continue;
             }
             coverage_.hit("a reply had to wait");
@@ -237,11 +260,16 @@ bool Caller::answer(Instant now) {
 // ------------------------------------------------------------------------------------------------- states
 
 void Caller::on_state_request(const derecho_event& event, const State& state, Instant now) {
-    const uint64_t padding = random_.magnitude(0, manners_.state_padding_bytes);
+    const uint64_t padding =
+        manners_.alike ? state.messages % 1'000 : random_.magnitude(0, manners_.state_padding_bytes);
     std::erase_if(transfers_, [&](const Transfer& t) {
-        return t.joiner == NodeId{event.node} && (t.request & 0xff) == event.shard;
+        return t.joiner == NodeId{event.node} && event.node != self_.node && (t.request & 0xff) == event.shard;
     });
-    transfers_.push_back({NodeId{event.node}, event.id, encode(state, padding), 0,
+    const bool is_digest = (event.flags & DERECHO_FLAG_OWN) != 0;
+    if (is_digest) coverage_.hit("a state was asked for, to be compared");
+    auto bytes = encode(state, padding);
+    if (is_digest && differs_) bytes.back() ^= std::byte{1};
+    transfers_.push_back({NodeId{event.node}, event.id, std::move(bytes), 0,
                           now + Duration{calm_ ? 0 : random_.magnitude(1'000, 1'000'000)}});
 }
 

@@ -22,6 +22,7 @@ struct CallManners {
     uint64_t reply_bytes_max = 300;
     uint64_t think_ns = 200'000;  // before a late answer
     uint64_t state_padding_bytes = 20'000;
+    bool alike = false;             // every member answers a call alike, and saves the same state as the same bytes
     bool removed_is_wrong = false;  // nobody ever leaves: no answer may be missing
 };
 
@@ -36,6 +37,10 @@ public:
     // Why not, if there is still something to do.
     const char* busy() const;
     void drop();  // the process is gone
+    // From now on its answers, and the states that are not for joiners, are others than they should be.
+    void begin_to_differ() { differs_ = true; }
+    // In this view since then.
+    uint64_t wrong_answers() const { return wrong_answers_; }
 
     uint32_t draw_flags() { return random_.chance(manners_.wants_reply) ? DERECHO_CALL_REPLY : 0; }
     // A call that wants replies was committed, or its claim was given up.
@@ -69,6 +74,7 @@ private:
         uint32_t node;
         uint64_t call;
         Instant due;
+        bool ordered = false;
     };
     struct Transfer {
         NodeId joiner{};
@@ -77,11 +83,13 @@ private:
         size_t sent = 0;
         Instant due;
     };
+    std::vector<std::byte> answer_to(const Answer& one, derecho_status& status);
     bool query_somebody(Instant now, const Ledger::Replica& replica);
     bool answer(Instant now);
     bool send_states(Instant now);
-    void check_answer(const derecho_event& event) const;
+    void check_answer(const derecho_event& event, bool of_query) const;
     uint64_t answer_seed(uint64_t call, uint32_t caller, uint32_t replier) const;
+    bool alike(bool of_query) const { return manners_.alike && !of_query; }
     std::string of_call(const derecho_event& event) const;
 
     const Life self_;
@@ -97,6 +105,8 @@ private:
     Instant next_query_{};
     bool calm_ = false;
     bool ended_ = false;
+    bool differs_ = false;
+    uint64_t wrong_answers_ = 0;
 };
 
 }  // namespace libderecho::sim

@@ -294,6 +294,24 @@ void liar(World& world) {
         });
 }
 
+// One replica answers otherwise than the others do, from some call on, and others join or not.
+void replica_differs(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.some_member(); },
+        [&](Process& process) {
+            world.begin_to_differ(process);
+            const Instant when = after(world, 1'000, 5'000'000);
+            if (world.random().chance(0.3)) return world.at(when, [&] { world.start(world.nodes()); });
+            const bool others_must_stay = world.digest().policy == DigestOptions::Policy::eject;
+            if (others_must_stay || world.members().size() > 4 || world.random().chance(0.5)) return;
+            then(  // those that are left may be no majority
+                world, when, [&] { return world.some_member(); },
+                [&](Process& other) {
+                    if (!other.differs && world.healthy()) world.crash(other, world.some_death());
+                });
+        });
+}
+
 void chaos(World& world) {
     world.restarts = world.random().chance(0.7);
     const std::vector<std::function<void(World&)>> faults{
@@ -325,6 +343,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "comes_and_goes", .nodes_min = 3, .plan = comes_and_goes},
         {.name = "clients", .nodes_min = 3, .plan = clients},
         {.name = "liar", .nodes_min = 3, .nodes_max = 6, .has_liar = true, .plan = liar},
+        {.name = "replica_differs", .nodes_min = 3, .has_digests = true, .plan = replica_differs},
         {.name = "chaos", .survives = false, .rough_weather = true, .plan = chaos},
     };
     return all;

@@ -45,9 +45,10 @@ World::World(uint64_t seed, const Scenario& scenario)
       hosts_(random_.chance(0.25)  ? 1
              : random_.chance(0.5) ? nodes_ + 8
                                    : 2),
-      with_rpc_(random_.chance(0.5) && !scenario.has_liar),
+      with_rpc_((random_.chance(0.5) && !scenario.has_liar) || scenario.has_digests),
       traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
     if (scenario.has_liar) liar_node_ = static_cast<uint32_t>(random_.below(nodes_));
+    draw_digests(stream(seed, 3));
     network_.on_wake = [this](SimFabric& fabric) {
         for (const auto& process : processes_)
             if (process->fabric == &fabric)
@@ -56,6 +57,16 @@ World::World(uint64_t seed, const Scenario& scenario)
 }
 
 World::~World() = default;
+
+void World::draw_digests(Random random) {
+    if (!with_rpc_ || (!scenario_.has_digests && !random.chance(0.4))) return;
+    digest_.of = random.chance(0.5) ? DigestOptions::Of::answers : DigestOptions::Of::state;
+    digest_.every = static_cast<uint32_t>(random.magnitude(1, 30));
+    const uint64_t policy = random.below(3);
+    digest_.policy = policy == 0   ? DigestOptions::Policy::report
+                     : policy == 1 ? DigestOptions::Policy::eject
+                                   : DigestOptions::Policy::stop;
+}
 
 void World::trace(const std::string& line) const {
     if (traced_) std::fprintf(stderr, "%10.3f us  %s\n", static_cast<double>((now() - start_).ns) / 1e3, line.c_str());
@@ -117,6 +128,7 @@ void World::step(Process& process) {
     if (!process.fabric->alive()) return bury(process, "crashed in the middle of a step");
     const bool acted = process.application->act(now());
     if (!process.fabric->alive()) return bury(process, "crashed while its application acted");
+    note_differences(process);
     note_view(process);
     Instant next = std::min(process.group->next_deadline(), process.application->next_wish());
     if (moved || acted) next = now();
@@ -157,12 +169,19 @@ void World::after_step(Process& process) {
     if (honest_ended) throw Violation("nobody honest ends: node " + process.life.name() + ": " + end.detail + lied());
     // Where the slow are removed, one whose application slept for that long is.
     const bool slow = slow_after != Duration{} && end.detail.find("this node's own application") != std::string::npos;
-    if (scenario_.survives && end.code == DERECHO_EJECTED && !process.liar && !slow && !process.application->stopped())
+    const bool reasonless = !process.liar && !slow && !process.application->stopped() && !process.differs;
+    if (scenario_.survives && end.code == DERECHO_EJECTED && reasonless)
         throw Violation("nobody is suspected without reason: node " + process.life.name() + ": " + end.detail);
     const bool told = process.application->replica().closed || process.application->stopped();
     if (!told && process.view != 0) return;  // events are still to be taken
     trace("node " + process.life.name() + " ended: " + status_name(end.code) + ", " + end.detail);
     if (process.application->stopped() && end.code == DERECHO_EJECTED) note_slow(process);
+    if (process.differs && end.code == DERECHO_EJECTED) {
+        if (end.detail.find("differs from that of") == std::string::npos)
+            throw Violation("an ejected node knows it, and why: node " + process.life.name() + ": " + end.detail);
+        coverage_.hit("ejected because its replica differed");
+    }
+    if (end.code == DERECHO_DIFFERS) coverage_.hit("stopped because replicas differed");
     if (end.code == DERECHO_NO_MAJORITY) coverage_.hit("stopped without majority");
     if (end.code == DERECHO_EJECTED) coverage_.hit(process.was_paused ? "ejected after a pause" : "ejected");
     if (end.code == DERECHO_NO_MEMORY) coverage_.hit("ended for want of memory");
@@ -207,6 +226,7 @@ Manners World::draw_manners() {
     manners.batch_max = static_cast<uint32_t>(random_.magnitude(1, 128));
     if (random_.chance(0.2)) manners.send_pause_ns = 0;
     manners.calls.removed_is_wrong = !scenario_.plan;
+    manners.calls.alike = digest_.of != DigestOptions::Of::off;
     if (random_.chance(0.5)) manners.memory_pause_ns = random_.chance(0.5) ? 0 : 50'000;
     if (random_.chance(0.3)) manners.calls.query_pause_ns = random_.chance(0.5) ? 0 : 20'000;
     if (theme_ == 1) manners.calls.reply_bytes_max = 4'000;
@@ -251,6 +271,50 @@ void World::begin_to_lie(Process& process) {
     trace("node " + process.life.name() + " lies: " + lie_);
 }
 
+void World::begin_to_differ(Process& process) {
+    trace("the replica of node " + process.life.name() + " differs from now on");
+    process.differs = true;
+    process.application->begin_to_differ();
+}
+
+bool World::differs(uint32_t node) const {
+    return std::ranges::any_of(processes_, [&](const auto& p) { return p->differs && p->life.node == node; });
+}
+
+// Nobody honest is taken for one that differs.
+void World::note_differences(const Process& process) {
+    for (const uint32_t node : process.application->differing()) {
+        const bool split = node == DERECHO_ANY_NODE;
+        const bool any = std::ranges::any_of(processes_, [](const auto& p) { return p->differs; });
+        if (split ? !any : !differs(node))
+            throw Violation("only replicas that differ are named: node " + process.life.name() + " named " +
+                            std::to_string(node));
+        if (!split)
+            coverage_.hit(node == process.life.node ? "a replica learned that it differs"
+                                                    : "a replica that differs was named");
+    }
+}
+
+// Why what a replica has answered must have been noticed, and was not.
+std::optional<std::string> World::unnoticed() {
+    for (const auto& culprit : processes_) {
+        if (!culprit->differs || !culprit->alive || !culprit->group) continue;
+        if (culprit->application->wrong_answers() < 2ull * digest_.every * shards_) continue;
+        const std::string who = "the replica of node " + culprit->life.name() + " differs, and ";
+        const auto all = members();
+        const auto told_of = [&](uint32_t node) {
+            return std::ranges::all_of(
+                all, [&](Process* process) { return process->application->differing().contains(node); });
+        };
+        const bool split = told_of(DERECHO_ANY_NODE);
+        if (!split && !told_of(culprit->life.node)) return who + "somebody was not told";
+        const bool stays = digest_.policy == DigestOptions::Policy::report ||
+                           (digest_.policy == DigestOptions::Policy::eject && split);
+        if (!stays) return who + "it goes on";
+    }
+    return std::nullopt;
+}
+
 Process* World::start(uint32_t node, bool client) {
     if (alive(node)) return nullptr;
     const Life life{node, ++incarnations_[node]};
@@ -271,6 +335,7 @@ Process* World::start(uint32_t node, bool client) {
     for (uint32_t n = 0; n < contacts() && !options.found; ++n)
         if (n != node) options.contacts.push_back(address_of(n));
     options.slow_after = slow_after;
+    options.digest = digest_;
     for (uint32_t k = 0; k < shards_; ++k) options.services.push_back({"service" + std::to_string(k), k});
     options.ring_bytes = kRingBytes;
     options.message_max_bytes = kRingBytes / limits::ring_share;
@@ -508,6 +573,7 @@ std::optional<std::string> World::unsettled() {
         left.push_back(process.get());
     }
     if (lost || installed_.empty()) return std::nullopt;
+    if (auto why = unnoticed()) return why;
     auto in_view = members();
     const View& newest = installed_.rbegin()->second;
     if (in_view.size() + standing_still(newest) != newest.members.size())
@@ -547,7 +613,9 @@ void World::final_checks() {
         for (const auto& process : processes_)
             if (process->view == installed_.rbegin()->first) all_left = all_left && process->leaving;
         coverage_.hit(all_left ? "the whole group left" : "the group was lost");
-        if (scenario_.survives && !all_left)
+        const bool told_to = digest_.policy == DigestOptions::Policy::stop &&
+                             std::ranges::any_of(processes_, [](const auto& p) { return p->differs; });
+        if (scenario_.survives && !all_left && !told_to)
             throw Violation("liveness: the group ended though it could go on\n" + describe());
     }
     ledger_.check_chain();

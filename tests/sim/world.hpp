@@ -28,6 +28,7 @@ struct Scenario {
     bool survives = true;
     bool rough_weather = false;
     bool has_liar = false;             // one of the first members
+    bool has_digests = false;          // always; without, now and then
     std::function<void(World&)> plan;  // schedules the faults
 };
 
@@ -45,6 +46,7 @@ struct Process {
     bool leaving = false;
     bool client = false;
     std::shared_ptr<Liar> liar;
+    bool differs = false;       // its replica is not what the others are
     bool stands_still = false;  // its heart beats, and that is all
     uint64_t view = 0;          // installed
 
@@ -88,6 +90,9 @@ public:
     std::vector<Process*> members();  // live, of the newest view, by rank
     Process* alive(uint32_t node);
     Process* liar() { return liar_node_ ? alive(*liar_node_) : nullptr; }
+    const DigestOptions& digest() const { return digest_; }
+    // From now on its replica is not what the others are.
+    void begin_to_differ(Process& process);
     // From now on what leaves this process is not what it means.
     void begin_to_lie(Process& process);
     // Called when a node has installed a view.
@@ -122,6 +127,10 @@ private:
     void beat_on(Process& process);
     size_t standing_still(const View& view) const;
     void note_slow(const Process& process);
+    void draw_digests(Random random);
+    void note_differences(const Process& process);
+    bool differs(uint32_t node) const;
+    std::optional<std::string> unnoticed();
     void send_state(Process& donor, NodeId joiner, uint32_t shard, ViewId request, const State& state);
     void state_arrives(Life donor, NodeId joiner, uint32_t shard, ViewId request, std::shared_ptr<State> state);
     Manners draw_manners();
@@ -148,6 +157,7 @@ private:
     uint64_t theme_;
     uint32_t hosts_;
     bool with_rpc_;
+    DigestOptions digest_;
     std::optional<uint32_t> liar_node_;
     bool calming_ = false;
     std::string lie_;

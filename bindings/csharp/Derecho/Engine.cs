@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Linq;
+using System.Text;
 using System.Threading;
 
 namespace Derecho
@@ -33,6 +34,8 @@ namespace Derecho
         }
 
         internal event Action<View> Viewed;
+
+        internal event Action<Difference> Differed;
 
         internal Action<Progress> OnProgress { get; set; }
 
@@ -224,6 +227,7 @@ namespace Derecho
                 case EventKind.View: OnView(); break;
                 case EventKind.StateRequest: Hosts[e.Shard].OnStateRequest(e); break;
                 case EventKind.State: OnState(e); break;
+                case EventKind.Difference: OnDifference(e); break;
                 case EventKind.Closed: Ended(Reason(e.Status, Details(e.Status))); break;
             }
         }
@@ -238,6 +242,15 @@ namespace Derecho
                 Run("OnProgress", () => OnProgress?.Invoke(host.Arrived.Progress));
             }
             host.OnState(e);
+        }
+
+        private void OnDifference(Event e)
+        {
+            uint? node = e.Node == Native.DERECHO_ANY_NODE ? (uint?)null : e.Node;
+            var difference = new Difference(
+                Hosts[e.Shard].Name, e.Version, node, Encoding.UTF8.GetString(e.Data.ToArray()));
+            Log.Write(difference.Text, null);
+            Run("the handler of a difference", () => Differed?.Invoke(difference));
         }
 
         private void OnView()
@@ -319,6 +332,8 @@ namespace Derecho
                 case Status.NoMemory:
                     return new NoMemory("this node lacks memory or descriptors: close the group, and join again when " +
                                         "it has them" + details);
+                case Status.Differs:
+                    return new ReplicasDiffer("replicas differ, and option digest_policy is stop" + details);
                 case Status.StateLost:
                     return new StateLost(
                         "every member that had the state is gone: close the group and start afresh" + details);

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace Derecho
 {
@@ -147,6 +148,21 @@ namespace Derecho
         public uint Member { get; }
     }
 
+    /// <summary>Members answered one ordered call differently; or, as the reason of a group's end, replicas differed and
+    /// option digest_policy is stop.</summary>
+    public sealed class ReplicasDiffer : DerechoError
+    {
+        internal ReplicasDiffer(string message, IReadOnlyDictionary<uint, object> answers = null)
+            : base(Status.Differs, message)
+        {
+            Answers = answers ?? new Map<uint, object>();
+        }
+
+        /// <summary>Of a call: by node, in order of rank, the value that the member answered, or the
+        /// <see cref="DerechoError"/> that it failed with.</summary>
+        public IReadOnlyDictionary<uint, object> Answers { get; }
+    }
+
     /// <summary>Every member that had the state is gone.</summary>
     public sealed class StateLost : DerechoError
     {
@@ -209,6 +225,7 @@ namespace Derecho
                 case Status.AddressInUse: return new AddressInUse(text);
                 case Status.NoMemory: return new NoMemory(text);
                 case Status.StateLost: return new StateLost(text);
+                case Status.Differs: return new ReplicasDiffer(text);
                 case Status.Internal: return new InternalError(text);
                 default: return new DerechoError(status, text);
             }

@@ -19,6 +19,9 @@ namespace Derecho
         /// <summary>Told of every piece of a service's state that comes. The time-out counts from the last one.</summary>
         public Action<Progress> OnProgress { get; set; }
 
+        /// <summary>As <see cref="Group.OnDifference"/>.</summary>
+        public Action<Difference> OnDifference { get; set; }
+
         /// <summary>As <see cref="Group.OnEnd"/>.</summary>
         public Action<DerechoError> OnEnd { get; set; }
 
@@ -50,6 +53,14 @@ namespace Derecho
         {
             add => Engine.Viewed += value;
             remove => Engine.Viewed -= value;
+        }
+
+        /// <summary>Called when option digest finds that replicas differ: once for each member that does, at every
+        /// member, that one included. What then becomes of it is for option digest_policy to say.</summary>
+        public event Action<Difference> OnDifference
+        {
+            add => Engine.Differed += value;
+            remove => Engine.Differed -= value;
         }
 
         /// <summary>Call it once, with the reason, when the group ends for this node: <see cref="Closed"/> when it left
@@ -155,6 +166,7 @@ namespace Derecho
                 foreach (Service service in services)
                     engine.Hosts.Add(new ServiceHost(engine, service, raw.OpenShard(service.ServiceName)));
                 engine.Viewed += options.OnView;
+                engine.Differed += options.OnDifference;
                 engine.OnProgress = options.OnProgress;
                 engine.Start();
                 if (options.OnEnd != null) engine.OnEnd(options.OnEnd);

@@ -46,7 +46,9 @@ namespace Derecho
         /// <summary>Every member that had the state is gone.</summary>
         StateLost = Native.DERECHO_STATE_LOST,
         /// <summary>A bug in libderecho.</summary>
-        Internal = Native.DERECHO_INTERNAL
+        Internal = Native.DERECHO_INTERNAL,
+        /// <summary>Replicas of a service differ.</summary>
+        Differs = Native.DERECHO_DIFFERS
     }
 
     /// <summary>What an <see cref="Event"/> tells; derecho.h says which fields each kind has.</summary>
@@ -71,7 +73,9 @@ namespace Derecho
         /// <summary>The end; the status says why.</summary>
         Closed = Native.DERECHO_EVENT_CLOSED,
         /// <summary>An operation on registered memory ended; the data of an Invalid one says why.</summary>
-        Memory = Native.DERECHO_EVENT_MEMORY
+        Memory = Native.DERECHO_EVENT_MEMORY,
+        /// <summary>Option digest found that a replica differs; the data is a sentence.</summary>
+        Difference = Native.DERECHO_EVENT_DIFFERENCE
     }
 
     /// <summary>Marks of an <see cref="Event"/>.</summary>

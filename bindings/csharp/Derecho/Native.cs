@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0x8ffd28ec7ad01620;
+        internal const ulong AbiHash = 0x91c9d5bab0b8a426;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -49,6 +49,7 @@ namespace Derecho
         internal const int DERECHO_UNKNOWN_METHOD = 18;
         internal const int DERECHO_STATE_LOST = 19;
         internal const int DERECHO_INTERNAL = 20;
+        internal const int DERECHO_DIFFERS = 21;
         internal const int DERECHO_HOLDUP_NONE = 0;
         internal const int DERECHO_HOLDUP_NOT_POLLING = 1;
         internal const int DERECHO_HOLDUP_NOT_RELEASING = 2;
@@ -64,6 +65,7 @@ namespace Derecho
         internal const int DERECHO_EVENT_STATE = 8;
         internal const int DERECHO_EVENT_CLOSED = 9;
         internal const int DERECHO_EVENT_MEMORY = 10;
+        internal const int DERECHO_EVENT_DIFFERENCE = 11;
 
         [StructLayout(LayoutKind.Sequential, Size = 88)]
         internal struct derecho_member
@@ -88,7 +90,7 @@ namespace Derecho
             internal fixed byte group_id[40];
         }
 
-        [StructLayout(LayoutKind.Sequential, Size = 136)]
+        [StructLayout(LayoutKind.Sequential, Size = 152)]
         internal struct derecho_stats
         {
             internal uint struct_bytes;
@@ -110,6 +112,8 @@ namespace Derecho
             internal uint holdup_node;
             internal uint holdup;
             internal ulong holdup_ms;
+            internal ulong digests;
+            internal ulong differences;
         }
 
         [StructLayout(LayoutKind.Sequential, Size = 280)]

@@ -20,6 +20,12 @@ namespace Derecho
         /// <summary>The node that answers.</summary>
         public uint Member { get; }
 
+        /// <summary>Whether the member answered: it was not removed before.</summary>
+        internal bool IsAnswer { get; private set; }
+
+        /// <summary>Of the answer to an ordered call.</summary>
+        internal ulong Digest { get; private set; }
+
         internal override string Late(TimeSpan timeout) =>
             $"{What}: member {Member} did not answer within {timeout.TotalSeconds:g} s{Engine.Because(Member)}";
 
@@ -37,6 +43,8 @@ namespace Derecho
         {
             T value = default(T);
             DerechoError error = null;
+            Digest = reply.Version;
+            IsAnswer = reply.Status != Status.Removed;
             try
             {
                 if (reply.Status == Status.Ok)
@@ -68,6 +76,8 @@ namespace Derecho
     /// </example>
     public sealed class Replies<T> : Future<T>, IPending
     {
+        private const int SaidLengthMax = 100;
+
         private readonly Result<T> _result;
         private volatile Reply<T>[] _replies; // by rank, once ordered
         private Reply<T>[] _arrived;
@@ -95,8 +105,9 @@ namespace Derecho
 
         /// <summary>Wait for every member that was in the view when the call was ordered.</summary>
         /// <returns>Node to value, by rank; without members that left before they answered.</returns>
-        /// <exception cref="DerechoError">RemoteError: the first handler that failed, by rank; MemberRemoved: all left;
-        /// Timeout, naming who did not answer.</exception>
+        /// <exception cref="DerechoError">ReplicasDiffer: they did not all answer alike, in values, or in that some of
+        /// them failed; RemoteError: all failed, the first by rank; MemberRemoved: all left; Timeout, naming who did not
+        /// answer.</exception>
         public IReadOnlyDictionary<uint, T> All() => All(Engine.Timeout);
 
         /// <inheritdoc cref="All()"/>
@@ -169,11 +180,37 @@ namespace Derecho
         private IReadOnlyDictionary<uint, T> Whole()
         {
             Reply<T>[] replies = Ordered();
+            ReplicasDiffer differ = Difference(replies);
+            if (differ != null) throw differ;
             DerechoError failure = replies.Select(r => r.Error).FirstOrDefault(e => e != null && !(e is MemberRemoved));
             if (failure != null) throw failure;
             var values = new Map<uint, T>();
             foreach (Reply<T> reply in replies.Where(r => r.Error == null)) values.Add(reply.Member, reply.Result);
             return values.Count != 0 ? values : throw Error;
+        }
+
+        /// <summary>By the digests of their answers, which are the same in every language; null if they are
+        /// alike.</summary>
+        private ReplicasDiffer Difference(Reply<T>[] replies)
+        {
+            Reply<T>[] answers = replies.Where(r => r.IsAnswer).ToArray();
+            List<Reply<T>[]> groups = answers.GroupBy(r => r.Digest).Select(g => g.ToArray()).ToList();
+            if (groups.Count < 2) return null;
+            var said = new Map<uint, object>();
+            foreach (Reply<T> reply in answers)
+                said.Add(reply.Member, reply.Error == null ? (object)reply.Result : reply.Error);
+            IEnumerable<string> texts = groups.OrderBy(g => g.Length) // those in the minority first
+                .Select(g => (g.Length == 1 ? "node " : "nodes ") + string.Join(", ", g.Select(r => r.Member)) + " " +
+                             Said(g[0]));
+            return new ReplicasDiffer($"{What}: replicas differ: {string.Join(", ", texts)}", said);
+        }
+
+        private static string Said(Reply<T> reply)
+        {
+            string text = reply.Error is RemoteError failed ? $"failed with {failed.TypeName}: {failed.Text}"
+                : reply.Error != null ? "failed: " + reply.Error.Message
+                : "answered " + (reply.Result == null ? "null" : reply.Result.ToString());
+            return text.Length <= SaidLengthMax ? text : text.Substring(0, SaidLengthMax) + "...";
         }
 
         private string NotOrdered(TimeSpan timeout) =>

@@ -105,7 +105,8 @@ namespace Derecho
             }
             catch (Exception error)
             {
-                _engine.Failed($"member {node} cannot join: saving the state of {Name}", error);
+                bool compared = (request.Flags & EventFlags.Own) != 0; // a digest is made of it
+                _engine.Failed((compared ? "" : $"member {node} cannot join: ") + $"saving the state of {Name}", error);
                 _engine.Outbox.SendNoState(node, id, error);
             }
         }

@@ -114,6 +114,34 @@ namespace Derecho
         public override string ToString() => Text;
     }
 
+    /// <summary>A replica that differs from those of a majority, as option digest found.</summary>
+    public sealed class Difference
+    {
+        internal Difference(string service, ulong version, uint? node, string text)
+        {
+            Service = service;
+            Version = version;
+            Node = node;
+            Text = text;
+        }
+
+        /// <summary>The service's name.</summary>
+        public string Service { get; }
+
+        /// <summary>The last call that was looked at.</summary>
+        public ulong Version { get; }
+
+        /// <summary>Whose replica it is, perhaps this node's own; null: replicas differ, and none of them are a
+        /// majority.</summary>
+        public uint? Node { get; }
+
+        /// <summary>All of it as a sentence, with the nodes on either side.</summary>
+        public string Text { get; }
+
+        /// <summary>The sentence.</summary>
+        public override string ToString() => Text;
+    }
+
     /// <summary>Running totals of a node since it joined.</summary>
     public sealed class Stats
     {
@@ -136,6 +164,8 @@ namespace Derecho
             HoldupNode = s.holdup_node;
             Holdup = (HoldupCause)s.holdup;
             HoldupMs = s.holdup_ms;
+            Digests = s.digests;
+            Differences = s.differences;
         }
 
         /// <summary>Who holds others up the longest just now; 0 when <see cref="Holdup"/> is None.</summary>
@@ -146,6 +176,12 @@ namespace Derecho
 
         /// <summary>For how long already.</summary>
         public ulong HoldupMs { get; }
+
+        /// <summary>Compared with those of other members, by option digest.</summary>
+        public ulong Digests { get; }
+
+        /// <summary>Found by that.</summary>
+        public ulong Differences { get; }
 
         /// <summary>Of the protocol.</summary>
         public ulong Steps { get; }

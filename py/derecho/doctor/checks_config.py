@@ -165,8 +165,15 @@ def check_together(configs: Sequence[NodeConfig]) -> list[Finding]:
         _unique("addresses", [c for c in members if c.address and not c.address.endswith(":0")], lambda c: c.address),
         *(_alike(option, configs, value_of(option)) for option in ("group", "ring_bytes", "mail_bytes")),
         _alike("message_max_bytes", configs, lambda c: str(c.message_max_bytes)),
+        *(_alike(option, members, value_of(option)) for option in _digest_options(members)),
         _alike("founders", [config for config in members if config.founds], founders),
     ]
+
+
+def _digest_options(members: Sequence[NodeConfig]) -> tuple[str, ...]:
+    """Those that matter."""
+    used = any(config.options["digest"] != "off" for config in members)
+    return ("digest", "digest_every", "digest_policy") if used else ()
 
 
 def _unique(check: str, configs: Sequence[NodeConfig], of: Callable[[NodeConfig], str]) -> Finding:

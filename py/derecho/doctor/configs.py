@@ -28,6 +28,7 @@ _OPTIONS = (
         "mail_bytes",
     ),
     *("message_max_bytes", "heartbeat_ms", "suspect_ms", "connect_timeout_ms"),
+    *("digest", "digest_every", "digest_policy"),
     *("rdma_device", "rdma_port", "rdma_gid_index"),
 )
 _DEADLINE_S_MAX = 5.0

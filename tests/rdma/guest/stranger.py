@@ -28,7 +28,7 @@ from pyverbs.pd import PD
 from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
 from pyverbs.wr import SGE, SendWR
 
-MAGIC, VERSION = 0x48435244, 4
+MAGIC, VERSION = 0x48435244, 5
 HELLO, READY, GO, VERBS = 1, 4, 5, 6
 ANNOUNCE, KEY = 1, 2
 ASLEEP, ECHOED, SYNCED, PROBE = 0, 8, 16, 24  # words of a link's control memory
@@ -82,7 +82,7 @@ def say(connection: socket.socket, kind: int, body: bytes = b"") -> None:
 
 def our_hello(theirs: bytes, address: bytes, verbs: bytes) -> bytes:
     """Their HELLO, said by another node: whatever both must have alike is theirs."""
-    at = 4 + 4 + 8 + 3 * 8
+    at = 4 + 4 + 8 + 6 * 8
     at += 2 + struct.unpack_from("<H", theirs, at)[0]  # the group's name
     (services,) = struct.unpack_from("<H", theirs, at)
     at += 2

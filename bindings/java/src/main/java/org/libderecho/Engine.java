@@ -1,9 +1,11 @@
 package org.libderecho;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -28,6 +30,7 @@ final class Engine implements Pump.Target {
     final List<Host> hosts = new ArrayList<>(); // in order of declaration, as events number them
     final List<View> views = new CopyOnWriteArrayList<>();
     final List<Consumer<View>> onView = new CopyOnWriteArrayList<>();
+    final List<Consumer<Difference>> onDifference = new CopyOnWriteArrayList<>();
     private final List<Consumer<DerechoError>> onEnd = new ArrayList<>(); // under this; empty once they were told
     private final CallTable calls = new CallTable();
     private volatile View view;
@@ -304,6 +307,7 @@ final class Engine implements Pump.Target {
             case Native.EVENT_STATE_REQUEST -> hosts.get(events.shard(i)).onStateRequest(events, i);
             case Native.EVENT_STATE -> onState(events, i);
             case Native.EVENT_CLOSED -> onClosed(events.status(i));
+            case Native.EVENT_DIFFERENCE -> onDifference(events, i);
             default -> {} // of a later library
         }
     }
@@ -342,6 +346,15 @@ final class Engine implements Pump.Target {
         for (Consumer<View> function : onView) run("onView", () -> function.accept(next));
     }
 
+    private void onDifference(EventBatch events, int i) {
+        final int node = events.node(i);
+        final var whose = node == Native.ANY_NODE ? OptionalInt.empty() : OptionalInt.of(node);
+        final String text = new String(events.bytes(i), StandardCharsets.UTF_8);
+        final var difference = new Difference(hosts.get(events.shard(i)).name, events.version(i), whose, text);
+        log(System.Logger.Level.WARNING, text, null);
+        for (Consumer<Difference> function : onDifference) run("onDifference", () -> function.accept(difference));
+    }
+
     private void onClosed(Status status) {
         ended(status.error(explain(status)));
     }
@@ -355,6 +368,7 @@ final class Engine implements Pump.Target {
                             + " separate ways: close the group, then join again or start afresh";
                     case NO_MEMORY -> "this node lacks memory or descriptors: close the group, and join again when it has"
                             + " them";
+                    case DIFFERS -> "replicas differ, and option digest_policy is stop";
                     case STATE_LOST -> "every member that had the state is gone: close the group and start afresh";
                     default -> "the group ended with status " + status;
                 };

@@ -12,7 +12,7 @@ public enum EventKind {
     QUERY,
     /** This node's call was ordered. data: uint32 ids of the members that owe a reply. */
     ORDERED,
-    /** One reply to this node's call. node: who; status; data: the result, or an error text. */
+    /** One reply to this node's call. node: who; status; data: the result, or an error text; version: its digest. */
     REPLY,
     /** A view was installed: {@link RawGroup#view} has it. id: the view's. */
     VIEW,
@@ -23,7 +23,9 @@ public enum EventKind {
     /** The end. status: why. */
     CLOSED,
     /** An operation on registered memory ended. node: whose; status; data: why, if it is INVALID or UNREACHABLE. */
-    MEMORY;
+    MEMORY,
+    /** Option digest found that a replica differs. node: whose, or ANY_NODE; version; data: a sentence. */
+    DIFFERENCE;
 
     private static final EventKind[] ALL = values();
 

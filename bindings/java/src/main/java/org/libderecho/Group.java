@@ -57,6 +57,7 @@ public final class Group implements AutoCloseable {
         private final List<Consumer<Event>> rawHandlers = new ArrayList<>();
         private final List<Consumer<View>> onView = new ArrayList<>();
         private final List<Consumer<DerechoError>> onEnd = new ArrayList<>();
+        private final List<Consumer<Difference>> onDifference = new ArrayList<>();
         private Duration timeout = TIMEOUT;
         private Consumer<Progress> onProgress;
 
@@ -101,6 +102,12 @@ public final class Group implements AutoCloseable {
             return this;
         }
 
+        /** As {@link Group#onDifference}. */
+        public Joining onDifference(Consumer<Difference> function) {
+            onDifference.add(function);
+            return this;
+        }
+
         /**
          * Join.
          *
@@ -135,6 +142,7 @@ public final class Group implements AutoCloseable {
             for (int i = 0; i < rawNames.size(); i++)
                 engine.hosts.add(new RawHost(rawNames.get(i), engine, rawHandlers.get(i)));
             engine.onView.addAll(onView);
+            engine.onDifference.addAll(onDifference);
             engine.onProgress = onProgress;
             engine.awaitState(timeout);
             onEnd.forEach(engine::onEnd);
@@ -287,6 +295,14 @@ public final class Group implements AutoCloseable {
      */
     public void onEnd(Consumer<DerechoError> function) {
         engine.onEnd(function);
+    }
+
+    /**
+     * Call it when option {@code digest} finds that replicas differ: once for each member that does, at every member,
+     * that one included. What then becomes of it is for option {@code digest_policy} to say.
+     */
+    public void onDifference(Consumer<Difference> function) {
+        engine.onDifference.add(function);
     }
 
     /** Wait for a view of so many members or more, at most the group's time-out. */

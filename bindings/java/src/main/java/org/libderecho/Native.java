@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0x8ffd28ec7ad01620L;
+    static final long ABI_HASH = 0x91c9d5bab0b8a426L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -53,6 +53,7 @@ final class Native {
     static final int UNKNOWN_METHOD = 18;
     static final int STATE_LOST = 19;
     static final int INTERNAL = 20;
+    static final int DIFFERS = 21;
     static final int HOLDUP_NONE = 0;
     static final int HOLDUP_NOT_POLLING = 1;
     static final int HOLDUP_NOT_RELEASING = 2;
@@ -68,6 +69,7 @@ final class Native {
     static final int EVENT_STATE = 8;
     static final int EVENT_CLOSED = 9;
     static final int EVENT_MEMORY = 10;
+    static final int EVENT_DIFFERENCE = 11;
 
     /** struct derecho_member: where its fields lie. */
     static final class Member {
@@ -98,7 +100,7 @@ final class Native {
 
     /** struct derecho_stats: where its fields lie. */
     static final class Stats {
-        static final long BYTES = 136;
+        static final long BYTES = 152;
         static final long STRUCT_BYTES = 0;
         static final long RESERVED = 4;
         static final long STEPS = 8;
@@ -118,6 +120,8 @@ final class Native {
         static final long HOLDUP_NODE = 120;
         static final long HOLDUP = 124;
         static final long HOLDUP_MS = 128;
+        static final long DIGESTS = 136;
+        static final long DIFFERENCES = 144;
 
         private Stats() {}
     }

@@ -59,7 +59,8 @@ public final class Replies<T> extends Pending<T> implements CallTable.Answers {
      * Wait for every member that was in the view when the call was ordered.
      *
      * @return node to value, by rank; without members that left before they answered
-     * @throws RemoteError if the handler failed at any of them: the first such, by rank
+     * @throws ReplicasDiffer if they did not all answer alike, in values, or in that some of them failed
+     * @throws RemoteError if the handler failed at all of them: the first such, by rank
      * @throws MemberRemoved if every one of them left
      * @throws Timeout naming who did not answer
      */
@@ -118,6 +119,11 @@ public final class Replies<T> extends Pending<T> implements CallTable.Answers {
     }
 
     private void finishEveryone() {
+        final ReplicasDiffer differ = ReplicasDiffer.among(what, replies.values());
+        if (differ != null) {
+            everyone.completeExceptionally(differ);
+            return;
+        }
         final Map<Integer, T> values = new LinkedHashMap<>();
         final List<Throwable> failures = new ArrayList<>();
         replies.forEach((node, reply) -> {

@@ -8,6 +8,8 @@ import java.util.function.Function;
 public final class Reply<T> extends Pending<T> implements CallTable.Answers {
     private final int member;
     private final Function<Decoder, T> decode;
+    private volatile boolean answer; // not that it was removed
+    private volatile long digest; // of the answer to an ordered call
 
     Reply(Engine engine, String what, int member, Function<Decoder, T> decode) {
         super(engine, what);
@@ -20,12 +22,22 @@ public final class Reply<T> extends Pending<T> implements CallTable.Answers {
         return member;
     }
 
+    boolean isAnswer() {
+        return answer;
+    }
+
+    long digest() {
+        return digest;
+    }
+
     @Override
     public void order(EventBatch events, int i) {} // queries have no place in the order
 
     @Override
     public boolean take(EventBatch events, int i) {
         final Status status = events.status(i);
+        digest = events.version(i);
+        answer = status != Status.REMOVED;
         if (status != Status.OK) {
             completeExceptionally(failure(status, new String(events.bytes(i), StandardCharsets.UTF_8)));
             return true;

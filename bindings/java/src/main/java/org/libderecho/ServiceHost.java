@@ -131,8 +131,9 @@ final class ServiceHost extends Host {
             if (pieces == null) outbox.state(node, request, service.encodeState());
             else saveInPieces(node, request, pieces, new CallContext(node, events.version(i), events.timestampNs(i)));
         } catch (Throwable error) {
-            final String joiner = "member " + Integer.toUnsignedString(node);
-            engine.failed(joiner + " cannot join: saving the state of " + name, error);
+            final boolean compared = (events.flags(i) & Flags.OWN) != 0; // a digest is made of it
+            final String whom = compared ? "" : "member " + Integer.toUnsignedString(node) + " cannot join: ";
+            engine.failed(whom + "saving the state of " + name, error);
             outbox.noState(node, request, error);
         }
     }

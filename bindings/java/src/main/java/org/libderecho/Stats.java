@@ -23,7 +23,9 @@ public record Stats(
         long completions,
         int holdupNode,
         int holdup,
-        long holdupMs) {
+        long holdupMs,
+        long digests,
+        long differences) {
     static Stats read(MemorySegment stats) {
         return new Stats(
                 stats.get(JAVA_LONG, Native.Stats.STEPS),
@@ -42,6 +44,8 @@ public record Stats(
                 stats.get(JAVA_LONG, Native.Stats.COMPLETIONS),
                 stats.get(JAVA_INT, Native.Stats.HOLDUP_NODE),
                 stats.get(JAVA_INT, Native.Stats.HOLDUP),
-                stats.get(JAVA_LONG, Native.Stats.HOLDUP_MS));
+                stats.get(JAVA_LONG, Native.Stats.HOLDUP_MS),
+                stats.get(JAVA_LONG, Native.Stats.DIGESTS),
+                stats.get(JAVA_LONG, Native.Stats.DIFFERENCES));
     }
 }

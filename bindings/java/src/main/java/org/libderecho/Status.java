@@ -24,7 +24,8 @@ public enum Status {
     REMOTE_ERROR(text -> new RemoteError(0, text, "")),
     UNKNOWN_METHOD(text -> new UnknownMethod(text, 0)),
     STATE_LOST(StateLost::new),
-    INTERNAL(InternalError::new);
+    INTERNAL(InternalError::new),
+    DIFFERS(ReplicasDiffer::new);
 
     private static final Status[] ALL = values();
 
