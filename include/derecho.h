@@ -478,7 +478,7 @@ typedef struct derecho_event {
     uint32_t kind; /* DERECHO_EVENT_* */
     uint32_t node;
     uint64_t version;      /* view << 40 | sequence: grows with every ordered event of a shard */
-    uint64_t timestamp_ns; /* hybrid logical time of the send, the same at every member */
+    uint64_t timestamp_ns; /* ns since 1970, by the members' clocks: the same at all, and never going back */
     const void *data;
     uint64_t size_bytes;
     uint64_t id;

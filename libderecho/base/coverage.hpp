@@ -37,6 +37,9 @@ enum class Branch : uint8_t {
     standstill_suspected,    // a member with signs of life, and nothing else
     change_standstill,       // ... in a view change
     slow_removed,            // for its application's sake
+    ahead_of_time,           // a member whose messages bear times that no honest clock shows
+    clock_not_believed,      // this node's own, far from most
+    clocks_apart,            // of a node and one that it would join
     direct_done,             // an operation on memory was carried out by the devices
     direct_broken,           // what was under way had to be done again
     direct_denied,           // a grant was asked for, and not given
@@ -75,6 +78,9 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "standstill suspected",
     "standstill in a view change suspected",
     "slow member removed",
+    "a message ahead of time",
+    "own clock not believed",
+    "clocks apart at a join",
     "memory reached directly",
     "direct access broke",
     "direct access denied",

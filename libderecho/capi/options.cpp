@@ -81,6 +81,9 @@ constexpr std::array kTable{
            "a digest is made after so many calls of a service, and at the end of each view"},
     Option{"digest_policy", Type::choice, "report", 0, 0, "report|eject|stop",
            "report: a member that differs from a majority is named; eject: and removed; stop: every member ends"},
+    Option{"clock_drift_ms", Type::integer, "500", 1, kAnyTime, "",
+           "members' clocks may differ by so much: who is further off cannot join, and one whose clock is set wrong "
+           "later does not lead the others on. The same at all nodes"},
     Option{"connect_timeout_ms", Type::integer, "2000", 1, kAnyTime, "", "for one attempt to connect"},
     Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
            "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
@@ -294,6 +297,7 @@ Status Options::resolve(NodeOptions& out) const {
     group.slow_after = ms("slow_member_ms");
     group.digest = {chosen<DigestOptions::Of>("digest"), static_cast<uint32_t>(integer("digest_every")),
                     chosen<DigestOptions::Policy>("digest_policy")};
+    group.clock_drift = ms("clock_drift_ms");
 
     NetFabricOptions& fabric = out.fabric;
     fabric.self = group.self;

@@ -326,7 +326,7 @@ void Bootstrap::finish_connecting(Handshake& shake) {
             shake, failure(DERECHO_UNREACHABLE, "cannot connect to " + shake.address + ": " + std::strerror(error)));
     sleeper_.change(shake.socket.get(), Sleeper::Interest::look, true, false);
     shake.stage = Stage::hello_due;
-    shake.ours = options_.hello;
+    shake.ours = own_hello();
     send(shake, encode(shake.ours));
 }
 
@@ -410,8 +410,15 @@ Status Bootstrap::look_for_other_group(const Hello& theirs) {
     return why;
 }
 
+// Its time is read now: who dialed must be able to rely on its being later than that.
+Hello Bootstrap::own_hello() const {
+    Hello hello = options_.hello;
+    hello.time_ns = monotonic_now().ns + static_cast<uint64_t>(clock_offset_ns_);
+    return hello;
+}
+
 void Bootstrap::answer_hello(Handshake& shake, Wire wire) {
-    shake.ours = options_.hello;
+    shake.ours = own_hello();
     shake.ours.token = random_token();
     shake.ready.wire = wire;
     shake.stage = Stage::ready_due;

@@ -67,6 +67,7 @@ public:
     void shut();
     void connect(std::string_view address);
     void enter_group(GroupId group) { options_.hello.group = group; }
+    void set_clock(int64_t offset_ns) { clock_offset_ns_ = offset_ns; }
     // The RDMA device is gone: links to come do without it.
     void lost_device() { options_.hello.verbs = {}; }
     // Take every handshake as far as it goes.
@@ -101,6 +102,7 @@ private:
     void handle(Handshake& shake, BootstrapKind kind, std::span<const std::byte> body);
     void take_hello(Handshake& shake, std::span<const std::byte> body);
     Status look_for_other_group(const Hello& theirs);
+    Hello own_hello() const;
     void answer_hello(Handshake& shake, Wire wire);
     void open_unix_link(Handshake& shake, Wire wire);
     void take_unix_answer(Handshake& shake);
@@ -132,6 +134,7 @@ private:
     std::list<Handshake> shakes_;
     std::list<UnixGuest> guests_;
     bool impatient_ = false;
+    int64_t clock_offset_ns_ = 0;
     Fabric::Shortage shortage_;
     Instant now_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the look() in progress

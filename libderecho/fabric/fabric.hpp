@@ -69,6 +69,7 @@ struct PeerEvent {
     bool dialed = false;       // up: this node connected to it, by an address that it was given
     bool accepted = false;     // refused: something there accepted the connection; it may be paused
     GroupId group{};           // up: that it is in; none: not in one yet
+    uint64_t time_ns = 0;      // up: what its clock showed, between the peers' first words and this event
     std::string address;
     Status status;
 };
@@ -80,6 +81,8 @@ public:
     virtual NodeId self() const = 0;
     // The group that this node is in from now on: who is in another one is turned away.
     virtual void enter_group(GroupId) {}
+    // What this node takes the time to be, as an offset from the monotonic clock: for who connects.
+    virtual void set_clock(int64_t) {}
 
     // Start connecting to whoever listens at `address` ("host:port"). Ends in one `up` or `refused` event; `up` is not
     // repeated if that node was connected already. Retrying is up to the caller.

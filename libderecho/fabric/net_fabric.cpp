@@ -58,6 +58,7 @@ public:
 
     NodeId self() const override { return options_.self; }
     void enter_group(GroupId group) override { bootstrap_->enter_group(group); }
+    void set_clock(int64_t offset_ns) override { bootstrap_->set_clock(offset_ns); }
     const std::string& listen_address() const override { return bootstrap_->address(); }
     Wire wire_to(NodeId peer) const override;
 
@@ -581,6 +582,7 @@ void NetFabricImpl::linked(NewLink link) {
     event.client = peer.hello.client;
     event.dialed = link.dialed;
     event.group = peer.hello.group;
+    event.time_ns = peer.hello.time_ns;
     event.address = peer.hello.address;
     log::info("linked with node " + std::to_string(raw(peer.node())) + " at " + event.address + " over " +
               wire_name(link.wire) + " (" + link.why_no_better + ")");

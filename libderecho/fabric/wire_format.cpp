@@ -209,6 +209,7 @@ std::vector<std::byte> encode(const Hello& hello) {
     out.number(static_cast<uint8_t>(hello.shm_possible));
     out.number(hello.group.high);
     out.number(hello.group.low);
+    out.number(hello.time_ns);
     out.text(hello.address);
     out.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     out.number(hello.host.network_namespace);
@@ -251,6 +252,7 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     in.flag(hello.shm_possible);
     in.number(hello.group.high);
     in.number(hello.group.low);
+    in.number(hello.time_ns);
     in.text(hello.address, limits::address_bytes);
     in.raw(hello.host.boot_id.data(), hello.host.boot_id.size());
     in.number(hello.host.network_namespace);

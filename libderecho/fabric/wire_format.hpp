@@ -117,6 +117,7 @@ struct Hello {
     Wire wire = Wire::automatic;
     bool shm_possible = false;  // this node could make sealed memory
     GroupId group;              // that it is in; none: not yet
+    uint64_t time_ns = 0;       // what it takes the time to be, since the Unix epoch
     std::string address;        // where it listens; empty if it does not
     HostIdentity host;
     CoreSet cores{};

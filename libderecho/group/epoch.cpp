@@ -26,10 +26,12 @@ ViewMemory view_memory_max(const GroupOptions& options) {
     return {std::max(row, shard), row + shards * shard, static_cast<uint32_t>(1 + shards)};
 }
 
-Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now)
+Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now,
+             HybridClock& clock)
     : view_(std::move(view)),
       self_(self),
       suspect_after_(options.suspect_after),
+      clock_(clock),
       rows_(fabric, row_region(view_.id), view_.nodes(), self,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).row_bytes,
             ViewChangeColumns(view_.members.size(), trim_count(options, view_)).counter_bytes),
@@ -38,11 +40,12 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
       wanted_(options.services.size()),
       members_max_(options.members_max) {
     for (size_t k = 0; k < options.services.size(); ++k) {
-        const ShardEpoch::Identity identity{view_.id, ShardIndex{static_cast<uint32_t>(k)}, self, view_.nodes()};
+        const ShardEpoch::Identity identity{view_.id, ShardIndex{static_cast<uint32_t>(k)}, self, view_.nodes(),
+                                            view_.time_ns};
         shards_.push_back(
-            std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes));
+            std::make_unique<ShardEpoch>(fabric, shard_region(view_.id, k), identity, options.ring_bytes, clock_));
     }
-    change_.trims_fit = [this](std::span<const uint64_t> trims, RankSet members) { return trims_fit(trims, members); };
+    change_.trims_fit = [this](const Decision& decision, RankSet members) { return trims_fit(decision, members); };
     change_.counters_lie = [this](size_t rank) {
         // Who has wedged acknowledges nothing any more.
         const bool wedged = has(change_.alive_and_wedged(), rank);
@@ -117,12 +120,22 @@ bool Epoch::shards_agreed(RankSet members) {
     return all;
 }
 
-bool Epoch::trims_fit(std::span<const uint64_t> trims, RankSet members) const {
+bool Epoch::trims_fit(const Decision& decision, RankSet members) const {
     const size_t senders = view_.members.size();
+    const std::span trims(decision.trims);
     for (size_t k = 0; k < shards_.size(); ++k) {
         if (!shards_[k]->fits(trims.subspan(k * senders, senders), members)) return false;
     }
-    return true;
+    if (!has(members, raw(self_))) return true;
+    return decision.next.time_ns >= newest(decision) && decision.next.time_ns <= clock_.ahead_by(drifts::proposable);
+}
+
+uint64_t Epoch::newest(const Decision& decision) const {
+    const size_t senders = view_.members.size();
+    uint64_t newest = view_.time_ns;
+    for (size_t k = 0; k < shards_.size(); ++k)
+        newest = std::max(newest, shards_[k]->newest(std::span(decision.trims).subspan(k * senders, senders)));
+    return newest;
 }
 
 RankSet Epoch::departures(size_t joins, RankSet slow) const {
@@ -157,6 +170,7 @@ Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
     if (!joins.empty() && survivors != first_ranks(view_.members.size()))
         coverage::hit(coverage::Branch::joins_and_removals_together);
     for (const auto& shard : shards_) shard->append_trims(survivors, decision.trims);
+    decision.next.time_ns = std::max(clock_.tick(), newest(decision));
     return decision;
 }
 
@@ -177,7 +191,7 @@ RankSet Epoch::offenders() const {
     return all;
 }
 
-size_t Epoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {
+size_t Epoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch) {
     size_t taken = 0;
     if (!announced_ && taken < events.size()) {
         derecho_event& event = events[taken++] = {};
@@ -196,7 +210,7 @@ size_t Epoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batc
     if (!requests_.empty()) return taken;
     for (size_t i = 0; i < shards_.size() && taken < events.size(); ++i) {
         turn_ = turn_ + 1 >= shards_.size() ? 0 : turn_ + 1;
-        if (!wanted_[turn_]) taken += shards_[turn_]->take(events.subspan(taken), leases, batch, clock);
+        if (!wanted_[turn_]) taken += shards_[turn_]->take(events.subspan(taken), leases, batch);
     }
     return taken;
 }

@@ -30,7 +30,8 @@ ViewMemory view_memory_max(const GroupOptions& options);
 class Epoch {
 public:
     // `held`: shards whose state this node has, whatever the view says: it may have got it too late to be counted.
-    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now);
+    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now,
+          HybridClock& clock);
 
     bool ok() const;  // false: no memory
     const View& view() const { return view_; }
@@ -66,7 +67,7 @@ public:
     RankSet offenders() const;
 
     // ---- what the application takes, in order
-    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
+    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch);
     bool has_events() const;
     bool untaken() const;                          // more than rounds in which nobody has anything to say
     bool announced() const { return announced_; }  // its VIEW event was taken
@@ -79,11 +80,13 @@ private:
         size_t shard = 0;
     };
     void plan_state_transfer(uint64_t held);
-    bool trims_fit(std::span<const uint64_t> trims, RankSet members) const;
+    bool trims_fit(const Decision& decision, RankSet members) const;
+    uint64_t newest(const Decision& decision) const;
 
     const View view_;
     const Rank self_;
     const Duration suspect_after_;
+    HybridClock& clock_;
     Table rows_;
     ViewChange change_;
     std::vector<std::unique_ptr<ShardEpoch>> shards_;

@@ -35,6 +35,8 @@ Group::Group(GroupOptions options, Fabric& fabric, Now now, MarkerStore* store)
     : options_(std::move(options)),
       fabric_(fabric),
       mail_(fabric, options_.incarnation, kMailChannel, kMailBytes),
+      clock_(options_.clock_drift),
+      clocks_(clock_, options_.suspect_after),
       founding_(options_, store, mail_),
       newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}),
       holdups_(holdup_limits(options_)) {
@@ -49,6 +51,7 @@ Group::~Group() = default;
 
 bool Group::step(Now now) {
     moved_ = false;
+    clock_.read(now);
     poll_fabric(now);
     moved_ |= mail_.step(now.wall_ns);
     read_letters(now);
@@ -285,7 +288,8 @@ void Group::refuse_join(NodeId node, derecho_status status, const std::string& w
 
 void Group::step_joining(Now now) {
     if (phase() != Phase::joining && phase() != Phase::client) return;
-    joining_->step(now.monotonic);
+    fabric_.set_clock(clock_.offset());
+    joining_->step(now.monotonic, now.wall_ns);
     for (const auto& [node, incarnation] : joining_->take_stale()) {
         if (std::ranges::find(up_, std::pair{node, incarnation}) == up_.end())
             continue;  // the later one is linked by now
@@ -308,11 +312,14 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     const Rank self = *view.rank_of(options_.self);
     log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
               std::to_string(view.members.size()) + " members");
-    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic);
+    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic, clock_);
     if (!epoch->ok()) return end_for_lack("no memory for the rows of a new view: " + fabric_.why_not_exposed());
     if (epoch->state_lost()) {
         return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
     }
+    // Who joins may have a clock that was set back, where the others' go on from what they were.
+    if (epochs_.empty()) clock_.at_least(epoch->view().time_ns);
+    clocks_.enter(epoch->view().members.size(), epoch->self());
     epochs_.push_back(std::move(epoch));
     tell_fabric(current().view());
     holdups_.enter(current().view(), current().self(), now.monotonic);
@@ -326,7 +333,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     stateless_.store(~current().shards_held(), std::memory_order_release);
     sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
     for (size_t k = 0; k < senders_.size(); ++k)
-        current().shard(k).start(*senders_[k], before[k], clock_.tick(now.wall_ns));
+        current().shard(k).start(*senders_[k], before[k]);
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
     std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
@@ -384,6 +391,7 @@ void Group::step_member(Now now) {
     if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
+    look_at_clocks(now);
     drop_silent_newcomers(now);
     if (now.monotonic >= change.next_deadline()) look_for_holdups(now);
     if (now.monotonic >= change.next_deadline()) look_for_shortage(now);
@@ -434,6 +442,19 @@ bool Group::untaken() const {
     return epochs_.size() > 1 || epochs_.front()->untaken();
 }
 
+void Group::look_at_clocks(Now now) {
+    ViewChange& change = current().change();
+    change.note_clock(now.wall_ns);
+    for (size_t r = 0; r < current().view().members.size(); ++r)
+        clocks_.note(r, change.beats_of(r), change.clock_of(r), now.monotonic);
+    clocks_.judge(now, change.alive());
+    fabric_.set_clock(clock_.offset());
+    if (const std::string trouble = clocks_.own_trouble(); !trouble.empty()) {
+        coverage::hit(coverage::Branch::clock_not_believed);
+        note_trouble(trouble);
+    }
+}
+
 // Once a heartbeat.
 void Group::look_for_holdups(Now now) {
     ViewChange& change = current().change();
@@ -457,7 +478,7 @@ void Group::look_for_holdups(Now now) {
 
 void Group::step_shards(Now now) {
     Epoch& epoch = current();
-    for (size_t k = 0; k < epoch.shard_count(); ++k) moved_ |= epoch.shard(k).step(*senders_[k], clock_, now);
+    for (size_t k = 0; k < epoch.shard_count(); ++k) moved_ |= epoch.shard(k).step(*senders_[k], now.monotonic);
     if (epoch.offenders() != 0) [[unlikely]]
         convict_offenders();
 }
@@ -634,7 +655,7 @@ size_t Group::take(std::span<derecho_event> events, Leases::Batch& batch) {
         if (epochs_.empty()) break;
         Epoch& epoch = *epochs_.front();
         const bool announced = epoch.announced();
-        taken += epoch.take(events.subspan(taken), leases_, batch, clock_);
+        taken += epoch.take(events.subspan(taken), leases_, batch);
         if (!announced && epoch.announced()) taken_view_ = std::make_unique<View>(epoch.view());
         if (!epoch.drained() || epochs_.size() == 1) break;
         buried_.push_back(std::move(epochs_.front()));

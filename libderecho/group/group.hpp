@@ -16,6 +16,7 @@
 #include "base/ids.hpp"
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
+#include "group/clocks.hpp"
 #include "group/epoch.hpp"
 #include "group/holdups.hpp"
 #include "group/joining.hpp"
@@ -132,6 +133,7 @@ private:
     void step_member(Now now);
     void step_shards(Now now);
     void look_for_holdups(Now now);
+    void look_at_clocks(Now now);
     bool may_be_slow(size_t rank) const;
     bool untaken() const;
     void convict_offenders();
@@ -168,6 +170,7 @@ private:
     Mail mail_;
     Leases leases_;
     HybridClock clock_;
+    Clocks clocks_;
     Founding founding_;
     std::optional<Joining> joining_;              // until there is a view; for a client, always
     std::vector<Sender> senders_;                 // by shard, for as long as the group lives

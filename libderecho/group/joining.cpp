@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/coverage.hpp"
 #include "base/log.hpp"
+#include "group/clocks.hpp"
 
 namespace libderecho {
 namespace {
@@ -33,13 +35,14 @@ void Joining::learn_contact(const std::string& address) {
     if (contacts_.size() < 2 * limits::members_max) contacts_.push_back({.address = address, .why = "no answer yet"});
 }
 
-void Joining::step(Instant now) {
+void Joining::step(Instant now, uint64_t time_ns) {
     if (!failure_.ok() || view_) return;
     if (contacts_.empty() && peers_.empty() && !options_.found && !founding_.initial())
         failure_ = libderecho::failure(DERECHO_INVALID,
                                        "contacts name nobody but this node itself, which founds no group unless it is "
                                        "told to: set option found, or initial_members");
     const bool due = now >= next_try_;
+    if (!options_.client) compare_clocks(now, time_ns);
     last_step_ = now;
     if (!options_.client) {
         founding_.step(due);
@@ -58,10 +61,14 @@ void Joining::step(Instant now) {
             DERECHO_EJECTED, "all contacts have given up on this node: join again (" + contacts_.front().why + ")");
     if (!due) return;
     next_try_ = now + options_.retry_contact;
-    for (const Contact& contact : contacts_)
-        if (is_silent(contact, now)) fabric_.connect(contact.address);
+    for (Contact& contact : contacts_) {
+        if (!is_silent(contact, now)) continue;
+        if (contact.dialed_ns == 0) contact.dialed_ns = time_ns;
+        fabric_.connect(contact.address);
+    }
     if (options_.client) return;
-    for (const Peer& peer : peers_) ask(peer.node);
+    for (const Peer& peer : peers_)
+        if (peer.compared) ask(peer.node);
 }
 
 // Not connected; or so long without an answer that another incarnation may be there by now.
@@ -120,16 +127,53 @@ void Joining::peer_event(const PeerEvent& event) {
 
 void Joining::up(const PeerEvent& event) {
     if (event.client) return;
-    const bool trusted = event.dialed || contact_at(event.address) != nullptr;
-    peers_.push_back({event.peer, event.incarnation, event.address, trusted, false, last_step_});
-    if (event.group && trusted) founding_.is_in_group(event.peer, event.incarnation, event.group);
-    if (!options_.client) ask(event.peer);
+    Contact* const contact = contact_at(event.address);
+    Peer peer{event.peer, event.incarnation, event.address, event.dialed || contact, false, last_step_};
+    peer.in_group = static_cast<bool>(event.group);
+    peer.time_ns = event.time_ns;
+    if (contact && event.dialed) peer.dialed_ns = std::exchange(contact->dialed_ns, 0);
+    if (event.group && peer.trusted) founding_.is_in_group(event.peer, event.incarnation, event.group);
+    peers_.push_back(std::move(peer));
+}
+
+// With a clock that was read after they came: this node may have been stopped in between.
+void Joining::compare_clocks(Instant now, uint64_t time_ns) {
+    for (Peer& peer : peers_) {
+        if (peer.compared || now <= last_step_) continue;
+        peer.compared = true;
+        std::string apart = clocks_apart(peer, time_ns);
+        if (apart.empty()) {
+            ask(peer.node);
+            continue;
+        }
+        coverage::hit(coverage::Branch::clocks_apart);
+        if (Contact* contact = contact_at(peer.address)) contact->why = apart;
+        // A group is believed; of two nodes outside, either may be right, and others can do without it.
+        if (peer.in_group) failure_ = libderecho::failure(DERECHO_INCOMPATIBLE, std::move(apart));
+        peer.apart = true;
+    }
+    for (const Peer& peer : peers_)
+        if (peer.apart) founding_.is_gone(peer.node);
+    std::erase_if(peers_, &Peer::apart);
+}
+
+// Whatever the messages between took: only what is certain counts.
+std::string Joining::clocks_apart(const Peer& peer, uint64_t time_ns) const {
+    const uint64_t drift = options_.clock_drift.ns;
+    const bool behind = peer.time_ns > time_ns + drift;
+    const bool ahead = peer.dialed_ns > peer.time_ns + drift;
+    if (!behind && !ahead) return {};
+    return "the clock of this node is " + in_seconds(behind ? peer.time_ns - time_ns : peer.dialed_ns - peer.time_ns) +
+           (behind ? " behind" : " ahead of") + " that of node " + std::to_string(raw(peer.node)) +
+           "; they may differ by " + in_seconds(drift) +
+           " (option clock_drift_ms): set it, by NTP for instance, and start again";
 }
 
 void Joining::refused(const PeerEvent& event) {
     if (event.peer == options_.self && event.status.code == DERECHO_INVALID) return own_address(event.address);
     if (Contact* contact = contact_at(event.address)) {
         contact->tried = true;
+        contact->dialed_ns = 0;
         contact->is_there = event.accepted || event.incarnation != 0;
         contact->cut_off = event.status.code == DERECHO_EJECTED;
         contact->why = event.status.detail;

@@ -20,7 +20,8 @@ class Joining {
 public:
     Joining(const GroupOptions& options, Fabric& fabric, Mail& mail, Founding& founding);
 
-    void step(Instant now);
+    // `time_ns`: what this node takes it to be.
+    void step(Instant now, uint64_t time_ns);
     Instant next_deadline() const;
     void peer_event(const PeerEvent& event);
     void letter(const Mail::Letter& letter);
@@ -42,6 +43,7 @@ private:
         bool tried = false;     // the last attempt came to nothing
         bool is_there = false;  // something answered, or accepted the connection
         bool cut_off = false;   // it will not have this incarnation
+        uint64_t dialed_ns = 0;  // this node's time, when it first did so since the last attempt ended
         std::string why;
     };
     struct Peer {
@@ -51,11 +53,18 @@ private:
         bool trusted = false;  // this node was given its address
         bool outside = false;  // as it said itself
         Instant heard{};       // from it
+        bool in_group = false;
+        uint64_t dialed_ns = 0;  // when this node dialed it, by its own clock; 0: it did not
+        uint64_t time_ns = 0;    // what its clock showed after that, and before it came here
+        bool compared = false;   // with this node's
+        bool apart = false;      // and too far from it
     };
     Contact* contact_at(const std::string& address);
     Peer* find(NodeId node);
     bool may_found_alone() const;
     void up(const PeerEvent& event);
+    void compare_clocks(Instant now, uint64_t time_ns);
+    std::string clocks_apart(const Peer& peer, uint64_t time_ns) const;
     void refused(const PeerEvent& event);
     bool is_silent(const Contact& contact, Instant now) const;
     void own_address(const std::string& contact);

@@ -44,6 +44,7 @@ struct GroupOptions {
     Duration heartbeat = milliseconds(100);
     Duration suspect_after = milliseconds(2000);  // no heartbeat for so long
     Duration slow_after{};                        // an application that holds others up for so long; 0: it may
+    Duration clock_drift = milliseconds(500);     // members' clocks may differ by so much
     Duration retry_contact = milliseconds(50);    // between attempts to reach a contact
     DigestOptions digest;
     Duration seek_contacts = milliseconds(5000);  // as a member, those that are in no view: is there another group?

@@ -29,18 +29,20 @@ ShardColumns::ShardColumns(size_t members, uint64_t ring_bytes) {
     row_bytes = layout.end();
 }
 
-ShardEpoch::ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes)
+ShardEpoch::ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes, HybridClock& clock)
     : identity_(std::move(identity)),
+      clock_(clock),
       self_(raw(identity_.self)),
       senders_(identity_.members.size()),
       ring_bytes_(ring_bytes),
       columns_(senders_, ring_bytes),
       table_(fabric, region, identity_.members, identity_.self, columns_.row_bytes, columns_.front_bytes),
       cursors_(senders_),
+      time_ns_(identity_.time_ns),
       diligence_(senders_) {}
 
-void ShardEpoch::start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns) {
-    writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim, timestamp_ns);
+void ShardEpoch::start(RingWriter& writer, const SenderEnd& before) {
+    writer.move_to({table_.own() + columns_.ring, ring_bytes_}, before.trim, clock_.tick());
     cursors_[self_].ring = table_.own() + columns_.ring;
     cursors_[self_].ticket = before.ticket;
     announce(writer, 0);
@@ -57,14 +59,16 @@ void ShardEpoch::announce(const RingWriter& writer, uint64_t before) {
     publish(table_.own_word(columns_.received + 8 * self_), sent);
 }
 
-bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, Now now) {
+bool ShardEpoch::step(RingWriter& writer, Instant now) {
     table_.refresh();
+    if (seen_ahead_ != 0) [[unlikely]]
+        judge_ahead();
     if (wedged_) return false;
     // The own messages first: others wait for them, and a look at counters that others have just written takes a while.
-    bool moved = send(writer, clock, now);
+    bool moved = send(writer, now);
     moved |= receive();
     moved |= note_releases(writer);
-    if (fill_rounds(writer)) moved |= send(writer, clock, now);
+    if (fill_rounds(writer)) moved |= send(writer, now);
     if (moved) {
         table_.push_counters(0, columns_.counter_bytes);
         unpushed_releases_ = 0;
@@ -74,9 +78,9 @@ bool ShardEpoch::step(RingWriter& writer, HybridClock& clock, Now now) {
     return moved;
 }
 
-bool ShardEpoch::send(RingWriter& writer, HybridClock& clock, Now now) {
+bool ShardEpoch::send(RingWriter& writer, Instant now) {
     const uint64_t before = writer.published_bytes();
-    if (!writer.anything_claimed() || !publish_claims(writer, clock.tick(now.wall_ns), now.monotonic)) return false;
+    if (!writer.anything_claimed() || !publish_claims(writer, clock_.tick(), now)) return false;
     announce(writer, before);
     return true;
 }
@@ -230,6 +234,7 @@ void ShardEpoch::wedge() {
         // Not taken yet perhaps, by an application that is slow; but the view is to end without who wrote it.
         if (malformed_behind(cursors_[s], *table_.own_word(columns_.received + 8 * s))) offenders_ |= just(s);
     }
+    stop_at_ahead();
     for (size_t s = 0; s < senders_; ++s) publish(table_.own_word(columns_.stable + 8 * s), cursors_[s].stable);
     table_.push_counters(0, columns_.front_bytes);
 }
@@ -247,7 +252,8 @@ bool ShardEpoch::lies(size_t rank, Duration for_so_long) const {
         if (table_.value(rank, columns_.received + 8 * s) < cursors_[s].stable) return true;
         if (table_.value(rank, columns_.stable + 8 * s) > table_.value(rank, columns_.received + 8 * s)) return true;
     }
-    return malformed_behind(cursors_[rank], table_.value(self_, columns_.received + 8 * rank));
+    return is_ahead(rank, drifts::suspicious) ||
+           malformed_behind(cursors_[rank], table_.value(self_, columns_.received + 8 * rank));
 }
 
 // Whether what was received and not taken yet of one sender holds something that is no frame.
@@ -319,6 +325,8 @@ bool ShardEpoch::fits(std::span<const uint64_t> trims, RankSet members) const {
     for (size_t s = 0; s < senders_; ++s) {
         if (greatest(table_, members, columns_.stable + 8 * s) > trims[s]) return false;
         if (least(table_, members, columns_.received + 8 * s) < trims[s]) return false;
+        const uint64_t limit = clock_.ahead_by(drifts::proposable);
+        if (has(members, self_) && first_ahead(cursors_[s], trims[s], limit) < trims[s]) return false;
     }
     return true;
 }
@@ -326,7 +334,9 @@ bool ShardEpoch::fits(std::span<const uint64_t> trims, RankSet members) const {
 void ShardEpoch::append_trims(RankSet survivors, std::vector<uint64_t>& trims) const {
     for (size_t s = 0; s < senders_; ++s) {
         const size_t column = columns_.received + 8 * s;
-        trims.push_back(least(table_, survivors, column));
+        const uint64_t all_have = least(table_, survivors, column);
+        const uint64_t in_time = first_ahead(cursors_[s], all_have, clock_.ahead_by(drifts::convicted));
+        trims.push_back(std::max(in_time, greatest(table_, survivors, columns_.stable + 8 * s)));
         if (trims.back() != greatest(table_, survivors, column)) coverage::hit(coverage::Branch::trim_ragged);
     }
 }
@@ -406,9 +416,9 @@ bool ShardEpoch::leased() const {
 
 // The receiving half of the message path. Where the next sender has something to say, one message is taken and the turn
 // passes; where it has only nulls, a whole run.
-size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock) {
+size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch) {
     size_t taken = 0;
-    uint64_t latest = 0;
+    const uint64_t before = time_ns_;
     while (taken < events.size()) {
         Cursor& cursor = cursors_[turn_];
         if (cursor.nulls > 0) {
@@ -420,19 +430,20 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
             if (!finished_ || drained()) break;
             if (turn_ > 0 || !pass_silent_rounds()) pass_turn();
         } else if (const uint64_t quiet = quiet_rounds(); quiet == 0) {
-            const size_t turns = take_turns(events.data() + taken, events.size() - taken, latest);
+            const size_t turns = take_turns(events.data() + taken, events.size() - taken);
             taken += turns;
             if (turns == 0 && !take_silent(cursor)) break;  // malformed
         } else {
             const size_t most = static_cast<size_t>(std::min<uint64_t>(events.size() - taken, quiet + 1));
-            const size_t run = take_run(cursor, events.data() + taken, most, latest);
+            const size_t run = take_run(cursor, events.data() + taken, most);
             taken += run;
             pass_rounds(run, quiet);
             if (run == 0 && !take_silent(cursor)) break;  // malformed
         }
     }
     delivered_messages_ += taken;
-    clock.observe(latest);
+    if (time_ns_ > clock_.ahead_by(drifts::suspicious)) [[unlikely]]
+        note_ahead(events.first(taken), before);
     mark(taken > 0, leases, batch);
     return taken;
 }
@@ -487,6 +498,7 @@ bool ShardEpoch::take_silent(Cursor& cursor) {
     const uint64_t whole = whole_frame_bytes(frame);
     const uint64_t room = std::min(cursor.stable - cursor.at, ring_bytes_ - (cursor.at & (ring_bytes_ - 1)));
     const bool silent = frame.kind == FrameKind::pad || frame.kind == FrameKind::nulls;
+    if (bears_time(frame) && whole <= room && waits_for_its_time(frame_at(cursor))) return false;
     if (!silent || whole < 8 || whole % 8 != 0 || whole > room) {
         offenders_ |= whoever_broke(cursor, whole);
         if (!finished_) return false;
@@ -515,10 +527,6 @@ inline bool is_message(const FrameTag& tag, uint64_t at, uint64_t stable, uint64
     return (tag.kind == FrameKind::message || tag.kind == FrameKind::call) && whole <= room;
 }
 
-inline uint64_t timestamp_of(const std::byte* frame) {
-    return __atomic_load_n(&reinterpret_cast<const FrameHeader*>(frame)->timestamp_ns, __ATOMIC_RELAXED);
-}
-
 inline void fill(derecho_event& event, const std::byte* frame, const FrameTag& tag, uint64_t timestamp_ns,
                  const Origin& origin, uint64_t version, uint64_t ticket) {
     event.kind = tag.kind == FrameKind::call ? uint32_t{DERECHO_EVENT_CALL} : uint32_t{DERECHO_EVENT_MESSAGE};
@@ -541,13 +549,15 @@ inline void fill(derecho_event& event, const std::byte* frame, const FrameTag& t
 // anything, and stop at whatever is not a message.
 
 // A message a turn, as long as each sender has one: the usual case when several send.
-size_t ShardEpoch::take_turns(derecho_event* event, size_t most, uint64_t& latest) {
+size_t ShardEpoch::take_turns(derecho_event* event, size_t most) {
     Cursor* const cursors = cursors_.data();
     const NodeId* const nodes = identity_.members.data();
     const size_t senders = senders_, self = self_;
     const uint32_t shard = raw(identity_.shard);
     const uint64_t mask = ring_bytes_ - 1;
-    uint64_t version = raw(identity_.view) << limits::sequence_bits | sequence_, newest = latest, bytes = 0, whole = 0;
+    uint64_t version = raw(identity_.view) << limits::sequence_bits | sequence_, bytes = 0, whole = 0;
+    uint64_t time_ns = time_ns_;
+    const uint64_t latest = latest_time();
     size_t turn = turn_, taken = 0;
     for (; taken < most; ++taken) {
         Cursor& cursor = cursors[turn];
@@ -557,44 +567,49 @@ size_t ShardEpoch::take_turns(derecho_event* event, size_t most, uint64_t& lates
         const FrameTag tag = tag_at(frame);
         if (!is_message(tag, at, cursor.stable, mask, whole)) break;
         __builtin_prefetch(cursor.ring + ((at + kFramesAhead * whole) & mask));
-        const uint64_t timestamp_ns = timestamp_of(frame);
+        const uint64_t timestamp_ns = time_of(frame);
+        if (timestamp_ns > latest) [[unlikely]]
+            break;
+        time_ns = std::max(time_ns, timestamp_ns);
         if (turn == self) note_ticket(cursor, tag);
-        fill(event[taken], frame, tag, timestamp_ns, {raw(nodes[turn]), shard, turn == self}, version++, cursor.ticket);
+        fill(event[taken], frame, tag, time_ns, {raw(nodes[turn]), shard, turn == self}, version++, cursor.ticket);
         cursor.at = at + whole;
-        newest = std::max(newest, timestamp_ns);
         bytes += tag.size_bytes;
         turn = turn + 1 == senders ? 0 : turn + 1;
     }
     turn_ = turn;
     sequence_ += taken;
-    latest = newest;
+    time_ns_ = time_ns;
     delivered_bytes_ += bytes;
     return taken;
 }
 
 // Messages of the sender at turn, as many as stand in a row while the others have only nulls.
-size_t ShardEpoch::take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest) {
+size_t ShardEpoch::take_run(Cursor& cursor, derecho_event* event, size_t most) {
     const std::byte* const ring = cursor.ring;
     const uint64_t mask = ring_bytes_ - 1, stable = cursor.stable, step = senders_;
     const Origin origin{raw(identity_.members[turn_]), raw(identity_.shard), turn_ == self_};
-    uint64_t at = cursor.at, version = raw(identity_.view) << limits::sequence_bits | sequence_, newest = latest;
-    uint64_t bytes = 0, whole = 0;
+    uint64_t at = cursor.at, version = raw(identity_.view) << limits::sequence_bits | sequence_;
+    uint64_t bytes = 0, whole = 0, time_ns = time_ns_;
+    const uint64_t latest = latest_time();
     size_t taken = 0;
     for (; taken < most && at != stable; ++taken) {
         const std::byte* const frame = ring + (at & mask);
         const FrameTag tag = tag_at(frame);
         if (!is_message(tag, at, stable, mask, whole)) break;
         __builtin_prefetch(ring + ((at + kFramesAhead * whole) & mask));
-        const uint64_t timestamp_ns = timestamp_of(frame);
+        const uint64_t timestamp_ns = time_of(frame);
+        if (timestamp_ns > latest) [[unlikely]]
+            break;
+        time_ns = std::max(time_ns, timestamp_ns);
         if (origin.own) note_ticket(cursor, tag);
-        fill(event[taken], frame, tag, timestamp_ns, origin, version, cursor.ticket);
+        fill(event[taken], frame, tag, time_ns, origin, version, cursor.ticket);
         at += whole;
         version += step;
-        newest = std::max(newest, timestamp_ns);
         bytes += tag.size_bytes;
     }
     cursor.at = at;
-    latest = newest;
+    time_ns_ = time_ns;
     delivered_bytes_ += bytes;
     return taken;
 }

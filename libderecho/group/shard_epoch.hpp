@@ -12,6 +12,10 @@
 // can have delivered because of it stays delivered: at the wedge each member says how far it got (stable), and nobody
 // accepts a trim that contradicts a member that it believes alive. A frame that is malformed, or cut by the trim, is
 // where its sender's messages end, for everybody alike. Driver only, but for the sending side (RingWriter).
+//
+// Times: a frame bears its sender's, and is delivered at the latest that a frame so far has borne: the same everywhere,
+// and never going back. A frame far ahead of this member's clock is not delivered, nor counted as stable at the wedge,
+// and convicts its sender: group/shard_time.cpp.
 #pragma once
 
 #include <memory>
@@ -21,6 +25,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "group/clocks.hpp"
 #include "smc/leases.hpp"
 #include "smc/ring_writer.hpp"
 #include "sst/layout.hpp"
@@ -49,9 +54,11 @@ public:
         ShardIndex shard{};
         Rank self{};
         std::vector<NodeId> members;
+        uint64_t time_ns = 0;  // nothing is delivered before it
     };
 
-    ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes);
+    // `clock`: this member's, which outlives the epoch.
+    ShardEpoch(Fabric& fabric, RegionId region, Identity identity, uint64_t ring_bytes, HybridClock& clock);
 
     bool ok() const { return table_.ok(); }
     // Where the own messages that are delivered in an epoch end.
@@ -60,10 +67,10 @@ public:
         uint64_t ticket = 0;
     };
     // Take over the sending side, with what it still has to send since the epoch before.
-    void start(RingWriter& writer, const SenderEnd& before, uint64_t timestamp_ns);
+    void start(RingWriter& writer, const SenderEnd& before);
 
     // Publish, receive, acknowledge, free ring space. True if anything moved.
-    bool step(RingWriter& writer, HybridClock& clock, Now now);
+    bool step(RingWriter& writer, Instant now);
     // When step() has to set an open claim aside that others wait for.
     Instant next_deadline() const;
     // Every member has everything that was claimed here.
@@ -92,6 +99,9 @@ public:
     // Whether this member's counters or frames cannot be, or it has not done its part for so long.
     bool lies(size_t rank, Duration for_so_long) const;
 
+    // The latest time at which something is delivered up to these trims, which are here.
+    uint64_t newest(std::span<const uint64_t> trims) const;
+
     // Stop receiving and publishing, for good.
     void wedge();
     // Those of them whose rows are here, as they must be before a trim can be read from them.
@@ -108,7 +118,7 @@ public:
     SenderEnd own_end() const;  // once finished
 
     // Fill in ordered events; adds marks for what they refer to.
-    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch, HybridClock& clock);
+    size_t take(std::span<derecho_event> events, Leases& leases, Leases::Batch& batch);
     // Whether take() would move: perhaps only over nulls.
     bool deliverable() const;
     // Whether there is a message for the application among it.
@@ -135,7 +145,7 @@ private:
         ReleasePoint released;
     };
 
-    bool send(RingWriter& writer, HybridClock& clock, Now now);
+    bool send(RingWriter& writer, Instant now);
     bool receive();
     bool fill_rounds(RingWriter& writer);
     void find_stable();
@@ -154,10 +164,18 @@ private:
     void pass_rounds(size_t run, uint64_t quiet);
     RankSet whoever_broke(const Cursor& cursor, uint64_t whole) const;
     bool malformed_behind(Cursor cursor, uint64_t received) const;
+    // group/shard_time.cpp
+    uint64_t first_ahead(const Cursor& cursor, uint64_t until, uint64_t limit) const;
+    bool is_ahead(size_t rank, uint64_t drifts) const;
+    bool waits_for_its_time(const std::byte* frame);
+    void judge_ahead();
+    void stop_at_ahead();
+    void note_ahead(std::span<const derecho_event> events, uint64_t before);
+    uint64_t latest_time() const { return finished_ ? ~0ull : clock_.ahead_by(drifts::convicted); }
     bool take_silent(Cursor& cursor);
     bool message_waits(const Cursor& cursor) const;
-    size_t take_turns(derecho_event* event, size_t most, uint64_t& latest);
-    size_t take_run(Cursor& cursor, derecho_event* event, size_t most, uint64_t& latest);
+    size_t take_turns(derecho_event* event, size_t most);
+    size_t take_run(Cursor& cursor, derecho_event* event, size_t most);
     void mark(bool any_events, Leases& leases, Leases::Batch& batch);
     uint64_t furthest_round() const;
     bool lags(size_t rank);
@@ -165,6 +183,7 @@ private:
     const uint64_t* counters(size_t rank) const { return table_.word(rank, 0); }
 
     const Identity identity_;
+    HybridClock& clock_;
     const size_t self_;
     const size_t senders_;
     const uint64_t ring_bytes_;
@@ -180,6 +199,9 @@ private:
     bool wedged_ = false;
     bool finished_ = false;
     RankSet offenders_ = 0;
+    uint64_t time_ns_;              // of what was delivered last
+    RankSet seen_ahead_ = 0;        // members whose next frame was ahead of the clock
+    RankSet were_ahead_ = 0;        // members that were suspiciously far
     struct Diligence {
         uint64_t acknowledged = 0, sent = 0;  // bytes, the most so far
         Duration lags_for, silent_for;

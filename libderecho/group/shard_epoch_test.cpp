@@ -20,15 +20,22 @@ const std::vector<NodeId> kMembers{NodeId{10}, NodeId{11}, NodeId{12}};
 class ShardEpochTest : public ::testing::Test {
 protected:
     ShardEpochTest() {
-        epoch.start(writer, {}, 1);
+        epoch.start(writer, {});
         step();
     }
-    void step() { epoch.step(writer, clock, {{++steps}, steps}); }
-    size_t take() {
-        Leases::Batch batch;
-        derecho_event events[8];
-        return epoch.take(events, leases, batch, clock);
+    void step() {
+        clock.read({{++steps}, steps});
+        epoch.step(writer, {steps});
     }
+    size_t take(std::span<derecho_event> events) {
+        Leases::Batch batch;
+        return epoch.take(events, leases, batch);
+    }
+    size_t take() {
+        derecho_event events[8];
+        return take(events);
+    }
+    void all_receive();
     void say(size_t rank, size_t offset, uint64_t value) { put(fabric.theirs(kMembers[rank], kRegion), offset, value); }
     // The next frame of a peer, which all three have received.
     void frame(size_t rank, uint64_t at, FrameTag tag) {
@@ -45,8 +52,8 @@ protected:
     const ShardColumns columns{3, kRingBytes};
     FakeFabric fabric{kMembers[0]};
     RingWriter writer{kRingBytes};
-    ShardEpoch epoch{fabric, kRegion, {ViewId{1}, ShardIndex{0}, Rank{0}, kMembers}, kRingBytes};
-    HybridClock clock;
+    HybridClock clock{milliseconds(500)};
+    ShardEpoch epoch{fabric, kRegion, {ViewId{1}, ShardIndex{0}, Rank{0}, kMembers}, kRingBytes, clock};
     Leases leases;
     uint64_t steps = 0;
 };
@@ -158,6 +165,89 @@ TEST_F(ShardEpochTest, half_a_frame_is_not_sent_by_anybody_honest) {
     step();
     EXPECT_EQ(take(), 1u);
     EXPECT_EQ(epoch.offenders(), just(1));
+}
+
+constexpr uint64_t kDrift = milliseconds(500).ns;
+constexpr FrameTag kMessage{.size_bytes = 8, .kind = FrameKind::message, .flags = 0, .ticket = 0};
+
+// All have all, and nobody has anything more to say.
+void ShardEpochTest::all_receive() {
+    for (const size_t r : {1u, 2u}) {
+        frame(r, r == 1 ? 24 : 0, {.size_bytes = 9, .kind = FrameKind::nulls, .flags = 0, .ticket = 0});
+        say(r, columns.sent_rounds, r == 1 ? 10 : 9);
+    }
+    for (int n = 0; n < 3; ++n) {
+        step();
+        for (const size_t r : {1u, 2u}) say(r, columns.received, writer.published_bytes());
+    }
+}
+
+TEST_F(ShardEpochTest, a_message_is_delivered_at_the_latest_time_that_one_has_borne) {
+    send();
+    send();
+    step();
+    say(1, columns.ring + 8, 100);  // its time
+    frame(1, 0, kMessage);
+    all_receive();
+    derecho_event events[8];
+    ASSERT_EQ(take(events), 3u);
+    EXPECT_LT(events[0].timestamp_ns, 9u) << "its own sender's";
+    EXPECT_EQ(events[1].timestamp_ns, 100u);
+    EXPECT_EQ(events[2].timestamp_ns, 100u) << "it was sent earlier, and comes later";
+}
+
+TEST_F(ShardEpochTest, a_message_from_too_far_ahead_is_not_delivered_and_convicts_its_sender) {
+    frame(1, 0, kMessage);
+    say(1, columns.ring + 8, 2 * kDrift + 1'000'000);
+    all_receive();
+    for (const uint64_t time : {2 * kDrift + 1'000'000, uint64_t{1} << 63, ~uint64_t{0}}) {
+        say(1, columns.ring + 8, time);
+        EXPECT_EQ(take(), 0u);
+        EXPECT_TRUE(epoch.lies(1, Duration{kNever.ns}));
+    }
+    EXPECT_EQ(epoch.offenders(), 0u) << "the clock has not been read since";
+    step();
+    EXPECT_EQ(epoch.offenders(), just(1));
+}
+
+TEST_F(ShardEpochTest, a_clock_that_was_not_read_for_a_while_convicts_nobody) {
+    say(1, columns.ring + 8, 3 * kDrift);
+    frame(1, 0, kMessage);
+    all_receive();
+    EXPECT_EQ(take(), 0u);
+    steps += 2 * kDrift;  // this node was stopped
+    step();
+    EXPECT_EQ(epoch.offenders(), 0u);
+    EXPECT_EQ(take(), 1u);
+}
+
+TEST_F(ShardEpochTest, what_a_clock_that_is_a_little_ahead_delivered_is_held_against_its_sender) {
+    say(1, columns.ring + 8, kDrift + 1'000'000);
+    frame(1, 0, kMessage);
+    all_receive();
+    EXPECT_EQ(take(), 1u);
+    EXPECT_EQ(epoch.offenders(), 0u);
+    EXPECT_TRUE(epoch.lies(1, Duration{kNever.ns}));
+    EXPECT_FALSE(epoch.lies(2, Duration{kNever.ns}));
+}
+
+TEST_F(ShardEpochTest, a_trim_ends_before_what_is_ahead_unless_somebody_has_delivered_it) {
+    say(1, columns.ring + 24 + 8, 3 * kDrift);
+    frame(1, 0, kMessage);
+    frame(1, 24, kMessage);
+    step();
+    epoch.wedge();
+    EXPECT_EQ(load(reinterpret_cast<const uint64_t*>(fabric.ours(kRegion).data() + columns.stable + 8)), 24u);
+    std::vector<uint64_t> trims;
+    epoch.append_trims(first_ranks(3), trims);
+    EXPECT_EQ(trims, (std::vector<uint64_t>{0, 24, 0}));
+    say(2, columns.stable + 8, 48);
+    trims.clear();
+    epoch.append_trims(first_ranks(3), trims);
+    EXPECT_EQ(trims, (std::vector<uint64_t>{0, 48, 0}));
+    EXPECT_TRUE(epoch.fits(trims, first_ranks(3)));
+    say(1, columns.ring + 24 + 8, 6 * kDrift);
+    EXPECT_FALSE(epoch.fits(trims, first_ranks(3))) << "no honest leader's clock, nor anybody's that it believed";
 }
 
 TEST_F(ShardEpochTest, rounds_are_followed_as_far_as_rings_have_room_for_and_nobody_is_blamed_for_more) {

@@ -37,6 +37,12 @@ struct FrameHeader : FrameTag {
 };
 static_assert(sizeof(FrameHeader) == 16);
 
+// Of a message or call.
+inline bool bears_time(const FrameTag& tag) { return tag.kind == FrameKind::message || tag.kind == FrameKind::call; }
+inline uint64_t time_of(const std::byte* frame) {
+    return __atomic_load_n(&reinterpret_cast<const FrameHeader*>(frame)->timestamp_ns, __ATOMIC_RELAXED);
+}
+
 // Flag of a pad that was a claim, given back: it has a ticket, which pads at the wrap have not.
 inline constexpr uint8_t kAbortedPad = 1;
 

@@ -40,6 +40,7 @@ void encode(ByteWriter& out, const View& view) {
     out.number(raw(view.id));
     out.number(view.group.high);
     out.number(view.group.low);
+    out.number(view.time_ns);
     out.number(static_cast<uint32_t>(view.members.size()));
     for (const Member& member : view.members) {
         out.number(raw(member.node));
@@ -53,6 +54,7 @@ bool decode(ByteReader& in, View& view) {
     view.id = ViewId{in.number<uint64_t>()};
     view.group.high = in.number<uint64_t>();
     view.group.low = in.number<uint64_t>();
+    view.time_ns = in.number<uint64_t>();
     if (raw(view.id) > limits::view_max) return false;  // no version has room for it
     view.members.resize(in.count(limits::members_max));
     for (Member& member : view.members) {
@@ -81,7 +83,7 @@ bool decode(ByteReader& in, Decision& decision) {
 
 size_t decision_bytes_max(size_t members, size_t trims) {
     const size_t next = std::min<size_t>(limits::members_max, members + limits::joins_per_view_max);
-    return 32 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
+    return 40 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
 }
 
 }  // namespace libderecho

@@ -23,6 +23,7 @@ struct View {
     ViewId id{};
     std::vector<Member> members;
     GroupId group{};
+    uint64_t time_ns = 0;  // hybrid logical: everything delivered before it is no later, and what comes no earlier
     bool operator==(const View&) const = default;
 
     std::optional<Rank> rank_of(NodeId node) const;

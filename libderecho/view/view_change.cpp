@@ -15,6 +15,7 @@ ViewChangeColumns::ViewChangeColumns(size_t members, size_t trims) {
     heartbeat = layout.words(1);
     polled = layout.words(1);
     released = layout.words(1);
+    clock = layout.words(1);
     layout.align();
     suspected = layout.words(1);
     change_wanted = layout.words(1);
@@ -86,11 +87,13 @@ bool ViewChange::enough(RankSet ranks) const {
 void ViewChange::beat(Instant now) {
     if (now < next_beat_) return;
     next_beat_ = now + options_.heartbeat;
+    // Before the heartbeat that goes with it; a wall clock may be set back.
+    __atomic_store_n(table_.own_word(columns_.clock), wall_ns_, __ATOMIC_RELAXED);
     publish(table_.own_word(columns_.heartbeat), *table_.own_word(columns_.heartbeat) + 1);
     const uint64_t beats = *table_.own_word(columns_.heartbeat);
     if (application_polls_) publish(table_.own_word(columns_.polled), beats);
     if (application_releases_) publish(table_.own_word(columns_.released), beats);
-    table_.push_quietly(columns_.heartbeat, 3 * sizeof(uint64_t));
+    table_.push_quietly(columns_.heartbeat, 4 * sizeof(uint64_t));
 }
 
 void ViewChange::watch(size_t rank, Instant now) {
@@ -256,7 +259,7 @@ ViewChange::Want ViewChange::lead() {
         if (highest == 0) return Want::proposal;
         const RankSet holders = equal_to(table_, alive(), columns_.accepted, highest);
         if (holders == 0) return Want::nothing;  // it went on in between: as it is next time
-        adopt(lowest(holders), highest - 1);
+        adopt(has(holders, self_) ? self_ : lowest(holders), highest - 1);
     }
     if (!proposed_ || at_least(table_, alive(), columns_.accepted, self_ + 1) != alive()) return Want::nothing;
     const RankSet same = accepted_by(proposal_in(self_, self_));
@@ -290,11 +293,16 @@ void ViewChange::propose(const Decision& decision) {
 void ViewChange::adopt(size_t holder, size_t ballot) {
     Proposal proposal = proposal_in(holder, ballot);
     const Proposal original = proposal_in(ballot, ballot);
-    if (proposal.empty() || (!original.empty() && proposal != original))
+    // What this node accepted it knows, whatever its author has made of it since. And an author that shows what cannot
+    // be does not speak against somebody else.
+    const auto made = decode(original);
+    const bool differs = holder != self_ && proposal != original && made &&
+                         plausible(*made, ballot + 1, accused_by(ballot)) != Verdict::bad;
+    if (proposal.empty() || differs)
         return suspect(holder, "the proposal it accepted is not the one that was made");
     const auto decision = decode(proposal);
     if (!decision) return suspect(holder, "the proposal it accepted is malformed");
-    const Verdict verdict = plausible(*decision, ballot + 1, accused_by(holder));
+    const Verdict verdict = believable(*decision, ballot + 1, accused_by(holder));
     if (verdict == Verdict::bad) return suspect(holder, "the proposal it accepted cannot be");
     if (verdict == Verdict::not_yet) return;
     coverage::hit(coverage::Branch::new_leader_adopted_proposal);
@@ -336,7 +344,7 @@ void ViewChange::follow() {
     const Proposal proposal = proposal_in(leader, leader);
     const auto decision = decode(proposal);
     if (!decision) return suspect(leader, "its proposal is malformed");
-    const Verdict verdict = plausible(*decision, ballot, accused_by(leader));
+    const Verdict verdict = believable(*decision, ballot, accused_by(leader));
     if (verdict == Verdict::bad) return suspect(leader, "what it proposes cannot be");
     misfits_ = 0;
     if (verdict == Verdict::not_yet) return note_misfits(*decision);
@@ -350,8 +358,14 @@ void ViewChange::note_misfits(const Decision& decision) {
     for_each(alive_and_wedged() & ~just(self_), [&](size_t r) {
         const Member& member = view_.members[r];
         const bool stays = decision.next.holds(member.node, member.incarnation);
-        misfits_ |= stays && !trims_fit(decision.trims, just(r)) ? just(r) : 0;
+        misfits_ |= stays && !trims_fit(decision, just(r)) ? just(r) : 0;
     });
+}
+
+// This node may have been stopped between reading its clock and looking at what others wrote meanwhile: it looks twice.
+ViewChange::Verdict ViewChange::believable(const Decision& decision, uint64_t ballot, RankSet accused) {
+    const Verdict verdict = plausible(decision, ballot, accused);
+    return verdict == Verdict::bad && !std::exchange(doubted_, true) ? Verdict::not_yet : verdict;
 }
 
 // Nobody who lives and stays is left out, nobody is made up, and those whose counters stand still can all end there.
@@ -374,8 +388,8 @@ ViewChange::Verdict ViewChange::plausible(const Decision& decision, uint64_t bal
     RankSet left_out = alive() & ~present & ~gone;
     if (may_be_slow) for_each(left_out, [&](size_t r) { left_out &= may_be_slow(r) ? ~just(r) : ~RankSet{0}; });
     if (left_out != 0) return (left_out & ~accused) == 0 || may_be_slow ? Verdict::not_yet : Verdict::bad;
-    if (!trims_fit || trims_fit(decision.trims, open)) return Verdict::good;
-    return trims_fit(decision.trims, just(self_)) ? Verdict::not_yet : Verdict::bad;
+    if (!trims_fit || trims_fit(decision, open)) return Verdict::good;
+    return trims_fit(decision, just(self_)) ? Verdict::not_yet : Verdict::bad;
 }
 
 // Survivors are as they were, in their order; newcomers come behind them, without state.

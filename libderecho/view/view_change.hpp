@@ -36,6 +36,7 @@ struct ViewChangeColumns {
     size_t heartbeat;
     size_t polled;     // the last heartbeat at which the application had taken what there was; beside it
     size_t released;   // ... at which it kept no message that it had kept at the one before; beside it
+    size_t clock;      // wall, at the last heartbeat; beside it
     size_t suspected;  // the rest of its line: pushed as one
     size_t change_wanted;
     size_t leave_wanted;
@@ -71,7 +72,7 @@ public:
     ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now);
 
     // Whether these members, all of them wedged, can end the view at these trims. Asked before a proposal is accepted.
-    std::function<bool(std::span<const uint64_t> trims, RankSet members)> trims_fit;
+    std::function<bool(const Decision& decision, RankSet members)> trims_fit;
     // Whether this member may be removed for its application's sake. Empty where nobody is.
     std::function<bool(size_t rank)> may_be_slow;
     // Whether counters or messages of this member cannot be. Asked when another member says so.
@@ -93,6 +94,9 @@ public:
         application_polls_ = polls;
         application_releases_ = releases;
     }
+    // This node's, for the next heartbeat.
+    void note_clock(uint64_t wall_ns) { wall_ns_ = wall_ns; }
+    uint64_t clock_of(size_t rank) const { return table_.value(rank, columns_.clock); }
     uint64_t beats_of(size_t rank) const { return table_.value(rank, columns_.heartbeat); }
     uint64_t polled_by(size_t rank) const { return table_.value(rank, columns_.polled); }
     uint64_t released_by(size_t rank) const { return table_.value(rank, columns_.released); }
@@ -135,6 +139,7 @@ private:
     void keep(size_t leader, const Proposal& proposal);
     std::optional<Decision> decode(const Proposal& proposal) const;
     Proposal proposal_in(size_t rank, size_t leader) const;
+    Verdict believable(const Decision& decision, uint64_t ballot, RankSet accused);
     Verdict plausible(const Decision& decision, uint64_t ballot, RankSet accused) const;
     bool keeps_members(const View& next) const;
     RankSet accepted_by(const Proposal& proposal) const;
@@ -170,6 +175,8 @@ private:
     bool proposed_ = false;
     bool application_polls_ = true;
     bool application_releases_ = true;
+    bool doubted_ = false;  // a proposal: this node may have been stopped between reading its clock and looking
+    uint64_t wall_ns_ = 0;
     std::optional<Decision> decision_;
     Status failure_;
 

@@ -222,6 +222,23 @@ TEST_F(NetFabricTest, a_node_id_that_is_taken_is_refused_naming_its_holder) {
     EXPECT_TRUE(world.node(kA).connected(kB));
 }
 
+TEST_F(NetFabricTest, a_peer_shows_its_clock_as_it_is_between_being_dialed_and_being_there) {
+    NetWorld world(Wire::automatic);
+    world.start(options(kA));
+    world.start(options(kB));
+    constexpr uint64_t kHour = 3'600'000'000'000;
+    for (const NodeId node : {kA, kB}) world.node(node).set_clock(kHour);
+    const uint64_t before = world.now().ns + kHour;
+    ASSERT_TRUE(world.join(kB, kA));
+    for (const NodeId node : {kA, kB}) {
+        const auto& events = world.events_of(node);
+        const auto up = std::ranges::find(events, PeerEvent::Kind::up, &PeerEvent::kind);
+        ASSERT_NE(up, events.end());
+        EXPECT_GE(up->time_ns, before);
+        EXPECT_LE(up->time_ns, world.now().ns + kHour);
+    }
+}
+
 TEST_F(NetFabricTest, the_id_of_the_dialed_node_itself_is_refused) {
     NetWorld world(Wire::automatic);
     world.start(options(kA));

@@ -23,9 +23,10 @@ public:
           columns_(members_, kRingBytes),
           fabric_(node(self_)),
           writer_(kRingBytes),
-          epoch_(fabric_, kRegion, {ViewId{1}, ShardIndex{0}, Rank{static_cast<uint32_t>(self_)}, nodes()}, kRingBytes),
+          epoch_(fabric_, kRegion, {ViewId{1}, ShardIndex{0}, Rank{static_cast<uint32_t>(self_)}, nodes()}, kRingBytes,
+                 clock_),
           peers_(members_) {
-        epoch_.start(writer_, {}, 1);
+        epoch_.start(writer_, {});
         step();
     }
 
@@ -80,7 +81,8 @@ private:
 
     void step() {
         const Instant now{++steps_ * 1'000'000};
-        epoch_.step(writer_, clock_, {now, now.ns});
+        clock_.read({now, now.ns});
+        epoch_.step(writer_, now);
         require(!has(epoch_.offenders(), self_) || blame_is_open_);
     }
 
@@ -148,7 +150,7 @@ private:
         derecho_event events[kEventsMax];
         const size_t most = input_.below(kEventsMax + 1);
         if (leases_.full()) return;
-        const size_t taken = epoch_.take(std::span(events, most), leases_, batch_, clock_);
+        const size_t taken = epoch_.take(std::span(events, most), leases_, batch_);
         require(taken <= most);
         for (const derecho_event& event : std::span(events, taken))
             fuzz::read_all({static_cast<const std::byte*>(event.data), event.size_bytes});
@@ -180,8 +182,8 @@ private:
     const ShardColumns columns_;
     FakeFabric fabric_;
     RingWriter writer_;
+    HybridClock clock_{milliseconds(500)};
     ShardEpoch epoch_;
-    HybridClock clock_;
     Leases leases_;
     Leases::Batch batch_;
     std::vector<uint64_t> held_;

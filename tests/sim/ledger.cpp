@@ -271,9 +271,11 @@ void Ledger::note(Replica& at, const derecho_event& event, const Entry& entry, c
     if (log.ended)
         throw Violation("a delivered message is delivered by every survivor: " + what + ", but node " +
                         log.ended_by.name() + " went on to the next view after " + text(log.entries.size()));
-    uint64_t& last = last_timestamp_[{sender, shard}];
-    if (event.timestamp_ns < last && !suspects_.contains(sender))
-        throw Violation("timestamps of a sender never go back: " + what);
+    uint64_t& last = last_time_[shard];
+    if (event.timestamp_ns < last) throw Violation("time never goes back: " + what);
+    if (event.timestamp_ns > latest_time())
+        throw Violation("nobody's clock leads the others on: " + what + " is from " +
+                        text(event.timestamp_ns - latest_time()) + " ns ahead of what a clock may show");
     last = event.timestamp_ns;
     log.entries.push_back(entry);
     log.longest_by = at.self;

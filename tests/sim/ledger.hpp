@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -93,6 +94,9 @@ public:
     // Who was told that it left.
     const std::set<Life>& departed() const { return departed_; }
 
+    // The latest that any message may be said to be from, at this moment.
+    std::function<uint64_t()> latest_time;
+
     // ---- at the end
     // Views are one chain, each with more than half of the one before.
     void check_chain() const;
@@ -143,7 +147,7 @@ private:
     std::map<uint64_t, View> views_;
     std::map<uint64_t, Life> first_seen_by_;
     std::map<Place, Log> logs_;
-    std::map<std::pair<Life, uint32_t>, uint64_t> last_timestamp_;
+    std::map<uint32_t, uint64_t> last_time_;  // by shard
     std::set<Life> leavers_, departed_, suspects_, liars_;
     uint64_t messages_ = 0;
 };

@@ -6,6 +6,8 @@
 namespace libderecho::sim {
 namespace {
 
+constexpr Duration kAllHaveSeen = milliseconds(4);
+
 uint64_t word_at(std::span<const std::byte> bytes, size_t at) {
     uint64_t word = 0;
     std::memcpy(&word, bytes.data() + at, sizeof word);
@@ -53,7 +55,7 @@ void Liar::choose_counter() {
         case 0:
             column_ = columns.sent;
             // What is announced before it is there changes under its readers: that is to tell two members two things.
-            if (how_ == How::ahead || how_ == How::unaligned) how_ = How::far;
+            if (how_ == How::ahead || how_ == How::unaligned || how_ == How::below_limit) how_ = How::far;
             said_ = "sent";
             return;
         case 1:
@@ -75,6 +77,7 @@ void Liar::choose_word() {
     region_ = {raw(view_.id) << 8};
     const ViewChangeColumns columns(members_, shards_ * members_);
     const std::pair<size_t, const char*> words[] = {{columns.heartbeat, "heartbeat"},
+                                                    {columns.clock, "clock"},
                                                     {columns.suspected, "suspected"},
                                                     {columns.change_wanted, "change_wanted"},
                                                     {columns.leave_wanted, "leave_wanted"},
@@ -90,7 +93,10 @@ void Liar::choose_word() {
 }
 
 uint64_t Liar::lied(uint64_t truth) {
-    if (!first_) first_ = truth;
+    if (!first_) {
+        first_ = truth;
+        first_at_ = now();
+    }
     Random same = drawn_;  // all are told the same, whenever they look
     const uint64_t some = 8 * (1 + same.below(8));
     const uint64_t powers[] = {1ull << 32, 1ull << 39, 1ull << 40, 1ull << 62, 1ull << 63, ~0ull};
@@ -98,7 +104,8 @@ uint64_t Liar::lied(uint64_t truth) {
         case How::zero:
             return 0;
         case How::back:
-            return *first_ - std::min(*first_, some);
+            // Not before all have seen more, or it would have told two members two things.
+            return *first_ - (now() - first_at_ > kAllHaveSeen ? std::min(*first_, some) : 0);
         case How::frozen:
             return *first_;
         case How::ahead:
@@ -173,13 +180,15 @@ void Liar::distort_frame(std::byte* frame, size_t room) {
             header.size_bytes = sizes[random_.below(std::size(sizes))];
             break;
         case How::far:
-        case How::below_limit:
             header.kind = FrameKind::nulls;
             header.size_bytes = random_.chance(0.5) ? ~0u : static_cast<uint32_t>(random_.magnitude(1, 1ull << 32));
             break;
+        case How::below_limit:
         case How::huge: {
             constexpr uint64_t kDay = 86'400'000'000'000;
-            const uint64_t times[] = {1ull << 63, ~0ull, header.timestamp_ns + kDay, 0, header.timestamp_ns / 2};
+            const uint64_t a_little = random_.below(24'000'000);  // where some clocks say that it is too far, and others not
+            const uint64_t times[] = {1ull << 63, ~0ull, header.timestamp_ns + kDay, 0, header.timestamp_ns / 2,
+                                      header.timestamp_ns + a_little, header.timestamp_ns + a_little};
             header.timestamp_ns = times[random_.below(std::size(times))];
             break;
         }

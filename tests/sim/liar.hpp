@@ -2,6 +2,7 @@
 // lie a run: one counter, word, frame or decision, from some moment on. All its peers are told the same.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@ public:
     Liar(Random random, uint32_t shards, uint64_t ring_bytes);
 
     // From now on, as a member of this view.
+    std::function<Instant()> now;
     void begin(const View& view, Rank self, SimFabric& fabric);
     bool lies() const { return began_; }
     // Others that are given this member's messages, or its state, may have been given something else.
@@ -51,6 +53,7 @@ private:
     uint64_t ballot_ = 0;
     std::vector<std::byte> proposal_;  // with its length in front
     std::optional<uint64_t> first_;
+    Instant first_at_{};
     uint64_t frames_left_ = 0;
     bool began_ = false;
     std::string said_;

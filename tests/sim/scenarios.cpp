@@ -123,6 +123,27 @@ void slow_member(World& world) {
         [&](Process& process) { world.stop_application(process, world.random().chance(0.5)); });
 }
 
+// One clock is set, forward or back, or all are, or a node comes whose clock is far from the others': it is not let in.
+void clocks(World& world) {
+    const auto far = [&world] {
+        const auto off = static_cast<int64_t>(world.random().magnitude(100'000'000, 86'400'000'000'000));
+        return world.random().chance(0.6) ? off : -std::min(off, static_cast<int64_t>(world.now().ns));
+    };
+    const bool joins = world.random().chance(0.5);
+    when_healthy(
+        world, world.some_time(true), [&] { return world.random().chance(0.4) ? world.leader() : world.some_member(); },
+        [&world, far, joins](Process& process) {
+            if (world.random().chance(0.2))
+                world.set_all_clocks(far());
+            else if (world.random().chance(0.8))
+                world.set_clock(process, far());
+            if (joins) world.at(after(world, 1'000, 10'000'000), [&world] { world.start(world.nodes()); });
+            world.at(after(world, 1'000, 10'000'000), [&world, far] {
+                if (Process* late = world.start(world.nodes() + 1)) world.set_clock(*late, far());
+            });
+        });
+}
+
 void partition(World& world) {
     for (uint64_t n = world.random().between(1, 2); n > 0; --n) {
         const Instant from = world.some_time();
@@ -333,6 +354,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "stands_still", .nodes_min = 4, .plan = stands_still},
         {.name = "short_of_memory", .nodes_min = 4, .plan = short_of_memory},
         {.name = "slow_member", .nodes_min = 3, .plan = slow_member},
+        {.name = "clocks", .nodes_min = 3, .plan = clocks},
         {.name = "partition", .survives = false, .plan = partition},
         {.name = "heir_falls_out", .nodes_min = 4, .survives = false, .plan = heir_falls_out},
         {.name = "broken_connections", .survives = false, .plan = broken_connections},

@@ -44,6 +44,7 @@ struct Link {
     bool reported = false;  // `up` was given to the reader
     bool dialed = false;    // by the reader
     GroupId group{};        // that the writer was in when it was made
+    uint64_t time_ns = 0;   // of the writer's clock, then
     bool open = true;       // the reader's end: nothing becomes visible any more once closed
     std::deque<Item> queue;
     Instant last_due{};
@@ -73,6 +74,8 @@ public:
 
     NodeId self() const override { return id_; }
     void enter_group(GroupId group) override { group_ = group; }
+    void set_clock(int64_t offset_ns) override { clock_offset_ns_ = offset_ns; }
+    int64_t clock_offset_ns() const { return clock_offset_ns_; }
     void connect(std::string_view address) override;
     void disconnect(NodeId peer) override;
     bool connected(NodeId peer) const override;
@@ -151,6 +154,7 @@ private:
     uint32_t host_;
     bool client_;
     GroupId group_{};
+    int64_t clock_offset_ns_ = 0;
     bool alive_ = true;
     std::vector<std::unique_ptr<SimRegion>> regions_;  // retired ones too, so that using one again is noticed
     std::vector<Push> pending_;

@@ -204,6 +204,7 @@ void Network::make_connection(SimFabric& dialer, SimFabric& listener) {
         link.to = ends[1 - n];
         link.dialed = n == 1;
         link.group = link.from->group();
+        link.time_ns = now_.ns + static_cast<uint64_t>(link.from->clock_offset_ns());
         link.shared = dialer.host() == listener.host();
         link.made = link.from->pushes_made();
         for (const auto& [peer, id] : link.to->refused_in_advance())
@@ -292,6 +293,7 @@ void Network::apply(Link& link, Item& item) {
             event.address = link.from->address();
             event.dialed = link.dialed;
             event.group = link.group;
+            event.time_ns = link.time_ns;
             reader.add_event(std::move(event));
             return;
         }

@@ -11,6 +11,8 @@ constexpr uint64_t kRingBytes = limits::ring_bytes_min;
 constexpr uint64_t kMailBytes = 16 << 10;
 constexpr Duration kHeartbeat = microseconds(500);
 constexpr Duration kSuspectAfter = milliseconds(6);
+constexpr uint64_t kSkewMax = 1'000'000;  // of wall clocks that are set right, ns
+constexpr Duration kClockDrift = milliseconds(4);
 constexpr Duration kRetryContact = microseconds(400);
 constexpr Duration kPatience = milliseconds(400);  // after the last fault, to the end of all its consequences
 
@@ -47,6 +49,11 @@ World::World(uint64_t seed, const Scenario& scenario)
                                    : 2),
       with_rpc_((random_.chance(0.5) && !scenario.has_liar) || scenario.has_digests),
       traced_(std::getenv("DERECHO_SIM_TRACE") != nullptr) {
+    // Half of the drift from an honest clock; with a liar, what its messages may bear, and what a leader proposes then.
+    const uint64_t lead = kSkewMax + (scenario.has_liar ? 7 : 1) * kClockDrift.ns / 2;
+    ledger_.latest_time = [this, lead] {
+        return std::max(clocks_led_ns_, now().ns + static_cast<uint64_t>(all_clocks_ns_)) + lead;
+    };
     if (scenario.has_liar) liar_node_ = static_cast<uint32_t>(random_.below(nodes_));
     draw_digests(stream(seed, 3));
     network_.on_wake = [this](SimFabric& fabric) {
@@ -123,7 +130,7 @@ void World::step(Process& process) {
         process.next_step = process.paused_until;
         return;
     }
-    const Now clocks{now(), static_cast<uint64_t>(static_cast<int64_t>(now().ns) + process.clock_skew_ns)};
+    const Now clocks{now(), static_cast<uint64_t>(static_cast<int64_t>(now().ns) + all_clocks_ns_ + process.clock_skew_ns)};
     const bool moved = process.rpc ? process.rpc->step(clocks) : process.group->step(clocks);
     if (!process.fabric->alive()) return bury(process, "crashed in the middle of a step");
     const bool acted = process.application->act(now());
@@ -264,6 +271,7 @@ void World::begin_to_lie(Process& process) {
     process.fabric->on_bytes = [liar = process.liar](RegionId region, size_t offset, std::span<std::byte> bytes) {
         liar->distort(region, offset, bytes);
     };
+    process.liar->now = [this] { return now(); };
     ledger_.lies(process.life);
     const View& view = *process.group->view();
     process.liar->begin(view, *view.rank_of(NodeId{process.life.node}), *process.fabric);
@@ -323,7 +331,7 @@ Process* World::start(uint32_t node, bool client) {
     process.life = life;
     process.client = client;
     process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), host_of(node), client});
-    process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2'000'000)) - 1'000'000;
+    process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2 * kSkewMax)) - static_cast<int64_t>(kSkewMax);
     GroupOptions options;
     options.self = NodeId{node};
     options.incarnation = life.incarnation;
@@ -343,6 +351,7 @@ Process* World::start(uint32_t node, bool client) {
     options.heartbeat = kHeartbeat;
     options.suspect_after = kSuspectAfter;
     options.retry_contact = kRetryContact;
+    options.clock_drift = kClockDrift;
     const Now clocks{now(), now().ns};
     process.group = std::make_unique<Group>(options, *process.fabric, clocks);
     if (with_rpc_) process.rpc = std::make_unique<Rpc>(*process.group, kMailBytes);
@@ -373,6 +382,19 @@ void World::crash_at_push(Process& process, uint64_t count, bool of_rows_only, D
         if (*left == 0 || --*left > 0) return;
         network_.kill(*process.fabric, death);
     };
+}
+
+void World::set_clock(Process& process, int64_t off_ns) {
+    trace("the clock of node " + process.life.name() + " is set " + std::to_string(off_ns) + " ns off");
+    process.clock_skew_ns = off_ns;
+}
+
+void World::set_all_clocks(int64_t by_ns) {
+    trace("all clocks are set by " + std::to_string(by_ns) + " ns");
+    clocks_led_ns_ = std::max(clocks_led_ns_, now().ns + static_cast<uint64_t>(all_clocks_ns_));
+    all_clocks_ns_ += by_ns;
+    // What was stamped with a time that goes on from there is later than it by a little.
+    if (by_ns < 0) clocks_led_ns_ += kClockDrift.ns;
 }
 
 void World::pause(Process& process, uint64_t for_ns) {

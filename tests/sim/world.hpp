@@ -71,6 +71,10 @@ public:
     Instant some_time(bool early = false);
     void at(Instant when, std::function<void()> act);
     Process* start(uint32_t node, bool client = false);  // null if it lives already
+    // Its wall clock is set wrong, by so much.
+    void set_clock(Process& process, int64_t off_ns);
+    // All wall clocks are set, forward or back, by about so much: they may show the right time only now.
+    void set_all_clocks(int64_t by_ns);
     void crash(Process& process, Death death);
     // Right after its count-th push from now on: of anything, or of the slow columns of a view.
     void crash_at_push(Process& process, uint64_t count, bool of_rows_only, Death death);
@@ -159,6 +163,8 @@ private:
     bool with_rpc_;
     DigestOptions digest_;
     std::optional<uint32_t> liar_node_;
+    int64_t all_clocks_ns_ = 0;  // that they were set by
+    uint64_t clocks_led_ns_ = 0;  // the latest that clocks set right have shown when they were set back
     bool calming_ = false;
     std::string lie_;
     uint64_t actions_made_ = 0;

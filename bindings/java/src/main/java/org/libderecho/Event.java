@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
  * when the batch is released.
  *
  * @param version view &lt;&lt; 40 | sequence: grows with every ordered event of a shard
- * @param timestampNs hybrid logical time of the send, the same at every member
+ * @param timestampNs nanoseconds since 1970 by the members' clocks, the same at every member and never going back
  * @param shard index of the service, in order of declaration
  * @param flags of {@link Flags}
  */

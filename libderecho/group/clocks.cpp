@@ -1,0 +1,62 @@
+#include "group/clocks.hpp"
+
+#include <algorithm>
+#include <span>
+
+namespace libderecho {
+namespace {
+
+constexpr int64_t kOffsetMax = 1ll << 62;  // 146 years: what a liar shows must not overflow
+
+constexpr uint64_t kJudgements = 16;           // while all come to know
+
+}  // namespace
+
+std::string in_seconds(uint64_t ns) {
+    return std::to_string(ns / 1'000'000'000) + "." + std::to_string(ns / 100'000'000 % 10) + " s";
+}
+
+void Clocks::enter(size_t members, Rank self) {
+    peers_.assign(members, {});
+    self_ = raw(self);
+}
+
+void Clocks::note(size_t rank, uint64_t beats, uint64_t wall_ns, Instant now) {
+    Peer& peer = peers_[rank];
+    if (beats == peer.beats || wall_ns == 0) return;  // 0: it is not here yet
+    peer.beats = beats;
+    peer.offsets[peer.samples++ % kSamples] =
+        std::clamp(static_cast<int64_t>(wall_ns - now.ns), -kOffsetMax, kOffsetMax);
+}
+
+void Clocks::judge(Now now, RankSet alive) {
+    if (now.monotonic < next_) return;
+    next_ = now.monotonic + Duration{all_know_.ns / kJudgements};
+    const auto own = static_cast<int64_t>(now.wall_ns - now.monotonic.ns);
+    std::vector<int64_t> offsets{own};
+    for (size_t r = 0; r < peers_.size(); ++r) {
+        const size_t samples = std::min(peers_[r].samples, kSamples);
+        if (r == self_ || !has(alive, r)) continue;
+        if (samples == 0) return;
+        offsets.push_back(*std::ranges::max_element(std::span(peers_[r].offsets).first(samples)));
+    }
+    // Of two, the one that is behind: nobody is led on by a clock that is ahead.
+    const auto middle = offsets.begin() + static_cast<ptrdiff_t>((offsets.size() - 1) / 2);
+    std::nth_element(offsets.begin(), middle, offsets.end());
+    ahead_ns_ = own - *middle;
+    // Of those that are too old the last counts still: it stood until the next.
+    while (middles_.size() > 1 && now.monotonic - middles_[1].since > all_know_) middles_.pop_front();
+    middles_.push_back({now.monotonic, *middle});
+    const auto [least, most] = std::ranges::minmax_element(middles_, {}, &Middle::offset);
+    clock_.stay_near(least->offset, most->offset);
+}
+
+std::string Clocks::own_trouble() const {
+    const uint64_t off = ahead_ns_ < 0 ? -static_cast<uint64_t>(ahead_ns_) : static_cast<uint64_t>(ahead_ns_);
+    if (off <= clock_.drift().ns) return {};
+    return "the clock of this node is far " + std::string(ahead_ns_ > 0 ? "ahead of" : "behind") +
+           " those of most members, further than option clock_drift_ms allows: it is not believed; set it, by NTP for "
+           "instance";
+}
+
+}  // namespace libderecho
