@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t kOffsetMax = 1ll << 62;  // 146 years: what a liar shows must not overflow
 
-constexpr uint64_t kJudgements = 16;           // while all come to know
+constexpr uint64_t kJudgements = 16;  // while all come to know
 
 }  // namespace
 

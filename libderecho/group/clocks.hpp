@@ -1,8 +1,8 @@
 // Members' wall clocks beside each other. Each shows its own with its heartbeats; one that is far from most counts, at
 // its own node, as if it were half of the permitted drift away from them. So no two honest members' hybrid clocks
 // (base/clock.hpp) are further apart than that drift, whatever a single wall clock does, and a frame that bears more is
-// no honest member's. When most clocks are set, as when a host wakes up, its members do not learn of it all at once: their
-// clocks follow only when all can know. Driver only.
+// no honest member's. When most clocks are set, as when a host wakes up, its members do not learn of it all at once:
+// their clocks follow only when all can know. Driver only.
 #pragma once
 
 #include <array>
@@ -33,8 +33,8 @@ public:
     // The wall clock that a member showed with so many heartbeats. Of the last few, the one that was on its way for the
     // shortest time counts.
     void note(size_t rank, uint64_t beats, uint64_t wall_ns, Instant now);
-    // With this node's own: what the hybrid clock may follow, once all of these have shown theirs. Few could be led on by
-    // one that is wrong.
+    // With this node's own: what the hybrid clock may follow, once all of these have shown theirs. Few could be led on
+    // by one that is wrong.
     void judge(Now now, RankSet alive);
     // How this node's clock is wrong, in a sentence, if it is further from most members' than the drift; empty if not.
     std::string own_trouble() const;

@@ -332,8 +332,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     // messages delivered, for the next state contains them.
     stateless_.store(~current().shards_held(), std::memory_order_release);
     sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
-    for (size_t k = 0; k < senders_.size(); ++k)
-        current().shard(k).start(*senders_[k], before[k]);
+    for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
     std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });

@@ -40,9 +40,9 @@ public:
 private:
     struct Contact {
         std::string address;
-        bool tried = false;     // the last attempt came to nothing
-        bool is_there = false;  // something answered, or accepted the connection
-        bool cut_off = false;   // it will not have this incarnation
+        bool tried = false;      // the last attempt came to nothing
+        bool is_there = false;   // something answered, or accepted the connection
+        bool cut_off = false;    // it will not have this incarnation
         uint64_t dialed_ns = 0;  // this node's time, when it first did so since the last attempt ended
         std::string why;
     };

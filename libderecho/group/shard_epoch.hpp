@@ -199,9 +199,9 @@ private:
     bool wedged_ = false;
     bool finished_ = false;
     RankSet offenders_ = 0;
-    uint64_t time_ns_;              // of what was delivered last
-    RankSet seen_ahead_ = 0;        // members whose next frame was ahead of the clock
-    RankSet were_ahead_ = 0;        // members that were suspiciously far
+    uint64_t time_ns_;        // of what was delivered last
+    RankSet seen_ahead_ = 0;  // members whose next frame was ahead of the clock
+    RankSet were_ahead_ = 0;  // members that were suspiciously far
     struct Diligence {
         uint64_t acknowledged = 0, sent = 0;  // bytes, the most so far
         Duration lags_for, silent_for;

@@ -2,9 +2,9 @@
 //
 // A frame that is too far ahead stops its sender's messages here, and convicts the sender if the clock, read after the
 // frame was seen, says so still: this node may have been stopped between reading its clock and looking. Who takes the
-// others' word for it is content with less (drifts::suspicious), for no two honest clocks agree quite. At the wedge what is
-// ahead does not count as stable, so that no trim has to include it; and the leader's trims end before it, unless
-// somebody whose clock is a little further has delivered it by then.
+// others' word for it is content with less (drifts::suspicious), for no two honest clocks agree quite. At the wedge
+// what is ahead does not count as stable, so that no trim has to include it; and the leader's trims end before it,
+// unless somebody whose clock is a little further has delivered it by then.
 #include <utility>
 
 #include "base/coverage.hpp"

@@ -298,8 +298,7 @@ void ViewChange::adopt(size_t holder, size_t ballot) {
     const auto made = decode(original);
     const bool differs = holder != self_ && proposal != original && made &&
                          plausible(*made, ballot + 1, accused_by(ballot)) != Verdict::bad;
-    if (proposal.empty() || differs)
-        return suspect(holder, "the proposal it accepted is not the one that was made");
+    if (proposal.empty() || differs) return suspect(holder, "the proposal it accepted is not the one that was made");
     const auto decision = decode(proposal);
     if (!decision) return suspect(holder, "the proposal it accepted is malformed");
     const Verdict verdict = believable(*decision, ballot + 1, accused_by(holder));

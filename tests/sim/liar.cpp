@@ -76,15 +76,12 @@ void Liar::choose_counter() {
 void Liar::choose_word() {
     region_ = {raw(view_.id) << 8};
     const ViewChangeColumns columns(members_, shards_ * members_);
-    const std::pair<size_t, const char*> words[] = {{columns.heartbeat, "heartbeat"},
-                                                    {columns.clock, "clock"},
-                                                    {columns.suspected, "suspected"},
-                                                    {columns.change_wanted, "change_wanted"},
-                                                    {columns.leave_wanted, "leave_wanted"},
-                                                    {columns.wedged, "wedged"},
-                                                    {columns.accepted, "accepted"},
-                                                    {columns.committed, "committed"},
-                                                    {columns.state_held, "state_held"}};
+    const std::pair<size_t, const char*> words[] = {
+        {columns.heartbeat, "heartbeat"},       {columns.clock, "clock"},
+        {columns.suspected, "suspected"},       {columns.change_wanted, "change_wanted"},
+        {columns.leave_wanted, "leave_wanted"}, {columns.wedged, "wedged"},
+        {columns.accepted, "accepted"},         {columns.committed, "committed"},
+        {columns.state_held, "state_held"}};
     const auto& [column, name] = words[random_.below(std::size(words))];
     column_ = column;
     said_ = name;
@@ -186,9 +183,15 @@ void Liar::distort_frame(std::byte* frame, size_t room) {
         case How::below_limit:
         case How::huge: {
             constexpr uint64_t kDay = 86'400'000'000'000;
-            const uint64_t a_little = random_.below(24'000'000);  // where some clocks say that it is too far, and others not
-            const uint64_t times[] = {1ull << 63, ~0ull, header.timestamp_ns + kDay, 0, header.timestamp_ns / 2,
-                                      header.timestamp_ns + a_little, header.timestamp_ns + a_little};
+            const uint64_t a_little =
+                random_.below(24'000'000);  // where some clocks say that it is too far, and others not
+            const uint64_t times[] = {1ull << 63,
+                                      ~0ull,
+                                      header.timestamp_ns + kDay,
+                                      0,
+                                      header.timestamp_ns / 2,
+                                      header.timestamp_ns + a_little,
+                                      header.timestamp_ns + a_little};
             header.timestamp_ns = times[random_.below(std::size(times))];
             break;
         }

@@ -130,7 +130,8 @@ void World::step(Process& process) {
         process.next_step = process.paused_until;
         return;
     }
-    const Now clocks{now(), static_cast<uint64_t>(static_cast<int64_t>(now().ns) + all_clocks_ns_ + process.clock_skew_ns)};
+    const Now clocks{now(),
+                     static_cast<uint64_t>(static_cast<int64_t>(now().ns) + all_clocks_ns_ + process.clock_skew_ns)};
     const bool moved = process.rpc ? process.rpc->step(clocks) : process.group->step(clocks);
     if (!process.fabric->alive()) return bury(process, "crashed in the middle of a step");
     const bool acted = process.application->act(now());
