@@ -353,6 +353,21 @@ def test_who_is_left_alone_by_a_crash_stops(fresh: Pair) -> None:
 # ------------------------------------------------------------------------------------------------- all together
 
 
+def differ_in_every_language(members: list[Member], sum_: int) -> None:
+    """One replica becomes another, whatever language it is in: each caller says so, in the same words."""
+    nodes = ", ".join(str(n) for n in range(1, len(members)))
+    for caller in members:
+        if (answer := caller.ask("addall", 0)) != ["skip"]:
+            assert answer == [",".join(f"{n}={sum_}" for n in range(1, len(members) + 1))]
+    assert members[-1].ask("spoil") == []
+    said = f"Everything.add: replicas differ: node {len(members)} answered {sum_ + 1}, nodes {nodes} answered {sum_}"
+    for caller in members:
+        try:
+            assert caller.ask("addall", 0) == ["skip"]
+        except MemberError as error:
+            assert error.args == ("ReplicasDiffer", said)
+
+
 def test_all_languages_are_one_group(command: Command, tmp_path: Path) -> None:
     there = [language for language, program in MEMBERS.items() if not program.missing()]
     languages = [*there, there[0]]  # never alone
@@ -367,6 +382,7 @@ def test_all_languages_are_one_group(command: Command, tmp_path: Path) -> None:
             assert member.answer() == []
         for member in members:
             assert member.ask("add", 0) == [str(BEFORE + 40 * len(members))]
+        differ_in_every_language(members, BEFORE + 40 * len(members))
         for member in members:
             assert member.ask("leave") == []
             member.end()

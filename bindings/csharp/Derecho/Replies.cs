@@ -209,9 +209,12 @@ namespace Derecho
         {
             string text = reply.Error is RemoteError failed ? $"failed with {failed.TypeName}: {failed.Text}"
                 : reply.Error != null ? "failed: " + reply.Error.Message
-                : "answered " + (reply.Result == null ? "null" : reply.Result.ToString());
+                : "answered " + Shown(reply.Result);
             return text.Length <= SaidLengthMax ? text : text.Substring(0, SaidLengthMax) + "...";
         }
+
+        private static string Shown(object value) =>
+            value is Nothing ? "nothing" : value is byte[] bytes ? $"{bytes.Length} bytes" : value?.ToString() ?? "null";
 
         private string NotOrdered(TimeSpan timeout) =>
             $"{What}: it was not ordered within {timeout.TotalSeconds:g} s{Engine.Because()}";

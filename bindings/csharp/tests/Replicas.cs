@@ -51,6 +51,9 @@ namespace Tests
             return _totals.Sum;
         }
 
+        /// <summary>Become another than the other replicas.</summary>
+        internal void Spoil() => _totals = new Totals(_totals.Sum + 1, _totals.Calls, _totals.Last);
+
         public override long Total() => _totals.Sum;
 
         public override void Fail(string kind, string text) => OnFail(kind, text);

@@ -95,7 +95,7 @@ namespace Tests
                 foreach (Exception error in fails)
                 {
                     next = error;
-                    RemoteError told = Check.Throws<RemoteError>(() => caller.Fail("", "").All());
+                    RemoteError told = Failure(caller.Fail("", ""), 2);
                     Check.Equal(error.GetType().Name, told.TypeName);
                     Check.That(told.Message.Contains(" at member 2: "), told.Message);
                     Check.Equal(2, caller.Add(0).All().Count);
@@ -114,7 +114,7 @@ namespace Tests
                 second.OnEnd(ended.Add);
                 members[0].WaitView(2);
                 var caller = new Everything.Caller(members[0]);
-                Check.Equal(error.GetType().Name, Check.Throws<RemoteError>(() => caller.Fail("", "").All()).TypeName);
+                Check.Equal(error.GetType().Name, Failure(caller.Fail("", ""), 2).TypeName);
                 members[0].WaitView(new uint[] { 1 });
                 Check.That(ended.Take().Message.Contains("threw " + error.GetType().Name), "it says why");
                 Check.Equal(1, caller.Add(0).All().Count);
@@ -178,15 +178,64 @@ namespace Tests
             }
         }
 
-        public static void The_failure_of_one_member_is_that_of_all()
+        /// <summary>Of one member, where others did not fail.</summary>
+        private static RemoteError Failure<T>(Replies<T> replies, uint member) =>
+            (RemoteError)Check.Throws<ReplicasDiffer>(() => replies.All(), "replicas differ").Answers[member];
+
+        public static void Members_that_answer_differently_are_told_apart()
         {
             using (var members = new Members())
             {
                 members.Join(new Replica());
+                var second = new Replica();
+                members.Join(second);
+                members.Join(new Replica());
+                members[0].WaitView(3);
+                var caller = new Everything.Caller(members[0]);
+                Check.Equal(3, caller.Add(5).All().Count);
+                second.Spoil();
+                ReplicasDiffer differ = Check.Throws<ReplicasDiffer>(() => caller.Add(1).All());
+                Check.Equal("Everything.add: replicas differ: node 2 answered 7, nodes 1, 3 answered 6", differ.Message);
+                Check.Sequence(new object[] { 6L, 7L, 6L }, differ.Answers.Values);
+            }
+        }
+
+        public static void A_replica_that_differs_is_named_by_its_digests_and_removed()
+        {
+            string[] options = { "digest=answers", "digest_every=2", "digest_policy=eject" };
+            using (var members = new Members())
+            {
+                members.Join(new Replica(), options: options);
+                var second = new Replica();
+                members.Join(second, options: options);
+                members.Join(new Replica(), options: options);
+                members[0].WaitView(3);
+                var told = new BlockingCollection<Difference>();
+                members[0].OnDifference += told.Add;
+                second.Spoil();
+                var caller = new Everything.Caller(members[0]);
+                for (int i = 0; i < 2; i++) caller.Add(1);
+                members[0].WaitViewExactly(2);
+                Difference difference = told.Take();
+                Check.Equal("Everything", difference.Service);
+                Check.Equal(2u, difference.Node.Value);
+                Check.That(difference.Text.Contains("differs from that of nodes 1, 3"), difference.Text);
+                while (members[1].Ended == null) Thread.Sleep(1);
+                Check.That(members[1].Ended is Ejected, "it knows");
+                Check.That(members[1].Ended.Message.Contains("node 2 (this one) differs"), members[1].Ended.Message);
+                Check.Equal(1ul, members[0].Stats.Differences);
+            }
+        }
+
+        public static void The_failure_of_all_members_is_the_first_by_rank()
+        {
+            using (var members = new Members())
+            {
+                members.Join(new Replica { OnFail = (kind, text) => throw new FormatException("in other words") });
                 members.Join(new Replica { OnFail = (kind, text) => throw new ArgumentException(text) });
                 members[0].WaitView(2);
-                Replies<Nothing> replies = new Everything.Caller(members[0]).Fail("", "only here");
-                Check.Equal(2u, Check.Throws<RemoteError>(() => replies.All(), "only here").Member);
+                Replies<Nothing> replies = new Everything.Caller(members[0]).Fail("", "here");
+                Check.Equal(1u, Check.Throws<RemoteError>(() => replies.All(), "in other words").Member);
             }
         }
 

@@ -200,17 +200,12 @@ const Named event_flags[] = {
     {NULL, 0},
 };
 const Named kinds[] = {
-    {"MESSAGE", DERECHO_EVENT_MESSAGE},
-    {"CALL", DERECHO_EVENT_CALL},
-    {"QUERY", DERECHO_EVENT_QUERY},
-    {"ORDERED", DERECHO_EVENT_ORDERED},
-    {"REPLY", DERECHO_EVENT_REPLY},
-    {"VIEW", DERECHO_EVENT_VIEW},
-    {"STATE", DERECHO_EVENT_STATE},
-    {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
-    {"CLOSED", DERECHO_EVENT_CLOSED},
-    {"MEMORY", DERECHO_EVENT_MEMORY},
-    {NULL, 0},
+    {"MESSAGE", DERECHO_EVENT_MESSAGE},       {"CALL", DERECHO_EVENT_CALL},
+    {"QUERY", DERECHO_EVENT_QUERY},           {"ORDERED", DERECHO_EVENT_ORDERED},
+    {"REPLY", DERECHO_EVENT_REPLY},           {"VIEW", DERECHO_EVENT_VIEW},
+    {"STATE", DERECHO_EVENT_STATE},           {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
+    {"CLOSED", DERECHO_EVENT_CLOSED},         {"MEMORY", DERECHO_EVENT_MEMORY},
+    {"DIFFERENCE", DERECHO_EVENT_DIFFERENCE}, {NULL, 0},
 };
 
 static uint32_t value_of(const Named *names, const char *name) {
@@ -244,7 +239,7 @@ const char *short_name(derecho_status status) { return derecho_status_name(statu
 
 derecho_status status_input(void) {
     const char *name = text("status");
-    for (derecho_status status = DERECHO_OK; status <= DERECHO_INTERNAL; ++status)
+    for (derecho_status status = DERECHO_OK; status <= DERECHO_DIFFERS; ++status)
         if (!strcmp(name, short_name(status))) return status;
     return (derecho_status)to_number(name);
 }

@@ -331,7 +331,7 @@ static const char *kind_of(derecho_status status) {
         [DERECHO_CLOSED] = "Closed",           [DERECHO_TOO_LARGE] = "TooLarge",
         [DERECHO_NOT_MEMBER] = "NotMember",    [DERECHO_REMOVED] = "MemberRemoved",
         [DERECHO_INVALID] = "InvalidArgument", [DERECHO_UNKNOWN_METHOD] = "UnknownMethod",
-        [DERECHO_NO_MAJORITY] = "NoMajority",  [DERECHO_INTERNAL] = NULL,
+        [DERECHO_NO_MAJORITY] = "NoMajority",  [DERECHO_DIFFERS] = "ReplicasDiffer",
     };
     return names[status] ? names[status] : derecho_status_name(status);
 }
@@ -550,6 +550,14 @@ static void do_send(char **words) {
     printf("ok");
 }
 
+static void do_addall(char **words) { (void)words, printf("skip"); }  // the program collects the answers itself
+
+static void do_spoil(char **words) {
+    (void)words;
+    totals.sum++;  // becomes another than the other replicas
+    printf("ok");
+}
+
 static void do_fail(char **words) {
     const everything_fail_arguments arguments = {derecho_text_of(words[0]), derecho_text_of(words[1])};
     Call *call = request(REQUEST(FAIL, fail, 0, &arguments), has_all);
@@ -698,9 +706,10 @@ static const struct {
 } lines[] = {
 #define LINE(name) \
     { #name, do_##name }
-    LINE(join),    LINE(wait),    LINE(wait_exactly), LINE(echo),  LINE(ask),    LINE(bytes),     LINE(mixed),
-    LINE(add),     LINE(send),    LINE(total),        LINE(fail),  LINE(failat), LINE(unknown),   LINE(flood),
-    LINE(threads), LINE(pending), LINE(leave),        LINE(close), LINE(moment), LINE(moment_at), LINE(moment_of_none),
+    LINE(join),      LINE(wait),           LINE(wait_exactly), LINE(echo),    LINE(ask),   LINE(bytes), LINE(mixed),
+    LINE(add),       LINE(addall),         LINE(spoil),        LINE(send),    LINE(total), LINE(fail),  LINE(failat),
+    LINE(unknown),   LINE(flood),          LINE(threads),      LINE(pending), LINE(leave), LINE(close), LINE(moment),
+    LINE(moment_at), LINE(moment_of_none),
 };
 
 static void run(char *line) {

@@ -39,11 +39,12 @@ const Names kEventFlags = {{"REPLY", DERECHO_FLAG_REPLY},
                            {"FIRST", DERECHO_FLAG_FIRST},
                            {"LAST", DERECHO_FLAG_LAST},
                            {"OWN", DERECHO_FLAG_OWN}};
-const Names kKinds = {{"MESSAGE", DERECHO_EVENT_MESSAGE}, {"CALL", DERECHO_EVENT_CALL},
-                      {"QUERY", DERECHO_EVENT_QUERY},     {"ORDERED", DERECHO_EVENT_ORDERED},
-                      {"REPLY", DERECHO_EVENT_REPLY},     {"VIEW", DERECHO_EVENT_VIEW},
-                      {"STATE", DERECHO_EVENT_STATE},     {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
-                      {"CLOSED", DERECHO_EVENT_CLOSED},   {"MEMORY", DERECHO_EVENT_MEMORY}};
+const Names kKinds = {{"MESSAGE", DERECHO_EVENT_MESSAGE},      {"CALL", DERECHO_EVENT_CALL},
+                      {"QUERY", DERECHO_EVENT_QUERY},          {"ORDERED", DERECHO_EVENT_ORDERED},
+                      {"REPLY", DERECHO_EVENT_REPLY},          {"VIEW", DERECHO_EVENT_VIEW},
+                      {"STATE", DERECHO_EVENT_STATE},          {"STATE_REQUEST", DERECHO_EVENT_STATE_REQUEST},
+                      {"CLOSED", DERECHO_EVENT_CLOSED},        {"MEMORY", DERECHO_EVENT_MEMORY},
+                      {"DIFFERENCE", DERECHO_EVENT_DIFFERENCE}};
 const Names kAccess = {{"READ", DERECHO_MEMORY_READ}, {"WRITE", DERECHO_MEMORY_WRITE}};
 
 uint32_t value_of(const Names& names, const std::string& name) {
@@ -166,7 +167,7 @@ private:
         return bits;
     }
     derecho_status status() const {
-        for (derecho_status known = DERECHO_OK; known <= DERECHO_INTERNAL; known++) {
+        for (derecho_status known = DERECHO_OK; known <= DERECHO_DIFFERS; known++) {
             if (text("status") == short_name(known)) return known;
         }
         return number<derecho_status>("status");

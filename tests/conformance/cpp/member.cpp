@@ -46,6 +46,7 @@ public:
         return totals_.sum += amount;
     }
     int64_t total() const override { return totals_.sum; }
+    void spoil() { totals_.sum++; }  // becomes another than the other replicas
     void fail(std::string_view kind, std::string_view text) override { fail_here(kind, text); }
     void fail_here(std::string_view kind, std::string_view text) const override {
         if (kind == "argument") throw std::invalid_argument(std::string(text));
@@ -170,6 +171,18 @@ private:
         {"add",
          [this](const Words& w) {
              return Words{std::to_string(calls().ordered<&Everything::add>(std::stoll(w[0])).get())};
+         }},
+        {"addall",
+         [this](const Words& w) {
+             std::string text;
+             for (const auto& [member, sum] : calls().ordered<&Everything::add>(std::stoll(w[0])).all())
+                 text += (text.empty() ? "" : ",") + std::to_string(member) + "=" + std::to_string(sum);
+             return Words{text};
+         }},
+        {"spoil",
+         [this](const Words&) {
+             replica_.spoil();
+             return Words{};
          }},
         {"send",
          [this](const Words& w) {

@@ -36,6 +36,9 @@ namespace Conformance
             return _totals.Sum;
         }
 
+        /// <summary>Become another than the other replicas.</summary>
+        internal void Spoil() => _totals = new Totals(_totals.Sum + 1, _totals.Calls, _totals.Last);
+
         public override long Total() => _totals.Sum;
 
         public override void Fail(string kind, string text) => FailHere(kind, text);
@@ -112,6 +115,12 @@ namespace Conformance
                 case "bytes": return One(Hex(_everything.EchoBytes(Bytes(words[0])).Result));
                 case "mixed": return Mixed(words);
                 case "add": return One(_everything.Add(long.Parse(words[0])).Result);
+                case "addall":
+                    return One(string.Join(
+                        ",",
+                        _everything.Add(long.Parse(words[0])).All().OrderBy(e => e.Key)
+                            .Select(e => $"{e.Key}={e.Value}")));
+                case "spoil": return Done(_group.Local<Replica>().Spoil);
                 case "send": return Done(() => _everything.SendAdd(long.Parse(words[0])));
                 case "total": return One(_everything.Total().Result);
                 case "fail": return Done(() => _everything.Fail(words[0], words[1]).All());

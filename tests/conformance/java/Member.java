@@ -161,6 +161,15 @@ public final class Member {
             case "bytes" -> List.of(Words.hex(service.echoBytes(Words.unhex(words[1])).result()));
             case "mixed" -> mixed(words);
             case "add" -> List.of(service.add(Long.parseLong(words[1])).result().toString());
+            case "addall" ->
+                List.of(service.add(Long.parseLong(words[1])).all().entrySet().stream()
+                        .sorted(Map.Entry.comparingByKey())
+                        .map(answer -> answer.getKey() + "=" + answer.getValue())
+                        .collect(Collectors.joining(",")));
+            case "spoil" -> {
+                group.local(Replica.class).sum++;
+                yield List.of();
+            }
             case "send" -> {
                 service.addSend(Long.parseLong(words[1]));
                 yield List.of();

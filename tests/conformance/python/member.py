@@ -60,6 +60,14 @@ class Member:
     def add(self, amount: str) -> list[object]:
         return [self.service.add(int(amount)).result()]
 
+    def addall(self, amount: str) -> list[object]:
+        answers = self.service.add(int(amount)).all()
+        return [",".join(f"{node}={answers[node]}" for node in sorted(answers))]
+
+    def spoil(self) -> list[object]:
+        self.group.local(Everything).totals.sum += 1
+        return []
+
     def send(self, amount: str) -> list[object]:
         self.service.add.send(int(amount))
         return []

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 __all__ = ["KINDS", "Event", "Failed"]
 
 #: DERECHO_EVENT_* without prefix.
-KINDS = ("", "MESSAGE", "CALL", "QUERY", "ORDERED", "REPLY", "VIEW", "STATE_REQUEST", "STATE", "CLOSED", "MEMORY")
+KINDS = (
+    *("", "MESSAGE", "CALL", "QUERY", "ORDERED", "REPLY", "VIEW", "STATE_REQUEST", "STATE", "CLOSED", "MEMORY"),
+    "DIFFERENCE",
+)
 
 
 class Failed(Exception):

@@ -67,6 +67,7 @@ public class ReplicasDiffer extends DerechoError {
                 switch (answer) {
                     case RemoteError error -> "failed with " + error.typeName() + ": " + error.text();
                     case Throwable error -> "failed: " + error.getMessage();
+                    case byte[] bytes -> "answered " + bytes.length + " bytes";
                     case null, default -> "answered " + answer;
                 };
         return text.length() <= SAID_LENGTH_MAX ? text : text.substring(0, SAID_LENGTH_MAX) + "...";

@@ -21,6 +21,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -95,6 +96,57 @@ class GroupTest {
         assertInstanceOf(
                 RemoteError.class,
                 assertThrows(ExecutionException.class, () -> counter.task(0).get()).getCause());
+    }
+
+    @Test
+    void members_that_answer_differently_are_told_apart() {
+        final Counter second = new Counter();
+        join(second);
+        join(new Counter());
+        group.waitView(3);
+        assertEquals(Map.of(1, 5L, 2, 5L, 3, 5L), counter.add(5).all());
+        second.sum++;
+        final var error = assertThrows(ReplicasDiffer.class, () -> counter.add(1).all());
+        assertEquals("Counter.add: replicas differ: node 2 answered 7, nodes 1, 3 answered 6", error.getMessage());
+        assertEquals(Map.of(1, 6L, 2, 7L, 3, 6L), error.answers());
+        second.task = argument -> {
+            throw new IllegalStateException("only here");
+        };
+        final var failed = assertThrows(ReplicasDiffer.class, () -> counter.task(4).all());
+        assertEquals(
+                "Counter.task: replicas differ: node 2 failed with IllegalStateException: only here,"
+                        + " nodes 1, 3 answered 4",
+                failed.getMessage());
+        assertInstanceOf(RemoteError.class, failed.answers().get(2));
+    }
+
+    @Test
+    void a_replica_that_differs_is_named_by_its_digests_and_removed() throws Exception {
+        final Nodes compared = new Nodes();
+        final List<Group> members = new ArrayList<>();
+        final var told = new LinkedBlockingQueue<Difference>();
+        final Counter[] replicas = {new Counter(), new Counter(), new Counter()};
+        for (Counter replica : replicas) {
+            final Config config =
+                    compared.next().set("digest", "answers").set("digest_every", "2").set("digest_policy", "eject");
+            final Group.Joining joining = Group.with(config).services(replica).timeout(Nodes.PATIENCE);
+            if (members.isEmpty()) joining.onDifference(told::add);
+            members.add(joining.join());
+        }
+        open.addAll(members);
+        members.getFirst().waitView(3);
+        replicas[1].sum++;
+        for (int i = 0; i < 2; i++) Counter.Caller.of(members.getFirst()).add(1);
+        members.getFirst().waitViewExactly(2);
+        final Difference difference = told.take();
+        assertEquals("Counter", difference.service());
+        assertEquals(2, difference.node().getAsInt());
+        assertTrue(difference.text().contains("differs from that of nodes 1, 3"), difference.text());
+        while (members.get(1).ended().isEmpty()) Thread.sleep(1);
+        final DerechoError why = members.get(1).ended().get();
+        assertInstanceOf(Ejected.class, why);
+        assertTrue(why.getMessage().contains("node 2 (this one) differs"), why.getMessage());
+        assertEquals(1, members.getFirst().stats().differences());
     }
 
     @Test
