@@ -135,6 +135,16 @@ DERECHO_API derecho_status derecho_config_load(derecho_config *config, const cha
  */
 DERECHO_API derecho_status derecho_config_add_service(derecho_config *config, const char *name, uint64_t schema_hash);
 
+/**
+ * Tell what a service's schema_hash is of, so that a node that is refused for a different one reads which methods
+ * differ. Optional; generated stubs and bindings do it.
+ * @param name         of a service that was added.
+ * @param schema       the canonical text, a line a method: docs/layout.md. Copied.
+ * @return DERECHO_OK, DERECHO_INVALID (no such service; text that cannot be shown), DERECHO_CLOSED, DERECHO_BAD_HANDLE.
+ */
+DERECHO_API derecho_status derecho_config_describe_service(derecho_config *config, const char *name,
+                                                           const char *schema);
+
 /** Release a configuration. @return DERECHO_OK, DERECHO_CLOSED, DERECHO_BAD_HANDLE. */
 DERECHO_API derecho_status derecho_config_close(derecho_config *config);
 
@@ -280,6 +290,25 @@ typedef struct derecho_holdup {
  * Threads: any. Never waits.
  */
 DERECHO_API derecho_status derecho_group_holdup(derecho_group *group, uint32_t node, derecho_holdup *holdup_out);
+
+#define DERECHO_TROUBLE_TEXT_BYTES 1024
+
+/** Something that the library cannot mend, and that somebody should know of. */
+typedef struct derecho_trouble {
+    uint32_t struct_bytes;                 /* in: sizeof(derecho_trouble) */
+    uint32_t count;                        /* how many there are to be told */
+    char text[DERECHO_TROUBLE_TEXT_BYTES]; /* a sentence; "" when there are not so many */
+} derecho_trouble;
+
+/**
+ * What this node found out that no call can report, above all that there is another group of this name
+ * (docs/founding.md). Also logged as warnings. Each is told once, the last 16 are kept.
+ * @param index        from 0, the oldest, to count - 1.
+ * @return DERECHO_OK (also when there are not so many), DERECHO_INVALID (struct_bytes), DERECHO_CLOSED,
+ *         DERECHO_BAD_HANDLE.
+ * Threads: any.
+ */
+DERECHO_API derecho_status derecho_group_trouble(derecho_group *group, uint32_t index, derecho_trouble *trouble_out);
 
 /* ------------------------------------------------------------------------------------------------- shards, sending */
 

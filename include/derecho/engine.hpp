@@ -304,16 +304,32 @@ public:
     /** Whoever waits is told why. */
     void end(derecho_status status, const std::string& text) {
         std::unordered_map<uint64_t, std::shared_ptr<Pending>> left;
+        std::vector<OnEnd> told;
         std::exception_ptr why;
         {
             const std::lock_guard lock(mutex_);
             if (!ended_) ended_ = exception_of(status, text);
             why = ended_;
             left.swap(pending_);
+            told.swap(on_end_);
             has_ended_.store(true, std::memory_order_release);
         }
         for (auto& [call, pending] : left) pending->fail(why);
         announce();
+        for (const OnEnd& function : told) guarded("on_end", [&] { function(why); });
+    }
+
+    using OnEnd = std::function<void(std::exception_ptr)>;
+
+    /** Call a function with the reason, once, when the group ends; at once if it has. */
+    void on_end(OnEnd function) {
+        std::exception_ptr why = inherited() ? ended() : nullptr;
+        if (!why) {
+            const std::lock_guard lock(mutex_);
+            why = ended_;
+            if (!why) return on_end_.push_back(std::move(function));
+        }
+        function(why);
     }
 
     /** Who gives this node its state. */
@@ -461,6 +477,7 @@ private:
     mutable std::vector<View> views_;  // the last is brought up to date when somebody looks
     std::vector<std::function<void(const View&)>> on_view_;
     std::vector<std::function<void(const Difference&)>> on_difference_;
+    std::vector<OnEnd> on_end_;
     OnFailure on_failure_;
     std::exception_ptr ended_;
     std::atomic<bool> has_ended_ = false;

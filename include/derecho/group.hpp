@@ -258,6 +258,15 @@ public:
     /** Why the group ended for this node; null while it goes on. */
     std::exception_ptr ended() const { return engine_->ended(); }
 
+    /** Call `function` once, with the reason, when the group ends for this node (an exception of raw.hpp's: Closed when
+     * it left or was closed, Ejected, NoMajority, StateLost, NoMemory), on the thread that drives or closes; at once if
+     * it has. */
+    void on_end(std::function<void(std::exception_ptr)> function) { engine_->on_end(std::move(function)); }
+
+    /** What this node found out that no call can report, a sentence each, also logged as warnings: above all that there
+     * is another group of this name. The last 16 are kept. */
+    std::vector<std::string> troubles() const { return engine_->raw.troubles(); }
+
     /** The handle underneath, for stats() and fd(). Do not poll it: the group does. */
     RawGroup& raw() { return engine_->raw; }
 
@@ -286,7 +295,7 @@ private:
 
     template <Service T>
     static ServiceIdentity identity(const T&) {
-        return {std::string(T::derecho_service.name), schema_hash<T>()};
+        return {std::string(T::derecho_service.name), schema_hash<T>(), schema_text<T>()};
     }
     static ServiceIdentity identity(const RawShard& shard) { return {shard.name, 0}; }
 
@@ -298,7 +307,8 @@ private:
                                   config.services().front().name +
                                   "): Group::join() declares those it is given, so use a Config of its own for it");
         }
-        for (const ServiceIdentity& service : services) config.service(service.name, service.schema_hash);
+        for (const ServiceIdentity& service : services)
+            config.service(service.name, service.schema_hash, service.schema);
     }
 
     template <Service T>

@@ -64,6 +64,7 @@ private:
 struct ServiceIdentity {
     std::string name;
     uint64_t schema_hash = 0;
+    std::string schema = {};  // what the hash is of: schema_text()
     bool operator==(const ServiceIdentity&) const = default;
 };
 
@@ -92,10 +93,12 @@ public:
     }
 
     /** Declare a service, or with hash 0 a shard for plain messages. Every node declares the same, in the same order.
-     */
-    Config& service(const std::string& name, uint64_t schema_hash = 0) {
+     * @param schema what the hash is of, if known: for the error of a node that is refused. */
+    Config& service(const std::string& name, uint64_t schema_hash = 0, const std::string& schema = "") {
         check(derecho_config_add_service(handle_.get(), detail::c_text(name), schema_hash));
-        services_.push_back({name, schema_hash});
+        if (!schema.empty())
+            check(derecho_config_describe_service(handle_.get(), detail::c_text(name), detail::c_text(schema)));
+        services_.push_back({name, schema_hash, schema});
         return *this;
     }
     const std::vector<ServiceIdentity>& services() const { return services_; }
@@ -477,6 +480,16 @@ public:
         check(derecho_group_holdup(handle(), node, &found));
         if (found.cause == DERECHO_HOLDUP_NONE) return std::nullopt;
         return Holdup{found.node, found.cause, std::chrono::milliseconds(found.lasted_ms), found.text};
+    }
+    /** What this node found out that no call can report, a sentence each: derecho_group_trouble. */
+    std::vector<std::string> troubles() const {
+        std::vector<std::string> found;
+        derecho_trouble trouble;
+        trouble.struct_bytes = sizeof trouble;
+        while (check(derecho_group_trouble(handle(), static_cast<uint32_t>(found.size()), &trouble)),
+               found.size() < trouble.count)
+            found.emplace_back(trouble.text);
+        return found;
     }
     derecho_stats stats() const {
         derecho_stats stats;

@@ -143,6 +143,13 @@ derecho_status derecho_config_add_service(derecho_config* config, const char* na
     return with_config(config, [&](OpenConfig& open) { return answer(open.options.add_service(name, schema_hash)); });
 }
 
+derecho_status derecho_config_describe_service(derecho_config* config, const char* name, const char* schema) {
+    DERECHO_REQUIRE(config);
+    DERECHO_REQUIRE(name);
+    DERECHO_REQUIRE(schema);
+    return with_config(config, [&](OpenConfig& open) { return answer(open.options.describe_service(name, schema)); });
+}
+
 derecho_status derecho_config_close(derecho_config* config) {
     DERECHO_REQUIRE(config);
     return guarded([&] { return configs().remove_if(config, [](OpenConfig&) { return true; }); });

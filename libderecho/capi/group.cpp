@@ -160,6 +160,23 @@ derecho_status derecho_group_holdup(derecho_group* group, uint32_t node, derecho
     });
 }
 
+derecho_status derecho_group_trouble(derecho_group* group, uint32_t index, derecho_trouble* trouble_out) {
+    DERECHO_REQUIRE(trouble_out);
+    return guarded([&]() -> derecho_status {
+        const Inside inside(group, HandleKind::group);
+        if (!inside.ok()) return inside.status();
+        if (trouble_out->struct_bytes < sizeof(derecho_trouble))
+            return fail(DERECHO_INVALID, "trouble_out->struct_bytes is not sizeof(derecho_trouble)");
+        std::vector<std::string> troubles;
+        if (!inside.node().troubles(troubles)) return fail(DERECHO_CLOSED);
+        *trouble_out = {};
+        trouble_out->struct_bytes = sizeof(derecho_trouble);
+        trouble_out->count = static_cast<uint32_t>(troubles.size());
+        if (index < troubles.size()) troubles[index].copy(trouble_out->text, sizeof trouble_out->text - 1);
+        return DERECHO_OK;
+    });
+}
+
 derecho_status derecho_shard_open(derecho_group* group, const char* service, derecho_shard** shard_out) {
     DERECHO_REQUIRE(service);
     DERECHO_REQUIRE(shard_out);

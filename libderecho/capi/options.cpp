@@ -8,6 +8,7 @@
 
 #include "base/limits.hpp"
 #include "base/names.hpp"
+#include "fabric/schemas.hpp"
 
 namespace libderecho::capi {
 namespace {
@@ -230,6 +231,16 @@ Status Options::add_service(std::string_view name, uint64_t schema_hash) {
     return {};
 }
 
+Status Options::describe_service(std::string_view name, std::string_view schema) {
+    const auto service = std::ranges::find(services_, name, &ServiceInfo::name);
+    if (service == services_.end())
+        return failure(DERECHO_INVALID, "there is no service " + libderecho::quoted(name) + " to describe");
+    std::vector<std::string> lines = schema_lines(schema);
+    if (lines.empty()) return failure(DERECHO_INVALID, "schema: no text, or one that is not printable UTF-8");
+    service->schema = std::move(lines);
+    return {};
+}
+
 // The default gives way to a smaller ring; what was set does not.
 int64_t Options::message_max_bytes() const {
     const int64_t value = integer("message_max_bytes");
@@ -305,7 +316,8 @@ Status Options::resolve(NodeOptions& out) const {
     fabric.listen = client ? "" : text("listen");
     fabric.advertise = text("advertise");
     fabric.group_name = text("group");
-    for (const ServiceInfo& service : services_) fabric.services.push_back({service.name, service.schema_hash});
+    for (const ServiceInfo& service : services_)
+        fabric.services.push_back({service.name, service.schema_hash, service.schema});
     fabric.limits = {.ring_bytes = group.ring_bytes,
                      .mail_bytes = static_cast<uint64_t>(integer("mail_bytes")),
                      .message_max_bytes = group.message_max_bytes,

@@ -32,6 +32,7 @@ public:
     Status set(std::string_view key, std::string_view value);
     Status get(std::string_view key, std::string& value) const;
     Status add_service(std::string_view name, uint64_t schema_hash);
+    Status describe_service(std::string_view name, std::string_view schema);
 
     // All of them together, checked against each other.
     Status resolve(NodeOptions& out) const;

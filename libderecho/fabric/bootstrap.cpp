@@ -14,6 +14,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "fabric/crowd.hpp"
+#include "fabric/schemas.hpp"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -346,9 +347,10 @@ void Bootstrap::read(Handshake& shake) {
 void Bootstrap::handle(Handshake& shake, BootstrapKind kind, std::span<const std::byte> body) {
     if (kind == BootstrapKind::hello && shake.stage == Stage::hello_due) return take_hello(shake, body);
     if (kind == BootstrapKind::refused) {
-        const auto why = decode_refused(body);
-        if (why && why->code == DERECHO_INVALID) shake.theirs = options_.hello;  // only this very node answers so
-        return fail(shake, why ? *why : failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
+        const auto refusal = decode_refused(body);
+        if (!refusal) return fail(shake, failure(DERECHO_INCOMPATIBLE, shake.address + " refused, saying nothing"));
+        if (refusal->why.code == DERECHO_INVALID) shake.theirs = options_.hello;  // only this very node answers so
+        return fail(shake, explained(*refusal));
     }
     if (kind == BootstrapKind::already && shake.theirs) return yield(shake);
     if (kind == BootstrapKind::verbs && (shake.stage == Stage::verbs_due || shake.stage == Stage::ready_due))
@@ -377,7 +379,9 @@ void Bootstrap::take_hello(Handshake& shake, std::span<const std::byte> body) {
             shake, failure(DERECHO_INCOMPATIBLE,
                            shake.address + ": it does not speak Derecho's protocol, but " + "echoes what it receives"));
     Wire wire = Wire::tcp;
-    Status why = compare(options_.hello, theirs);
+    const ServiceId* service = nullptr;
+    Status why = compare(options_.hello, theirs, &service);
+    if (service) return refuse(shake, why, *service);
     if (why.ok()) why = look_for_other_group(theirs);
     if (why.ok()) why = choose_wire(options_.hello, theirs, wire);
     if (!why.ok()) return refuse(shake, why);
@@ -558,9 +562,20 @@ void Bootstrap::send(Handshake& shake, std::span<const std::byte> message) {
         fail(shake, failure(DERECHO_UNREACHABLE, shake.address + " closed the connection during the handshake"));
 }
 
-void Bootstrap::refuse(Handshake& shake, Status why) {
-    send_whole(shake.socket.get(), encode_refused(why));
+void Bootstrap::refuse(Handshake& shake, Status why, const ServiceId& service) {
+    send_whole(shake.socket.get(), encode(Refusal{why, service.name, service.schema}));
     fail(shake, std::move(why));
+}
+
+// Why another node refused this one. If a service's schemas differ: which methods do.
+Status Bootstrap::explained(const Refusal& refusal) const {
+    Status why = refusal.why;
+    const auto service = std::ranges::find(options_.hello.services, refusal.service, &ServiceId::name);
+    if (service == options_.hello.services.end()) return why;
+    const std::string differences = schema_differences(service->schema, refusal.schema, refusal.schema_is_cut);
+    why.detail +=
+        differences.empty() ? "; `derecho schema FILE OTHER` names the methods that differ" : ": " + differences;
+    return why;
 }
 
 void Bootstrap::fail(Handshake& shake, Status why) {

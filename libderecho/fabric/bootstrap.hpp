@@ -121,8 +121,10 @@ private:
     void yield(Handshake& shake);
 
     void send(Handshake& shake, std::span<const std::byte> message);
-    void refuse(Handshake& shake, Status why);  // tell the other side, and end
-    void fail(Handshake& shake, Status why);    // end; a dialer's caller is told
+    // Tell the other side, and end. `service`: whose schemas differ, if that is why.
+    void refuse(Handshake& shake, Status why, const ServiceId& service = {});
+    Status explained(const Refusal& refusal) const;
+    void fail(Handshake& shake, Status why);  // end; a dialer's caller is told
     void end(Handshake& shake);
     void link(Handshake& shake);
 

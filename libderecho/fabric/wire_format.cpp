@@ -118,7 +118,7 @@ Status differs(const std::string& what, const Hello& a, const std::string& of_a,
                    what + " differs: " + of_a + " at " + named(a) + ", " + of_b + " at " + named(b));
 }
 
-Status compare_services(const Hello& a, const Hello& b) {
+Status compare_services(const Hello& a, const Hello& b, const ServiceId** service) {
     if (a.services.size() != b.services.size())
         return differs("the number of services", a, std::to_string(a.services.size()), b,
                        std::to_string(b.services.size()));
@@ -127,12 +127,9 @@ Status compare_services(const Hello& a, const Hello& b) {
         const ServiceId& of_b = b.services[i];
         if (of_a.name != of_b.name)
             return differs("service " + std::to_string(i), a, "'" + of_a.name + "'", b, "'" + of_b.name + "'");
-        if (of_a.schema_hash != of_b.schema_hash) {
-            Status status = differs("the schema of service '" + of_a.name + "'", a, hex(of_a.schema_hash), b,
-                                    hex(of_b.schema_hash));
-            status.detail += "; `derecho schema FILE OTHER` names the methods that differ";
-            return status;
-        }
+        if (of_a.schema_hash == of_b.schema_hash) continue;
+        if (service) *service = &of_a;
+        return differs("the schema of service '" + of_a.name + "'", a, hex(of_a.schema_hash), b, hex(of_b.schema_hash));
     }
     return {};
 }
@@ -265,22 +262,38 @@ std::optional<Hello> decode_hello(std::span<const std::byte> body) {
     return hello;
 }
 
-std::vector<std::byte> encode_refused(const Status& why) {
+std::vector<std::byte> encode(const Refusal& refusal) {
     Writer out(BootstrapKind::refused);
-    out.number(static_cast<int32_t>(why.code));
-    out.text(printable_start(why.detail, kDetailBytesMax));
+    out.number(static_cast<int32_t>(refusal.why.code));
+    out.text(printable_start(refusal.why.detail, kDetailBytesMax));
+    out.text(refusal.service);
+    size_t bytes = 0, lines = 0;  // as far as there is room
+    while (lines < refusal.schema.size() && bytes + refusal.schema[lines].size() + 2 <= kSchemaBytesMax)
+        bytes += refusal.schema[lines++].size() + 2;
+    out.number(static_cast<uint8_t>(lines < refusal.schema.size()));
+    out.number(static_cast<uint16_t>(lines));
+    for (size_t i = 0; i < lines; ++i) out.text(refusal.schema[i]);
     return out.finish();
 }
 
-std::optional<Status> decode_refused(std::span<const std::byte> body) {
+std::optional<Refusal> decode_refused(std::span<const std::byte> body) {
     Reader in(body);
     int32_t code = 0;
-    Status status;
+    Refusal refusal;
     in.number(code);
-    in.text(status.detail, kDetailBytesMax);
-    if (!in.finished() || code <= DERECHO_OK || code > DERECHO_DIFFERS) return std::nullopt;
-    status.code = code;
-    return status;
+    in.text(refusal.why.detail, kDetailBytesMax);
+    in.text(refusal.service, limits::name_bytes);
+    uint16_t lines = 0;
+    in.flag(refusal.schema_is_cut);
+    in.number(lines);
+    size_t bytes = 0;
+    for (uint16_t i = 0; i < lines && in.ok() && bytes <= kSchemaBytesMax; ++i) {
+        in.text(refusal.schema.emplace_back(), kSchemaBytesMax);
+        bytes += refusal.schema.back().size() + 2;
+    }
+    if (!in.finished() || bytes > kSchemaBytesMax || code <= DERECHO_OK || code > DERECHO_DIFFERS) return std::nullopt;
+    refusal.why.code = code;
+    return refusal;
 }
 
 std::vector<std::byte> encode(const Ready& ready) {
@@ -348,7 +361,7 @@ Status compare_groups(const Hello& ours, const Hello& theirs) {
                                              "; end one of them, or give it another name with option group");
 }
 
-Status compare(const Hello& ours, const Hello& theirs) {
+Status compare(const Hello& ours, const Hello& theirs, const ServiceId** service) {
     if (ours.byte_order != theirs.byte_order)
         return failure(DERECHO_INCOMPATIBLE, "the byte order of " + named(theirs) + " differs: all must be alike");
     if (ours.abi_hash != theirs.abi_hash)
@@ -358,7 +371,7 @@ Status compare(const Hello& ours, const Hello& theirs) {
                        std::to_string(theirs.page_bytes));
     if (ours.group_name != theirs.group_name)
         return differs("the group's name", ours, "'" + ours.group_name + "'", theirs, "'" + theirs.group_name + "'");
-    if (Status status = compare_services(ours, theirs); !status.ok()) return status;
+    if (Status status = compare_services(ours, theirs, service); !status.ok()) return status;
     return compare_limits(ours, theirs);
 }
 

@@ -25,6 +25,7 @@ const char* wire_name(Wire wire);
 struct ServiceId {
     std::string name;
     uint64_t schema_hash = 0;
+    std::vector<std::string> schema = {};  // what the hash is of, by line, if known. It travels in refusals only
     bool operator==(const ServiceId&) const = default;
 };
 
@@ -47,6 +48,7 @@ inline constexpr uint16_t kProtocolVersion = 5;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;
+inline constexpr size_t kSchemaBytesMax = 12 << 10;
 
 enum class BootstrapKind : uint16_t {
     hello = 1,    // dialer, then answerer
@@ -131,9 +133,16 @@ struct Ready {
     bool never_up = false;  // the dialer has never had a link with this life of the answerer
 };
 
+struct Refusal {
+    Status why;
+    std::string service;              // whose schemas differ, if that is why
+    std::vector<std::string> schema;  // ... and what is the refusing node's
+    bool schema_is_cut = false;       // there was no room for all of it
+};
+
 // Whole messages, header included.
 std::vector<std::byte> encode(const Hello& hello);
-std::vector<std::byte> encode_refused(const Status& why);
+std::vector<std::byte> encode(const Refusal& refusal);
 std::vector<std::byte> encode(const Ready& ready);
 std::vector<std::byte> encode(const VerbsEndpoint& endpoint);
 std::vector<std::byte> encode_empty(BootstrapKind kind);
@@ -142,14 +151,15 @@ std::vector<std::byte> encode_empty(BootstrapKind kind);
 Status check(const BootstrapHeader& header);
 // Of what follows a header. Nothing if it is malformed.
 std::optional<Hello> decode_hello(std::span<const std::byte> body);
-std::optional<Status> decode_refused(std::span<const std::byte> body);
+std::optional<Refusal> decode_refused(std::span<const std::byte> body);
 std::optional<Ready> decode_ready(std::span<const std::byte> body);
 std::optional<VerbsEndpoint> decode_endpoint(std::span<const std::byte> body);
 
 // Whether both are in groups, and in different ones that have one name: in words; ok if not.
 Status compare_groups(const Hello& ours, const Hello& theirs);
 // The first difference that keeps two nodes from working together, in words; ok if there is none.
-Status compare(const Hello& ours, const Hello& theirs);
+// `service` is set to ours if it is that a service's schemas differ.
+Status compare(const Hello& ours, const Hello& theirs, const ServiceId** service = nullptr);
 // Which wire these two use with each other, and in `why`, unless it is null, the reason that it is no better one.
 Status choose_wire(const Hello& ours, const Hello& theirs, Wire& out, std::string* why = nullptr);
 

@@ -82,11 +82,30 @@ TEST(WireFormat, scrambled_messages_are_survived) {
 }
 
 TEST(WireFormat, a_refusal_carries_its_reason_and_never_success) {
-    const auto got = decode_refused(body_of(encode_refused(failure(DERECHO_DUPLICATE, "taken"))));
+    const auto got = decode_refused(body_of(encode(Refusal{failure(DERECHO_DUPLICATE, "taken"), {}, {}})));
     ASSERT_TRUE(got);
-    EXPECT_EQ(got->code, DERECHO_DUPLICATE);
-    EXPECT_EQ(got->detail, "taken");
-    EXPECT_FALSE(decode_refused(body_of(encode_refused(Status{}))));
+    EXPECT_EQ(got->why.code, DERECHO_DUPLICATE);
+    EXPECT_EQ(got->why.detail, "taken");
+    EXPECT_FALSE(decode_refused(body_of(encode(Refusal{}))));
+}
+
+TEST(WireFormat, a_refusal_carries_as_much_of_a_schema_as_there_is_room_for) {
+    Refusal refusal{
+        failure(DERECHO_INCOMPATIBLE, "the schema differs"), "Cache", {"service Cache", "query get()->i64"}};
+    const auto whole = decode_refused(body_of(encode(refusal)));
+    ASSERT_TRUE(whole);
+    EXPECT_EQ(whole->service, "Cache");
+    EXPECT_EQ(whole->schema, refusal.schema);
+    EXPECT_FALSE(whole->schema_is_cut);
+    refusal.schema.resize(1000, std::string(100, 'x'));
+    const std::vector<std::byte> message = encode(refusal);
+    EXPECT_LE(body_of(message).size(), kHelloBytesMax);
+    const auto cut = decode_refused(body_of(message));
+    ASSERT_TRUE(cut);
+    EXPECT_TRUE(cut->schema_is_cut);
+    EXPECT_GT(cut->schema.size(), 100u);
+    EXPECT_EQ(encode(*cut).size(), message.size());
+    for (size_t n = 0; n < body_of(message).size(); n += 50) EXPECT_FALSE(decode_refused(body_of(message).first(n)));
 }
 
 TEST(WireFormat, a_header_of_something_else_is_told_apart) {

@@ -14,6 +14,7 @@ namespace libderecho {
 struct ServiceInfo {
     std::string name;
     uint64_t schema_hash = 0;
+    std::vector<std::string> schema = {};  // what the hash is of, by line, if it was told
 };
 
 // Whether replicas are what they should be: a digest of what they answer, or are, every so many calls of a service.

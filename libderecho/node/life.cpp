@@ -206,6 +206,10 @@ void Node::view(derecho_view& out) {
     }
 }
 
+bool Node::troubles(std::vector<std::string>& out) {
+    return visit([&] { out = group_->troubles(); });
+}
+
 bool Node::stats(derecho_stats& out) {
     return visit([&] {
         const Group::Stats group = group_->stats();

@@ -57,6 +57,7 @@ public:
     // Of this member, or of any: whoever holds others up the longest.
     Holdup holdup(uint32_t node) const;
     bool stats(derecho_stats& out);  // false: it is being closed
+    bool troubles(std::vector<std::string>& out);
 
     // To send: use these, then nudge().
     Group& group() { return *group_; }

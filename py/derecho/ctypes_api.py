@@ -1019,6 +1019,15 @@ for _lib in _libs.values():
 
 
 for _lib in _libs.values():
+    if not _lib.has("derecho_config_describe_service", "cdecl"):
+        continue
+    derecho_config_describe_service = _lib.get("derecho_config_describe_service", "cdecl")
+    derecho_config_describe_service.argtypes = [POINTER(derecho_config), String, String]
+    derecho_config_describe_service.restype = derecho_status
+    break
+
+
+for _lib in _libs.values():
     if not _lib.has("derecho_config_close", "cdecl"):
         continue
     derecho_config_close = _lib.get("derecho_config_close", "cdecl")
@@ -1238,6 +1247,32 @@ for _lib in _libs.values():
     derecho_group_holdup = _lib.get("derecho_group_holdup", "cdecl")
     derecho_group_holdup.argtypes = [POINTER(derecho_group), uint32_t, POINTER(derecho_holdup)]
     derecho_group_holdup.restype = derecho_status
+    break
+
+
+class struct_derecho_trouble(Structure):
+    pass
+
+struct_derecho_trouble.__slots__ = [
+    'struct_bytes',
+    'count',
+    'text',
+]
+struct_derecho_trouble._fields_ = [
+    ('struct_bytes', uint32_t),
+    ('count', uint32_t),
+    ('text', c_char * int(1024)),
+]
+
+derecho_trouble = struct_derecho_trouble
+
+
+for _lib in _libs.values():
+    if not _lib.has("derecho_group_trouble", "cdecl"):
+        continue
+    derecho_group_trouble = _lib.get("derecho_group_trouble", "cdecl")
+    derecho_group_trouble.argtypes = [POINTER(derecho_group), uint32_t, POINTER(derecho_trouble)]
+    derecho_group_trouble.restype = derecho_status
     break
 
 
@@ -1663,6 +1698,12 @@ except:
 
 
 try:
+    DERECHO_TROUBLE_TEXT_BYTES = 1024
+except:
+    pass
+
+
+try:
     DERECHO_CALL_REPLY = 1
 except:
     pass
@@ -1720,6 +1761,8 @@ derecho_view = struct_derecho_view
 derecho_stats = struct_derecho_stats
 
 derecho_holdup = struct_derecho_holdup
+
+derecho_trouble = struct_derecho_trouble
 
 derecho_shard = struct_derecho_shard
 

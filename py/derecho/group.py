@@ -606,6 +606,13 @@ class Group:
         """
         return self._engine.holdup(node)
 
+    def troubles(self) -> list[str]:
+        """Return what this node found out that no call can report, a sentence each, also logged as warnings.
+
+        Above all that there is another group of this name: docs/founding.md. The last 16 are kept.
+        """
+        return self._engine.native.troubles()
+
     def stats(self) -> dict[str, int]:
         """Return this node's running totals, by the names of ``derecho_stats`` in derecho.h."""
         return self._engine.native.stats()
@@ -667,7 +674,7 @@ def _configure(
             if option is not None:
                 settings.set(key, _text(option))
         for kind, _ in hosted:
-            settings.add_service(kind.name, kind.hash)
+            settings.add_service(kind.name, kind.hash, kind.text)
         for name in raw:
             settings.add_service(name, 0)
     except BaseException:

@@ -16,12 +16,15 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from everything import Everything
 from hypothesis import given, settings
 from languages import MEMBERS, Program
 from programs import Member, MemberError
 from script import free_ports
 from values import EXAMPLES, any_values
 from words import to_hex
+
+import derecho
 
 EXAMPLES_WANTED = os.environ.get("DERECHO_CONFORMANCE_EXAMPLES")
 BEFORE = 12  # the sum when the replica joins
@@ -348,6 +351,56 @@ def test_who_is_left_alone_by_a_crash_stops(fresh: Pair) -> None:
     assert failure(fresh.replica, "total")[0] == "NoMajority"
     assert fresh.replica.ask("close") == []
     fresh.replica.end()
+
+
+# ------------------------------------------------------------------------------------------------- strangers
+
+
+@derecho.service(name="Everything")
+class SomethingElse:
+    @derecho.ordered
+    def add(self, amount: str) -> int:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("language", MEMBERS)
+def test_whoever_is_refused_for_its_schema_reads_which_methods_differ(
+    command: Command, tmp_path: Path, language: str
+) -> None:
+    with Groups(command, tmp_path) as groups:
+        founder, joiner = groups.start(language), groups.start(language)
+        address, other = (f"127.0.0.1:{port}" for port in free_ports(2))
+        assert founder.ask("join", 1, address, address, "auto", "named") == ["1"]
+        with pytest.raises(derecho.Incompatible) as refused:
+            derecho.join([SomethingElse()], node=2, listen="127.0.0.1:0", contacts=[address], group="named")
+        assert "add is ordered add(amount:str)->i64 here, ordered add(amount:i64)->i64 there" in str(refused.value)
+        assert "total is only there" in str(refused.value)
+        with derecho.join([SomethingElse()], node=1, listen="127.0.0.1:0", found=True, group="other") as group:
+            contacts = f"{group.view.members[0].address},{other}"
+            kind, text = failure(joiner, "join", 2, other, contacts, "auto", "other")
+        assert kind == "Incompatible"
+        assert "add is ordered add(amount:i64)->i64 here, ordered add(amount:str)->i64 there" in text
+        assert "mix is not there" in text
+
+
+def test_two_groups_of_one_name_that_meet_are_told_to_applications_in_every_language(
+    command: Command, tmp_path: Path
+) -> None:
+    there = [language for language, program in MEMBERS.items() if not program.missing()]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(len(there))]
+    with (
+        derecho.join([Everything()], node=99, listen="127.0.0.1:0", contacts=addresses, found=True, group="two") as one,
+        Groups(command, tmp_path) as groups,
+    ):
+        others = [groups.start(language) for language in there]
+        for node, (member, address) in enumerate(zip(others, addresses, strict=True), 1):
+            assert member.ask("join", node, address, address, "auto", "two") == [str(node)]
+        deadline = time.monotonic() + 60
+        while not all(told := [member.ask("troubles") for member in others]):
+            assert time.monotonic() < deadline, told
+            time.sleep(0.1)
+        for sentences in [*told, one.troubles()]:
+            assert all("there are two groups of the name" in sentence for sentence in sentences), sentences
 
 
 # ------------------------------------------------------------------------------------------------- all together

@@ -330,7 +330,36 @@ TEST(CppGroup, members_with_another_schema_are_refused) {
     Config config;
     config.node(2).listen("127.0.0.1:0").contacts(one.address());
     Other other;
-    EXPECT_THROW(Group::join(config, seconds(5), other), Incompatible);
+    try {
+        Group::join(config, seconds(5), other);
+        ADD_FAILURE() << "it was let in";
+    } catch (const Incompatible& error) {  // which names the methods that differ
+        EXPECT_NE(std::string(error.what()).find("put is ordered put(key:i32)->void here, ordered put(key:str,"),
+                  std::string::npos)
+            << error.what();
+        EXPECT_NE(std::string(error.what()).find("get is only there"), std::string::npos) << error.what();
+    }
+}
+
+TEST(CppGroup, on_end_is_told_once_why_and_at_once_when_it_is_over) {
+    CacheMember one(1);
+    std::atomic<int> told = 0;
+    const auto count = [&](std::exception_ptr why) {
+        try {
+            std::rethrow_exception(why);
+        } catch (const Closed&) {
+            told++;
+        }
+    };
+    one.group->on_end(count);
+    one.group->on_end([](std::exception_ptr) { throw std::runtime_error("stops nobody"); });
+    EXPECT_EQ(told, 0);
+    one.group->leave();
+    EXPECT_EQ(told, 1);
+    one.group->close();
+    EXPECT_EQ(told, 1);
+    one.group->on_end(count);
+    EXPECT_EQ(told, 2);
 }
 
 struct WithoutText : std::exception {

@@ -1,6 +1,7 @@
 // What a stranger says on a fresh connection: read off a real socket in pieces, decoded, and compared with what this
 // node is. Whatever is accepted must mean exactly the bytes that came.
 #include "fabric/handshake.hpp"
+#include "fabric/schemas.hpp"
 
 #include <sys/socket.h>
 
@@ -27,6 +28,10 @@ Hello ours() {
     return hello;
 }
 
+Refusal refusal() {
+    return {failure(DERECHO_INCOMPATIBLE, "differs"), "S", {"service S", "query get(a:i64)->str", "state i64"}};
+}
+
 // One message in three: anything at all, one of ours with damage, a right header before anything.
 std::vector<std::byte> message(Input& input) {
     const size_t how = input.below(8);
@@ -34,7 +39,7 @@ std::vector<std::byte> message(Input& input) {
         const auto rest = input.rest();
         return {rest.begin(), rest.end()};
     }
-    if (how == 1) return input.damaged(encode_refused(failure(DERECHO_DUPLICATE, "taken")));
+    if (how == 1) return input.damaged(encode(refusal()));
     if (how == 2) return input.damaged(encode(Ready{}));
     if (how <= 5) return input.damaged(encode(ours()));
     std::vector<std::byte> bytes = encode_empty(static_cast<BootstrapKind>(input.below(8)));
@@ -56,7 +61,10 @@ void understand(const MessageReader& reader) {
         Wire wire{};
         if (compare(ours(), *hello).ok()) (void)choose_wire(ours(), *hello, wire);
     }
-    if (const auto refused = decode_refused(reader.body())) require(!refused->ok() && same(encode_refused(*refused)));
+    if (const auto refused = decode_refused(reader.body())) {
+        require(!refused->why.ok() && (refused->schema_is_cut || same(encode(*refused))));
+        (void)schema_differences({"service S", "query get()->i64"}, refused->schema, refused->schema_is_cut);
+    }
     if (const auto ready = decode_ready(reader.body())) require(same(encode(*ready)));
     if (const auto endpoint = decode_endpoint(reader.body())) require(same(encode(*endpoint)));
 }

@@ -63,6 +63,15 @@ namespace Derecho
             GC.KeepAlive(this);
         }
 
+        /// <summary>Tell what a service's hash is of: for the error of a node that is refused for another one.</summary>
+        /// <exception cref="InvalidArgument">There is no such service; or text that cannot be shown.</exception>
+        public void DescribeService(string name, string schema)
+        {
+            fixed (byte* text = Utf8.Terminated(name), lines = Utf8.Terminated(schema))
+                Failures.Check(Native.derecho_config_describe_service(Handle, text, lines));
+            GC.KeepAlive(this);
+        }
+
         internal int ServiceCount { get; private set; }
 
         /// <summary>Make a join with it, on any thread, fail with <see cref="Closed"/> within some milliseconds, and all

@@ -121,6 +121,10 @@ namespace Derecho
         /// <summary>Running totals of this node.</summary>
         public Stats Stats => Engine.Raw.GetStats();
 
+        /// <summary>What this node found out that no call can report, a sentence each, also logged by the library as
+        /// warnings: above all that there is another group of this name. The last 16 are kept.</summary>
+        public IReadOnlyList<string> GetTroubles() => Engine.Raw.GetTroubles();
+
         /// <summary>Whether a member holds others up, by default any: the one that does so the longest; null if not. It
         /// may be this node itself.</summary>
         public Holdup Holdup(uint node = Native.DERECHO_ANY_NODE) => Engine.Raw.GetHoldup(node);
@@ -146,7 +150,11 @@ namespace Derecho
             if (config.ServiceCount != 0) // events number services as they were declared
                 throw new InvalidArgument("this Config declares services already: Join adds those it is given, so give "
                     + "it a new one");
-            foreach (Service service in services) config.AddService(service.ServiceName, service.SchemaHash);
+            foreach (Service service in services)
+            {
+                config.AddService(service.ServiceName, service.SchemaHash);
+                if (service.SchemaText != "") config.DescribeService(service.ServiceName, service.SchemaText);
+            }
             RawGroup raw;
             using (options.Cancellation.Register(config.CancelJoin))
             {

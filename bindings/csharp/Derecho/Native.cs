@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0x91c9d5bab0b8a426;
+        internal const ulong AbiHash = 0xfbedf3d69442c9d5;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -20,6 +20,7 @@ namespace Derecho
         internal const uint DERECHO_MEMBER_HAS_STATE = 1;
         internal const int DERECHO_HOLDUP_TEXT_BYTES = 256;
         internal const uint DERECHO_ANY_NODE = 4294967295;
+        internal const int DERECHO_TROUBLE_TEXT_BYTES = 1024;
         internal const uint DERECHO_CALL_REPLY = 1;
         internal const uint DERECHO_CLAIM_MESSAGE = 2147483648;
         internal const uint DERECHO_FLAG_REPLY = 1;
@@ -127,6 +128,14 @@ namespace Derecho
             internal fixed byte text[256];
         }
 
+        [StructLayout(LayoutKind.Sequential, Size = 1032)]
+        internal struct derecho_trouble
+        {
+            internal uint struct_bytes;
+            internal uint count;
+            internal fixed byte text[1024];
+        }
+
         [StructLayout(LayoutKind.Sequential, Size = 16)]
         internal struct derecho_bytes
         {
@@ -204,6 +213,9 @@ namespace Derecho
         internal static extern int derecho_config_add_service(IntPtr config, byte* name, ulong schema_hash);
 
         [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_config_describe_service(IntPtr config, byte* name, byte* schema);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_config_close(IntPtr config);
 
         [DllImport(LibraryName, ExactSpelling = true)]
@@ -229,6 +241,10 @@ namespace Derecho
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_group_holdup(IntPtr group, uint node, derecho_holdup* holdup_out);
+
+        [DllImport(LibraryName, ExactSpelling = true)]
+        internal static extern int derecho_group_trouble(IntPtr group, uint index,
+            derecho_trouble* trouble_out);
 
         [DllImport(LibraryName, ExactSpelling = true)]
         internal static extern int derecho_shard_open(IntPtr group, byte* service, IntPtr* shard_out);

@@ -74,6 +74,20 @@ namespace Derecho
             return found.cause == Native.DERECHO_HOLDUP_NONE ? null : new Holdup(&found);
         }
 
+        /// <summary>What this node found out that no call can report, a sentence each.</summary>
+        public IReadOnlyList<string> GetTroubles()
+        {
+            var found = new List<string>();
+            while (true)
+            {
+                var trouble = new Native.derecho_trouble { struct_bytes = (uint)sizeof(Native.derecho_trouble) };
+                Failures.Check(Native.derecho_group_trouble(Handle, (uint)found.Count, &trouble));
+                GC.KeepAlive(this);
+                if (found.Count >= trouble.count) return found;
+                found.Add(Utf8.Text(trouble.text));
+            }
+        }
+
         /// <summary>Running totals since this node joined.</summary>
         public Stats GetStats()
         {

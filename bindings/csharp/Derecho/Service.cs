@@ -15,6 +15,9 @@ namespace Derecho
         /// <summary>Of methods and types; members whose hashes differ do not join each other.</summary>
         protected internal abstract ulong SchemaHash { get; }
 
+        /// <summary>What the hash is of: for the error of a node that is refused for another one.</summary>
+        protected internal virtual string SchemaText => "";
+
         /// <summary>Decode the arguments, run the method, encode its result.</summary>
         /// <returns>False for a number beyond the service's methods.</returns>
         protected internal abstract bool Handle(uint method, Decoder arguments, Encoder answer);

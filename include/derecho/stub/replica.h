@@ -327,13 +327,28 @@ static inline void derecho_replica_free(derecho_replica *replica) {
     replica->incoming = NULL;
 }
 
+/* Tell what a service's hash is of: for the error of a node that is refused. Without memory for it, it is left out. */
+static inline derecho_status derecho_stub_describe(derecho_config *config, const char *service,
+                                                   const char *const *lines) {
+    size_t size = 1;
+    for (const char *const *line = lines; *line; ++line) size += strlen(*line) + 1;
+    char *text = (char *)malloc(size);
+    if (!text) return DERECHO_OK;
+    char *end = text;
+    for (; *lines; ++lines) end += sprintf(end, "%s\n", *lines);
+    const derecho_status status = derecho_config_describe_service(config, service, text);
+    free(text);
+    return status;
+}
+
 /**
  * Join a group with one service; on DERECHO_OK this node is in a view, and the service has its state.
  * @param options   key, value, key, value ..., NULL: docs/options.md.
  * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
  */
-static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *options,
-                                               int64_t timeout_ms, derecho_replica *replica) {
+static inline derecho_status derecho_stub_join(const char *service, uint64_t schema_hash, const char *const *schema,
+                                               const char *const *options, int64_t timeout_ms,
+                                               derecho_replica *replica) {
     derecho_stub_begin();
     const int64_t began_ms = derecho_now_ms();
     derecho_config *config = NULL;
@@ -343,6 +358,7 @@ static inline derecho_status derecho_stub_join(const char *service, uint64_t sch
         status = options[1] ? derecho_config_set(config, options[0], options[1])
                             : derecho_stub_fail(DERECHO_INVALID, "option %s has no value", options[0]);
     if (status == DERECHO_OK) status = derecho_config_add_service(config, service, schema_hash);
+    if (status == DERECHO_OK) status = derecho_stub_describe(config, service, schema);
     if (status == DERECHO_OK) status = derecho_group_join(config, timeout_ms, &group);
     if (status == DERECHO_OK) status = derecho_shard_open(group, service, &replica->shard);
     replica->group = group;

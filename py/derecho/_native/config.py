@@ -31,9 +31,11 @@ class Config:
         """Set options from a TOML file; `InvalidArgument` with file, line and reason."""
         check(lib.derecho_config_load(self.handle, c_text(path)))
 
-    def add_service(self, name: str, schema_hash: int) -> None:
-        """Add a service; every node of a group adds the same ones in the same order."""
+    def add_service(self, name: str, schema_hash: int, schema: str = "") -> None:
+        """Add a service, the same ones in the same order at every node. `schema` is what the hash is of."""
         check(lib.derecho_config_add_service(self.handle, c_text(name), schema_hash))
+        if schema:
+            check(lib.derecho_config_describe_service(self.handle, c_text(name), c_text(schema)))
 
     def cancel_join(self) -> None:
         """Make a join with it return `Closed`, on any thread; does nothing once it was closed."""

@@ -139,6 +139,17 @@ class NativeGroup:
         check(lib.derecho_group_holdup(self._handle, lib.DERECHO_ANY_NODE if node is None else node, out))
         return int(out.node), int(out.cause), int(out.lasted_ms), text(out.text)
 
+    def troubles(self) -> list[str]:
+        """Return the sentences of what no call can report."""
+        out = ffi.new("derecho_trouble *")
+        found: list[str] = []
+        while True:
+            out.struct_bytes = ffi.sizeof("derecho_trouble")
+            check(lib.derecho_group_trouble(self._handle, len(found), out))
+            if len(found) >= int(out.count):
+                return found
+            found.append(text(out.text))
+
     def stats(self) -> dict[str, int]:
         """Return the running totals by name."""
         out = ffi.new("derecho_stats *")

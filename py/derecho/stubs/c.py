@@ -115,6 +115,11 @@ class _Header:
             "/** For derecho_config_add_service(): members whose hashes differ do not join each other. */",
             f"#define {self._prefix.upper()}_SCHEMA_HASH 0x{model.schema.hash:016x}u",
             "",
+            "/** What the hash is of, by line: for the error of a node that is refused. */",
+            f"static const char *const {self._prefix}_schema[] = {{",
+            *(f"    {quoted(line)}," for line in model.schema.text.splitlines()),
+            "    NULL};",
+            "",
             "enum {",
             *(f"    {self._number(m)} = {m.id}," for m in model.methods),
             "};",
@@ -468,8 +473,8 @@ class _Header:
             f"static inline derecho_status {p}_join(const char *const *options, int64_t timeout_ms, "
             f"const {p}_handlers *handlers, derecho_replica *replica_out) {{",
             f"    *replica_out = {p}_replica(NULL, 0, handlers);",
-            f"    return derecho_stub_join({p.upper()}_SERVICE, {p.upper()}_SCHEMA_HASH, options, timeout_ms, "
-            "replica_out);",
+            f"    return derecho_stub_join({p.upper()}_SERVICE, {p.upper()}_SCHEMA_HASH, {p}_schema, options, "
+            "timeout_ms, replica_out);",
             "}",
         ]
 
@@ -501,8 +506,8 @@ class _Header:
 #: What follows the prefix in names that every header has, in either case.
 _TAKEN = set(
     """
-    service schema_hash stub_h handlers dispatch replica replica_dispatch replica_save replica_load replica_methods join
-    state state_type state_fields state_bytes state_write state_read
+    service schema schema_hash stub_h handlers dispatch replica replica_dispatch replica_save replica_load
+    replica_methods join state state_type state_fields state_bytes state_write state_read
     """.split()  # noqa: SIM905 (more readable than a list)
 )
 _LOCALS = ["shard", "node", "call_out", "arguments", "context", "result_out", "handling"]

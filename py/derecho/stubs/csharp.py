@@ -20,7 +20,7 @@ from ..codec.wire import (
 )
 from .csharp_text import NUMBERS, OF_BINDING, OF_OBJECT, Code, Names, checked_namespace
 from .model import StubModel
-from .names import camel, fold, pascal
+from .names import camel, fold, literals, pascal
 
 __all__ = ["emit"]
 
@@ -40,6 +40,7 @@ _SERVICE = OF_OBJECT | {
     "SavePieces",
     "SaveState",
     "SchemaHash",
+    "SchemaText",
 }
 _SERVICE |= {"ServiceName"}
 _CALLER = OF_OBJECT | {"At", "Call", "Query", "Send", "TrySend"}
@@ -299,6 +300,11 @@ class _ServiceFile:
         code.put()
         code.put("/// <inheritdoc/>")
         code.put("protected override ulong SchemaHash => Hash;")
+        code.put()
+        code.put("/// <inheritdoc/>")
+        code.put("protected override string SchemaText =>")
+        for part in literals(schema.text, ";"):
+            code.put(f"    {part}")
 
     def _result(self, m: Method) -> str:
         return self.types.of(m.result) if m.result else "void"

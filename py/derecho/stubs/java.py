@@ -24,7 +24,7 @@ from .java_text import (
     wrapped,
 )
 from .model import StubModel
-from .names import camel, pascal
+from .names import camel, literals, pascal
 
 __all__ = ["emit"]
 
@@ -111,7 +111,8 @@ class _Stub:
             f"    public static final long SCHEMA_HASH = 0x{model.schema.hash:016x}L;",
             "",
             f"    protected {self.name}() {{",
-            f"        super(NAME, SCHEMA_HASH, {len(model.methods)});",
+            f"        super(NAME, SCHEMA_HASH, {len(model.methods)},",
+            *(f"                {part}" for part in literals(model.schema.text, ");")),
             "    }",
         ]
         parts = [self._handler(m) for m in model.methods]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["camel", "comment_lines", "constant", "distinct", "fold", "pascal", "plain", "snake"]
+__all__ = ["camel", "comment_lines", "constant", "distinct", "fold", "literals", "pascal", "plain", "snake"]
+
+_LITERAL = 80  # characters of a string in one line
 
 
 def plain(name: str) -> str:
@@ -70,6 +73,13 @@ def comment_lines(doc: str, width: int) -> list[str]:
         indent = line[: len(line) - len(line.lstrip())]
         lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
     return lines
+
+
+def literals(text: str, end: str) -> list[str]:
+    """A long text as strings of Java or C#, a line each, that are added up."""
+    pieces = [line[at : at + _LITERAL] for line in text.splitlines(True) for at in range(0, len(line), _LITERAL)]
+    written = [json.dumps(piece, ensure_ascii=False) for piece in pieces]
+    return [f"{piece} +" for piece in written[:-1]] + [written[-1] + end]
 
 
 def fold(lines: list[str], width: int = 120) -> list[str]:

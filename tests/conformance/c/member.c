@@ -331,7 +331,8 @@ static const char *kind_of(derecho_status status) {
         [DERECHO_CLOSED] = "Closed",           [DERECHO_TOO_LARGE] = "TooLarge",
         [DERECHO_NOT_MEMBER] = "NotMember",    [DERECHO_REMOVED] = "MemberRemoved",
         [DERECHO_INVALID] = "InvalidArgument", [DERECHO_UNKNOWN_METHOD] = "UnknownMethod",
-        [DERECHO_NO_MAJORITY] = "NoMajority",  [DERECHO_DIFFERS] = "ReplicasDiffer",
+        [DERECHO_NO_MAJORITY] = "NoMajority",  [DERECHO_INCOMPATIBLE] = "Incompatible",
+        [DERECHO_DIFFERS] = "ReplicasDiffer",
     };
     return names[status] ? names[status] : derecho_status_name(status);
 }
@@ -372,6 +373,7 @@ static derecho_status join(char **words) {
     derecho_status status = derecho_config_create(&config);
     for (int i = 0; i < 5 && status == DERECHO_OK; ++i) status = derecho_config_set(config, options[i], words[i]);
     if (status == DERECHO_OK) status = derecho_config_add_service(config, EVERYTHING_SERVICE, EVERYTHING_SCHEMA_HASH);
+    if (status == DERECHO_OK) status = derecho_stub_describe(config, EVERYTHING_SERVICE, everything_schema);
     if (status == DERECHO_OK) status = derecho_group_join(config, DEADLINE_S * 1000, &member.group);
     derecho_config_close(config);
     if (status == DERECHO_OK) status = derecho_shard_open(member.group, EVERYTHING_SERVICE, &member.shard);
@@ -602,6 +604,16 @@ static void do_moment_at(char **words) {
 
 static void do_moment_of_none(char **words) { (void)words, printf("skip"); }  // there is no handling then
 
+static void do_troubles(char **words) {
+    (void)words;
+    printf("ok");
+    derecho_trouble trouble = {.struct_bytes = sizeof trouble, .count = 1};
+    for (uint32_t i = 0; derecho_group_trouble(member.group, i, &trouble) == DERECHO_OK && i < trouble.count; ++i) {
+        printf(" ");
+        write_word(stdout, trouble.text);
+    }
+}
+
 static void do_unknown(char **words) {
     (void)words;
     const Request unknown = {999, 0, &everything_total_arguments_type, NULL};
@@ -709,7 +721,7 @@ static const struct {
     LINE(join),      LINE(wait),           LINE(wait_exactly), LINE(echo),    LINE(ask),   LINE(bytes), LINE(mixed),
     LINE(add),       LINE(addall),         LINE(spoil),        LINE(send),    LINE(total), LINE(fail),  LINE(failat),
     LINE(unknown),   LINE(flood),          LINE(threads),      LINE(pending), LINE(leave), LINE(close), LINE(moment),
-    LINE(moment_at), LINE(moment_of_none),
+    LINE(moment_at), LINE(moment_of_none), LINE(troubles),
 };
 
 static void run(char *line) {

@@ -207,6 +207,7 @@ private:
         {"moment_at",
          [this](const Words& w) { return Words{calls().query<&Everything::moment_here>(node(w[0])).get()}; }},
         {"moment_of_none", [this](const Words&) { return Words{replica_.moment()}; }},
+        {"troubles", [this](const Words&) { return group_->troubles(); }},
         {"unknown", [](const Words&) { return Words{"skip"}; }},  // the typed calls know no other methods
         {"flood", [this](const Words& w) { return flood(w); }},
         {"threads", [this](const Words& w) { return threads(w); }},

@@ -131,6 +131,7 @@ namespace Conformance
                         ",", _everything.Moment().All().OrderBy(e => e.Key).Select(e => $"{e.Key}={e.Value}")));
                 case "moment_at": return One(_everything.At(uint.Parse(words[0])).MomentHere().Result);
                 case "moment_of_none": return One(new Replica().Moment());
+                case "troubles": return _group.GetTroubles();
                 case "unknown": return null;
                 case "flood": return Done(() => Flood(int.Parse(words[0]), int.Parse(words[1])));
                 case "threads": return Done(() => AddOnThreads(int.Parse(words[0]), int.Parse(words[1])));

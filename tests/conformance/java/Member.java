@@ -186,6 +186,7 @@ public final class Member {
             case "moment" -> moment();
             case "moment_at" -> List.of(service.momentHereAt(node(words[1])).result());
             case "moment_of_none" -> List.of(new Replica().moment());
+            case "troubles" -> group.troubles();
             case "unknown" -> {
                 group.calls(Everything.NAME, Everything.SCHEMA_HASH)
                         .call("Everything.unknown", NO_METHOD, out -> out.begin("unknown", 0), Decoder::nothing)

@@ -93,6 +93,9 @@ class Member:
     def moment_of_none(self) -> list[object]:
         return [Everything().moment()]
 
+    def troubles(self) -> list[object]:
+        return list(self.group.troubles())
+
     def unknown(self) -> list[object]:
         host = self.group._host(Everything, None)
         call: OrderedCall[[int], int] = OrderedCall(host, dataclasses.replace(_METHODS["add"], id=_UNKNOWN_METHOD))

@@ -104,6 +104,14 @@ public final class Config extends Handle {
         return this;
     }
 
+    /** Tell what a service's hash is of: for the error of a node that is refused for another one. */
+    public Config describeService(String name, String schema) {
+        try (Arena arena = Arena.ofConfined()) {
+            Status.check(Native.derecho_config_describe_service(handle, text(arena, name), text(arena, schema)));
+        }
+        return this;
+    }
+
     int serviceCount() {
         return serviceCount;
     }

@@ -118,7 +118,7 @@ public final class Group implements AutoCloseable {
                 if (config.serviceCount() != 0) // events number services as they were declared
                     throw new InvalidArgument("this Config declares services already: join() adds those it is given, "
                             + "so give it a new one");
-                for (Service service : services) config.addService(service.serviceName(), service.serviceHash());
+                for (Service service : services) service.declare(config);
                 for (String shard : rawNames) config.addService(shard, 0);
                 final long pieceBytes = Long.parseLong(config.get("mail_bytes")) / 8; // room for others' mail
                 final RawGroup raw = RawGroup.join(config, timeout);
@@ -343,6 +343,14 @@ public final class Group implements AutoCloseable {
      */
     public Holdup holdup() {
         return engine.group.holdup();
+    }
+
+    /**
+     * What this node found out that no call can report, a sentence each, also logged as warnings: above all that there is
+     * another group of this name. The last 16 are kept.
+     */
+    public List<String> troubles() {
+        return engine.group.troubles();
     }
 
     /** The running totals of this node. */

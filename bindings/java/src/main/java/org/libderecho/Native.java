@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0x91c9d5bab0b8a426L;
+    static final long ABI_HASH = 0xfbedf3d69442c9d5L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -24,6 +24,7 @@ final class Native {
     static final int MEMBER_HAS_STATE = 1;
     static final int HOLDUP_TEXT_BYTES = 256;
     static final int ANY_NODE = 0xffffffff;
+    static final int TROUBLE_TEXT_BYTES = 1024;
     static final int CALL_REPLY = 1;
     static final int CLAIM_MESSAGE = 0x80000000;
     static final int FLAG_REPLY = 1;
@@ -137,6 +138,16 @@ final class Native {
         static final long TEXT = 24;
 
         private Holdup() {}
+    }
+
+    /** struct derecho_trouble: where its fields lie. */
+    static final class Trouble {
+        static final long BYTES = 1032;
+        static final long STRUCT_BYTES = 0;
+        static final long COUNT = 4;
+        static final long TEXT = 8;
+
+        private Trouble() {}
     }
 
     /** struct derecho_bytes: where its fields lie. */
@@ -315,6 +326,21 @@ final class Native {
         }
     }
 
+    private static final MethodHandle CONFIG_DESCRIBE_SERVICE_FUNCTION =
+            link("derecho_config_describe_service", JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS);
+
+    /**
+     * Tell what a service's schema_hash is of, so that a node that is refused for a different one reads which methods
+     * differ.
+     */
+    static int derecho_config_describe_service(long config, MemorySegment name, MemorySegment schema) {
+        try {
+            return (int) CONFIG_DESCRIBE_SERVICE_FUNCTION.invokeExact(config, name, schema);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
     private static final MethodHandle CONFIG_CLOSE_FUNCTION =
             link("derecho_config_close", JAVA_INT, JAVA_LONG);
 
@@ -429,6 +455,21 @@ final class Native {
     static int derecho_group_holdup(long group, int node, MemorySegment holdupOut) {
         try {
             return (int) GROUP_HOLDUP_FUNCTION.invokeExact(group, node, holdupOut);
+        } catch (Throwable error) {
+            throw refused(error);
+        }
+    }
+
+    private static final MethodHandle GROUP_TROUBLE_FUNCTION =
+            link("derecho_group_trouble", JAVA_INT, JAVA_LONG, JAVA_INT, ADDRESS);
+
+    /**
+     * What this node found out that no call can report, above all that there is another group of this name
+     * (docs/founding.md).
+     */
+    static int derecho_group_trouble(long group, int index, MemorySegment troubleOut) {
+        try {
+            return (int) GROUP_TROUBLE_FUNCTION.invokeExact(group, index, troubleOut);
         } catch (Throwable error) {
             throw refused(error);
         }

@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -123,6 +124,19 @@ public final class RawGroup extends Handle {
             final MemorySegment out = sized(arena, Native.Holdup.BYTES);
             Status.check(Native.derecho_group_holdup(handle, node, out));
             return Holdup.read(out);
+        }
+    }
+
+    /** What this node found out that no call can report, a sentence each. */
+    public List<String> troubles() {
+        final List<String> found = new ArrayList<>();
+        try (Arena arena = Arena.ofConfined()) {
+            final MemorySegment out = sized(arena, Native.Trouble.BYTES);
+            while (true) {
+                Status.check(Native.derecho_group_trouble(handle, found.size(), out));
+                if (found.size() >= out.get(JAVA_INT, Native.Trouble.COUNT)) return found;
+                found.add(out.getString(Native.Trouble.TEXT));
+            }
         }
     }
 

@@ -10,12 +10,24 @@ public abstract class Service {
     private final String name;
     private final long schemaHash;
     private final int methods;
+    private final String schema;
 
     /** @param methods how many methods it has, numbered from 0 */
     protected Service(String name, long schemaHash, int methods) {
+        this(name, schemaHash, methods, "");
+    }
+
+    /** @param schema what the hash is of: for the error of a node that is refused for another one */
+    protected Service(String name, long schemaHash, int methods, String schema) {
         this.name = name;
         this.schemaHash = schemaHash;
         this.methods = methods;
+        this.schema = schema;
+    }
+
+    final void declare(Config config) {
+        config.addService(name, schemaHash);
+        if (!schema.isEmpty()) config.describeService(name, schema);
     }
 
     final String serviceName() {
