@@ -1,0 +1,32 @@
+// A member that ends in the way it is told, and never closes its group: Ending CONTACT WAY, then a line on standard input.
+using System;
+using System.Threading;
+using Derecho;
+
+internal static class Ending
+{
+    internal static Group Member; // reachable to the end
+
+    private static void Main(string[] words)
+    {
+        var config = new Config { ["node"] = "9", ["listen"] = "127.0.0.1:0", ["contacts"] = words[0] };
+        var options = new GroupOptions { Timeout = TimeSpan.FromSeconds(60) };
+        Member = Group.Join(config, options, new RawService("log", e => { }));
+        Console.WriteLine("joined");
+        Console.ReadLine();
+        switch (words[1])
+        {
+            case "exit":
+                Environment.Exit(3);
+                break;
+            case "fail":
+                Environment.FailFast("at once");
+                break;
+            case "throw":
+                throw new InvalidOperationException("uncaught");
+            case "stay":
+                Thread.Sleep(-1);
+                break;
+        }
+    }
+}
