@@ -22,11 +22,11 @@ OF_OBJECT = {"Equals", "Finalize", "GetHashCode", "GetType", "MemberwiseClone", 
 OF_BINDING = set(
     """
     AddressInUse BadHandle Buffer BufferPin Bytes CallContext CallFlags Claim Closed Config DecodeError Decoder Derecho
-    DerechoError DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group
+    DerechoError Difference DuplicateNode Ejected EncodeError Encoder Event EventBatch EventFlags EventKind Future Group
     GroupOptions Holdup HoldupCause InHandler Incompatible InternalError InvalidArgument Library Log Map Member
     MemberRemoved MemoryAccess MemoryKey MemoryPart MessageBatch NoMajority NoMemory NotMember Nothing OutgoingCall
-    OutgoingQuery Progress RawGroup RawService RegisteredMemory RemoteError Replies Reply Result RingFull
-    ScratchEncoder Service ServiceCaller Shard StateError StateLost Stats Status Struct System Timeout TooLarge
+    OutgoingQuery Progress RawGroup RawService RegisteredMemory RemoteError ReplicasDiffer Replies Reply Result
+    RingFull ScratchEncoder Service ServiceCaller Shard StateError StateLost Stats Status Struct System Timeout TooLarge
     Transfer UnknownMethod Unreachable View ViewChanging
     """.split()  # noqa: SIM905 (a list of 70 quoted words is no easier to read)
 )

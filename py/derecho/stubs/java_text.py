@@ -36,10 +36,10 @@ KEYWORDS = """
 #: The binding's own classes: a service of one of these names would hide it from the programs that use both.
 OF_BINDING = """
     AddressInUse BadHandle Buffer CallContext Calls Claim Closed Config DecodeError Decoder Derecho DerechoError
-    DuplicateNode Ejected EncodeError Encoder Event EventBatch EventKind Flags Group Holdup InHandler Incompatible
-    InternalError InvalidArgument Member MemberRemoved MemoryKey MessageBatch NoMajority NoMemory NotMember Pending
-    Progress RawGroup RegisteredMemory RemoteError Replies Reply RingFull Service Shard StateError StateLost Stats
-    Status Timeout TooLarge Transfer UnknownMethod Unreachable View ViewChanging
+    Difference DuplicateNode Ejected EncodeError Encoder Event EventBatch EventKind Flags Group Holdup InHandler
+    Incompatible InternalError InvalidArgument Member MemberRemoved MemoryKey MessageBatch NoMajority NoMemory
+    NotMember Pending Progress RawGroup RegisteredMemory RemoteError ReplicasDiffer Replies Reply RingFull Service
+    Shard StateError StateLost Stats Status Timeout TooLarge Transfer UnknownMethod Unreachable View ViewChanging
 """
 OF_OBJECT = "clone equals finalize getClass hashCode notify notifyAll toString wait"
 _NOTHING = re.compile(r"(?!)")
