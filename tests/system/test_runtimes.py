@@ -47,7 +47,7 @@ def csharp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def is_missed(command: list[str], way: str) -> None:
+def is_missed(command: list[str], way: str, folder: Path) -> None:
     """Start it as the third member, and see that it is gone as soon as it has ended."""
     with cluster(2, raw=["log"], timeout=PATIENCE_S, config={"suspect_ms": SUSPECT_MS}) as members:
         contact = members[0].view.members[0].address
@@ -57,6 +57,7 @@ def is_missed(command: list[str], way: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            cwd=folder,  # mono leaves a dump
             env=os.environ | {"DERECHO_LIBRARY": str(LIBRARY)},
         )
         with process:
@@ -77,14 +78,14 @@ def is_missed(command: list[str], way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["return", "exit", "halt", "throw", *SIGNALS])
-def test_a_jvm_that_ends_is_missed_at_once(way: str, java: list[str]) -> None:
-    is_missed(java, way)
+def test_a_jvm_that_ends_is_missed_at_once(way: str, java: list[str], tmp_path: Path) -> None:
+    is_missed(java, way, tmp_path)
 
 
 @pytest.mark.parametrize("way", ["return", "exit", "fail", "throw", *SIGNALS])
 @pytest.mark.parametrize("runtime", ["mono", "coreclr"])
-def test_a_clr_that_ends_is_missed_at_once(runtime: str, way: str, csharp: Path) -> None:
+def test_a_clr_that_ends_is_missed_at_once(runtime: str, way: str, csharp: Path, tmp_path: Path) -> None:
     starter = csharp / f"Ending-{runtime}"
     if not starter.exists():
         pytest.skip("the runtime is not installed")
-    is_missed([str(starter)], way)
+    is_missed([str(starter)], way, tmp_path)
