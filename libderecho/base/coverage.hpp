@@ -39,6 +39,7 @@ enum class Branch : uint8_t {
     slow_removed,            // for its application's sake
     ahead_of_time,           // a member whose messages bear times that no honest clock shows
     clock_not_believed,      // this node's own, far from most
+    silent_joiner,           // was not let in
     clocks_apart,            // of a node and one that it would join
     direct_done,             // an operation on memory was carried out by the devices
     direct_broken,           // what was under way had to be done again
@@ -80,6 +81,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "slow member removed",
     "a message ahead of time",
     "own clock not believed",
+    "silent joiner not let in",
     "clocks apart at a join",
     "memory reached directly",
     "direct access broke",

@@ -19,7 +19,8 @@ constexpr uint64_t kSilencesOfNewcomer = 5;
 constexpr Duration kSilenceOfNewcomerAtLeast = milliseconds(5000);
 // Of suspect_after: a member that shows signs of life and does nothing else is suspected, too.
 constexpr uint64_t kStandstillsAtMost = 3;
-constexpr uint64_t kNamedAfter = 4;  // a fraction of it: a holdup is told
+constexpr uint64_t kLongestTurn = 4;  // a fraction of it: who joins or leaves waits for no longer
+constexpr uint64_t kNamedAfter = 4;   // a fraction of it: a holdup is told
 
 Holdups::Limits holdup_limits(const GroupOptions& options) {
     return {
@@ -38,6 +39,7 @@ Group::Group(GroupOptions options, Fabric& fabric, Now now, MarkerStore* store)
       clock_(options_.clock_drift),
       clocks_(clock_, options_.suspect_after),
       founding_(options_, store, mail_),
+      admissions_(options_.retry_contact, Duration{options_.suspect_after.ns / kLongestTurn}),
       newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}),
       holdups_(holdup_limits(options_)) {
     joining_.emplace(options_, fabric_, mail_, founding_);
@@ -69,7 +71,7 @@ Instant Group::next_deadline() const {
     if (joining_) next = std::min(next, joining_->next_deadline());
     if (phase() == Phase::member) {
         Epoch& epoch = *epochs_.back();
-        next = std::min({next, next_seek_, epoch.change().next_deadline()});
+        next = std::min({next, next_seek_, turn_, epoch.change().next_deadline()});
         for (size_t k = 0; k < epoch.shard_count(); ++k) next = std::min(next, epoch.shard(k).next_deadline());
     }
     return next;
@@ -105,7 +107,7 @@ void Group::poll_fabric(Now now) {
         if (event.kind == PeerEvent::Kind::lost) {
             mail_.peer_lost(event.peer);
             std::erase(clients_, event.peer);
-            std::erase_if(joins_, [&](const Member& m) { return m.node == event.peer; });
+            admissions_.forget(event.peer);
             note_lost(event.peer, event.incarnation);
             if (phase() == Phase::member && current().view().holds(event.peer, event.incarnation)) {
                 current().change().lost(raw(*current().view().rank_of(event.peer)), event.status.detail);
@@ -171,14 +173,15 @@ void Group::read_letters(Now now) {
     while (mail_.read(letter)) {
         moved_ = true;
         newcomers_.heard_from(letter.from, now.monotonic);
-        read_letter(letter);
+        read_letter(letter, now.monotonic);
         mail_.done(letter);
     }
 }
 
-void Group::read_letter(const Mail::Letter& letter) {
+void Group::read_letter(const Mail::Letter& letter, Instant now) {
     const auto kind = static_cast<Letter>(letter.kind);
-    if (kind == Letter::join) return phase() == Phase::member ? answer_join(letter) : answer_join_from_outside(letter);
+    if (kind == Letter::join)
+        return phase() == Phase::member ? answer_join(letter, now) : answer_join_from_outside(letter);
     if (options_.client && kind == Letter::view) return client_takes(letter);
     if (joining_) return joining_->letter(letter);
     if (kind != Letter::member_of || phase() != Phase::member) return;
@@ -246,7 +249,7 @@ void Group::seek_contacts(Now now) {
             write_group(mail_, node, Letter::member_of, view.group);
 }
 
-void Group::answer_join(const Mail::Letter& letter) {
+void Group::answer_join(const Mail::Letter& letter, Instant now) {
     ByteReader in(letter.bytes);
     Member joiner{letter.from, in.number<uint64_t>(), 0, in.text(limits::address_bytes - 1)};
     Outsider standing;
@@ -271,9 +274,7 @@ void Group::answer_join(const Mail::Letter& letter) {
         return refuse_join(letter.from, DERECHO_TOO_LARGE,
                            "the group is full: it has " + std::to_string(options_.members_max) +
                                " members, and more there cannot be; join when one has left");
-    const auto same = [&](const Member& m) { return m.node == joiner.node; };
-    std::erase_if(joins_, same);
-    joins_.push_back(std::move(joiner));
+    admissions_.asked(std::move(joiner), now);
     steps_to_look_ = 0;
 }
 
@@ -308,10 +309,12 @@ void Group::step_joining(Now now) {
 }
 
 void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now) {
+    stood_still_ = epochs_.empty() ? Duration{} : now.monotonic - wedged_at_;
     const uint64_t held = epochs_.empty() ? 0 : current().shards_held();
     const Rank self = *view.rank_of(options_.self);
     log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
-              std::to_string(view.members.size()) + " members");
+              std::to_string(view.members.size()) + " members, " + std::to_string(stood_still_.ns / 1000) +
+              " us after the one before stood still");
     auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic, clock_);
     if (!epoch->ok()) return end_for_lack("no memory for the rows of a new view: " + fabric_.why_not_exposed());
     if (epoch->state_lost()) {
@@ -335,7 +338,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
-    std::erase_if(joins_, [&](const Member& m) { return current().view().holds(m.node, m.incarnation); });
+    admissions_.entered(current().view(), stood_still_, now.monotonic);
     if (leave_wanted_) take_leave();
     phase_.store(Phase::member, std::memory_order_release);
     steps_to_look_ = 0;
@@ -387,7 +390,7 @@ void Group::step_member(Now now) {
     step_shards(now);
     ViewChange& change = current().change();
     if (change.is_wedged()) look_at_wedged();
-    if (steps_to_look_-- > 0 && now.monotonic < change.next_deadline()) return;
+    if (steps_to_look_-- > 0 && now.monotonic < std::min(turn_, change.next_deadline())) return;
     steps_to_look_ = kLookEvery;
     current().rows().refresh();
     look_at_clocks(now);
@@ -397,7 +400,8 @@ void Group::step_member(Now now) {
     if (phase() != Phase::member) return;
     current().watch(now.monotonic);
     if (leave_wanted_ && !change.wants_leave() && all_sent()) change.want_leave();
-    if (change.leads() && change_due()) change.want_change();
+    turn_ = kNever;
+    if (change.leads() && change_due(now.monotonic)) change.want_change();
     // A few rounds: wedging, proposing and deciding follow on one another when this node is alone or last.
     for (int round = 0; round < 4; ++round) {
         switch (change.step(now.monotonic)) {
@@ -405,6 +409,7 @@ void Group::step_member(Now now) {
                 if (change.is_wedged()) steps_to_look_ = 0;
                 return;
             case ViewChange::Want::wedge:
+                wedged_at_ = now.monotonic;
                 if (!leave_wanted_) sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
                 for (const Sender& sender : senders_) sender->seal();
                 step_shards(now);  // what is there by now is received
@@ -418,7 +423,8 @@ void Group::step_member(Now now) {
                     steps_to_look_ = 0;
                     return;
                 }
-                change.propose(current().propose(admissible_joins(), holdups_.slow()));
+                change.propose(
+                    current().propose(admissions_.candidates(current().view(), now.monotonic), holdups_.slow()));
                 break;
             case ViewChange::Want::install:
                 return install(change.decision(), now);
@@ -495,9 +501,13 @@ void Group::look_at_wedged() {
     if (current().shard_rows_arrived(wedged)) current().shards_agreed(wedged);
 }
 
-bool Group::change_due() const {
-    const size_t joins = admissible_joins().size();
-    return joins > 0 || epochs_.back()->departures(joins, holdups_.slow()) != 0 || sequence_ends();
+// Who joins or leaves can wait for its turn.
+bool Group::change_due(Instant now) {
+    const Epoch& epoch = *epochs_.back();
+    const size_t joins = admissions_.candidates(epoch.view(), now).size();
+    const bool wanted = joins > 0 || epoch.departures(joins, holdups_.slow()) != 0;
+    turn_ = wanted && now < admissions_.next_change() ? admissions_.next_change() : kNever;
+    return (wanted && turn_ == kNever) || sequence_ends();
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.
@@ -507,15 +517,6 @@ bool Group::sequence_ends() const {
         if (epoch.shard(k).sequence() > options_.sequence_max) return true;
     }
     return false;
-}
-
-std::vector<Member> Group::admissible_joins() const {
-    std::vector<Member> joins;
-    const Epoch& epoch = *epochs_.back();
-    for (const Member& join : joins_) {
-        if (joins.size() < limits::joins_per_view_max && !epoch.view().rank_of(join.node)) joins.push_back(join);
-    }
-    return joins;
 }
 
 void Group::install(const Decision& decision, Now now) {
@@ -571,7 +572,7 @@ void Group::cut_off(NodeId node, uint64_t incarnation, const std::string& why) {
     fabric_.disconnect(node);
     newcomers_.forget(node);
     std::erase(clients_, node);
-    std::erase_if(joins_, [&](const Member& m) { return m.node == node; });
+    admissions_.forget(node);
     note_lost(node, incarnation);
     PeerEvent event;
     event.kind = PeerEvent::Kind::lost;

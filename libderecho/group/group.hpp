@@ -16,6 +16,7 @@
 #include "base/ids.hpp"
 #include "base/status.hpp"
 #include "fabric/fabric.hpp"
+#include "group/admissions.hpp"
 #include "group/clocks.hpp"
 #include "group/epoch.hpp"
 #include "group/holdups.hpp"
@@ -123,8 +124,8 @@ private:
     void poll_fabric(Now now);
     void read_letters(Now now);
     void refuse_join(NodeId node, derecho_status status, const std::string& why);
-    void read_letter(const Mail::Letter& letter);
-    void answer_join(const Mail::Letter& letter);
+    void read_letter(const Mail::Letter& letter, Instant now);
+    void answer_join(const Mail::Letter& letter, Instant now);
     void answer_join_from_outside(const Mail::Letter& letter);
     void client_takes(const Mail::Letter& letter);
     void seek_contacts(Now now);
@@ -140,9 +141,8 @@ private:
     void look_at_wedged();
     void take_leave();
     bool all_sent() const;
-    std::vector<Member> admissible_joins() const;
     bool sequence_ends() const;
-    bool change_due() const;
+    bool change_due(Instant now);
     void install(const Decision& decision, Now now);
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
@@ -179,7 +179,7 @@ private:
     std::unique_ptr<View> taken_view_;
     std::optional<View> client_view_;
     bool client_view_new_ = false;
-    std::vector<Member> joins_;  // as leader: who asked
+    Admissions admissions_;  // as leader: who asked
     std::vector<NodeId> clients_;
     Newcomers newcomers_;
     std::vector<std::pair<NodeId, uint64_t>> up_;    // lives that are connected
@@ -200,7 +200,10 @@ private:
     uint64_t oldest_lease_ = 0;   // at the last heartbeat
     uint32_t steps_to_look_ = 0;  // at the slow columns
     Instant entered_{};           // the current view
+    Instant wedged_at_{};         // the one before; then senders stood still
+    Duration stood_still_{};      // until the current one began
     Instant next_seek_ = kNever;
+    Instant turn_ = kNever;              // of those that wait to join or leave
     std::vector<std::string> troubles_;  // that were told of
     Status end_;
     Stats stats_;

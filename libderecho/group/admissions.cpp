@@ -1,0 +1,41 @@
+#include "group/admissions.hpp"
+
+#include <algorithm>
+
+#include "base/coverage.hpp"
+#include "base/limits.hpp"
+
+namespace libderecho {
+namespace {
+
+constexpr uint64_t kShareOfTime = 10;  // that changes may take: one part in so many
+constexpr uint64_t kSilencesAtMost = 4;
+
+}  // namespace
+
+void Admissions::asked(Member joiner, Instant now) {
+    forget(joiner.node);
+    waiting_.push_back({std::move(joiner), now});
+}
+
+void Admissions::forget(NodeId node) {
+    std::erase_if(waiting_, [&](const Waiting& w) { return w.joiner.node == node; });
+}
+
+void Admissions::entered(const View& view, Duration stood_still, Instant now) {
+    std::erase_if(waiting_, [&](const Waiting& w) { return view.holds(w.joiner.node, w.joiner.incarnation); });
+    next_change_ = now + std::min(Duration{(kShareOfTime - 1) * stood_still.ns}, patience_);
+}
+
+std::vector<Member> Admissions::candidates(const View& view, Instant now) const {
+    std::vector<Member> joiners;
+    for (const auto& [joiner, asked] : waiting_) {
+        if (joiners.size() == limits::joins_per_view_max || view.rank_of(joiner.node)) continue;
+        const bool silent = now - asked > Duration{kSilencesAtMost * ask_again_.ns};
+        if (silent) coverage::hit(coverage::Branch::silent_joiner);
+        if (!silent) joiners.push_back(joiner);
+    }
+    return joiners;
+}
+
+}  // namespace libderecho
