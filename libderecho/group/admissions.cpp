@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint64_t kShareOfTime = 10;  // that changes may take: one part in so many
 constexpr uint64_t kSilencesAtMost = 4;
+constexpr Duration kLongestWait = milliseconds(500);  // a change may be slow for somebody who died in it
 
 }  // namespace
 
@@ -24,7 +25,7 @@ void Admissions::forget(NodeId node) {
 
 void Admissions::entered(const View& view, Duration stood_still, Instant now) {
     std::erase_if(waiting_, [&](const Waiting& w) { return view.holds(w.joiner.node, w.joiner.incarnation); });
-    next_change_ = now + std::min(Duration{(kShareOfTime - 1) * stood_still.ns}, patience_);
+    next_change_ = now + std::min(Duration{(kShareOfTime - 1) * stood_still.ns}, kLongestWait);
 }
 
 std::vector<Member> Admissions::candidates(const View& view, Instant now) const {

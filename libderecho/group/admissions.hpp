@@ -12,8 +12,8 @@ namespace libderecho {
 
 class Admissions {
 public:
-    // `ask_again`: who waits asks so often. `patience`: the longest that anybody has to wait for his turn.
-    Admissions(Duration ask_again, Duration patience) : ask_again_(ask_again), patience_(patience) {}
+    // `ask_again`: who waits asks so often.
+    explicit Admissions(Duration ask_again) : ask_again_(ask_again) {}
 
     void asked(Member joiner, Instant now);
     void forget(NodeId node);
@@ -30,7 +30,7 @@ private:
         Member joiner;
         Instant asked{};
     };
-    Duration ask_again_, patience_;
+    Duration ask_again_;
     std::vector<Waiting> waiting_;
     Instant next_change_{};
 };

@@ -13,7 +13,7 @@ Member node(uint32_t id) { return {NodeId{id}, 1, 0, "10.0.0.1:7000"}; }
 class AdmissionsTest : public ::testing::Test {
 protected:
     View view{ViewId{1}, {node(1)}};
-    Admissions admissions{milliseconds(50), milliseconds(500)};
+    Admissions admissions{milliseconds(50)};
 };
 
 TEST_F(AdmissionsTest, who_asked_is_a_candidate_until_it_is_in) {

@@ -19,8 +19,7 @@ constexpr uint64_t kSilencesOfNewcomer = 5;
 constexpr Duration kSilenceOfNewcomerAtLeast = milliseconds(5000);
 // Of suspect_after: a member that shows signs of life and does nothing else is suspected, too.
 constexpr uint64_t kStandstillsAtMost = 3;
-constexpr uint64_t kLongestTurn = 4;  // a fraction of it: who joins or leaves waits for no longer
-constexpr uint64_t kNamedAfter = 4;   // a fraction of it: a holdup is told
+constexpr uint64_t kNamedAfter = 4;  // a fraction of it: a holdup is told
 
 Holdups::Limits holdup_limits(const GroupOptions& options) {
     return {
@@ -39,7 +38,7 @@ Group::Group(GroupOptions options, Fabric& fabric, Now now, MarkerStore* store)
       clock_(options_.clock_drift),
       clocks_(clock_, options_.suspect_after),
       founding_(options_, store, mail_),
-      admissions_(options_.retry_contact, Duration{options_.suspect_after.ns / kLongestTurn}),
+      admissions_(options_.retry_contact),
       newcomers_(Duration{std::max(kSilencesOfNewcomer * options_.suspect_after.ns, kSilenceOfNewcomerAtLeast.ns)}),
       holdups_(holdup_limits(options_)) {
     joining_.emplace(options_, fabric_, mail_, founding_);
