@@ -19,8 +19,9 @@ constexpr NodeId kSelf{1}, kPeer{2};
 constexpr uint64_t kIncarnation = 5, kPeerIncarnation = 6;
 const std::string kAddress = "127.0.0.1:7001", kPeerAddress = "127.0.0.1:7002";
 
-GroupOptions options_of(size_t role) {
+GroupOptions options_of(size_t role, size_t digest, size_t policy) {
     GroupOptions options;
+    options.digest = {static_cast<DigestOptions::Of>(digest), 2, static_cast<DigestOptions::Policy>(policy)};
     options.self = kSelf;
     options.incarnation = kIncarnation;
     options.address = role == 2 ? "" : kAddress;
@@ -40,7 +41,7 @@ public:
     explicit Node(Input& input)
         : input_(input),
           fabric_(kSelf),
-          group_(options_of(input.below(3)), fabric_, {}),
+          group_(options_of(input.below(3), input.below(3), input.below(3)), fabric_, {}),
           rpc_(group_, kMailBytes),
           peer_first_(input.below(2) == 0) {
         step();  // a founder is a member from now on
@@ -108,6 +109,7 @@ private:
         const size_t taken = rpc_.take(std::span(events, 1 + input_.below(8)), lease_);
         for (const derecho_event& event : std::span(events, taken)) {
             fuzz::read_all({static_cast<const std::byte*>(event.data), event.size_bytes});
+            if (event.kind == DERECHO_EVENT_STATE_REQUEST && NodeId{event.node} == kSelf) digest_ = event.id;
             if (event.flags & DERECHO_FLAG_REPLY) asked_ = {event.id, NodeId{event.node}};
         }
     }
@@ -131,6 +133,7 @@ private:
     void answer() {
         const auto data = input_.bytes(input_.below(32));
         (void)rpc_.reply(asked_.second, asked_.first, DERECHO_OK, data);
+        (void)rpc_.send_state(kSelf, digest_, data, input_.below(2) == 0);
         if (const View* view = group_.taken_view())
             (void)rpc_.send_state(kPeer, raw(view->id) << 8 | input_.below(3), data, input_.below(2) == 0);
     }
@@ -163,7 +166,7 @@ private:
 
     // A well-formed letter, or one that was, in a well-formed frame.
     void write_letter() {
-        const size_t kind = input_.below(10);
+        const size_t kind = input_.below(11);
         ByteWriter body;
         switch (kind) {
             case 0:
@@ -203,6 +206,12 @@ private:
                 const uint64_t of_view = mine ? raw(mine->id) + input_.below(2) : input_.lie(3);
                 return post(1, LetterKind::state,
                             StateHeader{of_view, number(input_.below(3)), input_.number<uint8_t>()});
+            }
+            case 9: {
+                const View* mine = group_.taken_view();
+                const uint64_t of_view = mine ? raw(mine->id) - input_.below(2) : input_.lie(3);
+                return post(1, LetterKind::digest,
+                            DigestHeader{of_view, number(input_.below(3)), number(input_.below(4))});
             }
             default:
                 return post(input_.below(kChannels), static_cast<Letter>(input_.number<uint8_t>()), body);
@@ -312,6 +321,7 @@ private:
     uint64_t now_ns_ = 1'000'000'000;
     uint64_t lease_ = 0;
     uint64_t call_ = 0;                          // the last one made here
+    uint64_t digest_ = 0;                        // the last state of its own that it was asked for
     std::pair<uint64_t, NodeId> asked_{};        // the last one that wants a reply from here
     uint64_t sent_[kChannels] = {}, beats_ = 0;  // by the peer
     const bool peer_first_;
