@@ -18,7 +18,7 @@ import pytest
 
 PATIENCE_S = 60.0  # for what takes well under a second on an idle machine
 MEMBER = Path(__file__).with_name("member.py")
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": "1"}
+OF_MEMBERS = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": "1"}
 
 
 class MemberFailed(AssertionError):
@@ -53,7 +53,7 @@ class Member:
         command = [*under, sys.executable, str(MEMBER)]
         with self._stderr.open("wb") as stderr:
             self.child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=os.environ | OF_MEMBERS
             )
         self._buffer = b""
 
@@ -130,7 +130,7 @@ StartMember = Callable[..., Member]
 @pytest.fixture
 def environment() -> dict[str, str]:
     """What a Python process needs to import the derecho under test."""
-    return ENVIRONMENT
+    return os.environ | OF_MEMBERS
 
 
 @pytest.fixture
