@@ -22,7 +22,7 @@ public:
 
     // Those who can be in the view after this one: not who has fallen silent since it asked, for it would hold up all.
     std::vector<Member> candidates(const View& view, Instant now) const;
-    // When the view may change again for what can wait.
+    // When the view may change again for those who join.
     Instant next_change() const { return next_change_; }
 
 private:

@@ -53,6 +53,7 @@ Group::~Group() = default;
 bool Group::step(Now now) {
     moved_ = false;
     clock_.read(now);
+    if (joining_) fabric_.set_clock(clock_.offset());  // it may be shown in this very step
     poll_fabric(now);
     moved_ |= mail_.step(now.wall_ns);
     read_letters(now);
@@ -288,7 +289,6 @@ void Group::refuse_join(NodeId node, derecho_status status, const std::string& w
 
 void Group::step_joining(Now now) {
     if (phase() != Phase::joining && phase() != Phase::client) return;
-    fabric_.set_clock(clock_.offset());
     joining_->step(now.monotonic, now.wall_ns);
     for (const auto& [node, incarnation] : joining_->take_stale()) {
         if (std::ranges::find(up_, std::pair{node, incarnation}) == up_.end())
@@ -500,13 +500,13 @@ void Group::look_at_wedged() {
     if (current().shard_rows_arrived(wedged)) current().shards_agreed(wedged);
 }
 
-// Who joins or leaves can wait for its turn.
+// Who joins can wait for its turn. Who leaves sends nothing any more, not even that it skips rounds: others wait for
+// it.
 bool Group::change_due(Instant now) {
     const Epoch& epoch = *epochs_.back();
     const size_t joins = admissions_.candidates(epoch.view(), now).size();
-    const bool wanted = joins > 0 || epoch.departures(joins, holdups_.slow()) != 0;
-    turn_ = wanted && now < admissions_.next_change() ? admissions_.next_change() : kNever;
-    return (wanted && turn_ == kNever) || sequence_ends();
+    turn_ = joins > 0 && now < admissions_.next_change() ? admissions_.next_change() : kNever;
+    return (joins > 0 && turn_ == kNever) || epoch.departures(joins, holdups_.slow()) != 0 || sequence_ends();
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.

@@ -203,7 +203,7 @@ private:
     Instant wedged_at_{};         // the one before; then senders stood still
     Duration stood_still_{};      // until the current one began
     Instant next_seek_ = kNever;
-    Instant turn_ = kNever;              // of those that wait to join or leave
+    Instant turn_ = kNever;              // of those that wait to join
     std::vector<std::string> troubles_;  // that were told of
     Status end_;
     Stats stats_;

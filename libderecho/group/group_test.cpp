@@ -74,6 +74,50 @@ TEST(Group, a_node_whose_only_contact_is_itself_is_told_that_somebody_has_to_fou
     EXPECT_NE(group.end().detail.find("set option found, or initial_members"), std::string::npos) << group.end().detail;
 }
 
+// Its clock may be shown to whoever connects from the first poll on.
+TEST(Group, a_node_shows_its_clock_before_anybody_can_ask_for_it) {
+    struct Watched final : FakeFabric {
+        using FakeFabric::FakeFabric;
+        void set_clock(int64_t offset_ns) override { clock = offset_ns; }
+        void poll(Instant now, std::vector<PeerEvent>& out) override {
+            if (!shown) shown = clock;
+            FakeFabric::poll(now, out);
+        }
+        int64_t clock = 0;
+        std::optional<int64_t> shown;
+    } fabric{NodeId{1}};
+    Group group(founder(), fabric, {});
+    group.step({Instant{5}, 1'000'005});
+    EXPECT_EQ(fabric.shown, 1'000'000);
+}
+
+TEST(Group, a_joiner_is_told_how_far_its_clock_is_from_that_of_the_group) {
+    constexpr uint64_t kDay = 86'400'000'000'000;
+    for (const bool ahead : {false, true}) {
+        FakeFabric fabric{NodeId{1}};
+        GroupOptions options = founder();
+        options.found = false;
+        options.contacts = {"127.0.0.1:7002"};
+        Group group(options, fabric, {});
+        group.step({Instant{1'000'000'000}, 2 * kDay});  // it dials
+        PeerEvent up;
+        up.peer = kPeer;
+        up.incarnation = 5;
+        up.address = options.contacts[0];
+        up.dialed = true;
+        up.group = {1, 1};
+        up.time_ns = ahead ? kDay : 3 * kDay;
+        fabric.events.push_back(up);
+        group.step({Instant{1'000'000'001}, 2 * kDay + 1});
+        EXPECT_EQ(group.phase(), Group::Phase::joining) << "with a clock that was read before the peer came";
+        group.step({Instant{1'000'000'002}, 2 * kDay + 2});
+        EXPECT_EQ(group.end().code, DERECHO_INCOMPATIBLE);
+        const std::string how = ahead ? "86400.0 s ahead of that of node 2" : "86399.9 s behind that of node 2";
+        EXPECT_NE(group.end().detail.find(how), std::string::npos) << group.end().detail;
+        EXPECT_NE(group.end().detail.find("clock_drift_ms"), std::string::npos);
+    }
+}
+
 TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
     FakeFabric fabric{NodeId{1}};
     Group group(founder(), fabric, {});

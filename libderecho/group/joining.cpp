@@ -42,7 +42,7 @@ void Joining::step(Instant now, uint64_t time_ns) {
                                        "contacts name nobody but this node itself, which founds no group unless it is "
                                        "told to: set option found, or initial_members");
     const bool due = now >= next_try_;
-    if (!options_.client) compare_clocks(now, time_ns);
+    if (!options_.client) compare_clocks(time_ns);
     last_step_ = now;
     if (!options_.client) {
         founding_.step(due);
@@ -137,9 +137,9 @@ void Joining::up(const PeerEvent& event) {
 }
 
 // With a clock that was read after they came: this node may have been stopped in between.
-void Joining::compare_clocks(Instant now, uint64_t time_ns) {
+void Joining::compare_clocks(uint64_t time_ns) {
     for (Peer& peer : peers_) {
-        if (peer.compared || now <= last_step_) continue;
+        if (peer.compared || std::exchange(peer.just_came, false)) continue;
         peer.compared = true;
         std::string apart = clocks_apart(peer, time_ns);
         if (apart.empty()) {

@@ -56,6 +56,7 @@ private:
         bool in_group = false;
         uint64_t dialed_ns = 0;  // when this node dialed it, by its own clock; 0: it did not
         uint64_t time_ns = 0;    // what its clock showed after that, and before it came here
+        bool just_came = true;   // since the clock was read
         bool compared = false;   // with this node's
         bool apart = false;      // and too far from it
     };
@@ -63,7 +64,7 @@ private:
     Peer* find(NodeId node);
     bool may_found_alone() const;
     void up(const PeerEvent& event);
-    void compare_clocks(Instant now, uint64_t time_ns);
+    void compare_clocks(uint64_t time_ns);
     std::string clocks_apart(const Peer& peer, uint64_t time_ns) const;
     void refused(const PeerEvent& event);
     bool is_silent(const Contact& contact, Instant now) const;

@@ -333,6 +333,7 @@ Process* World::start(uint32_t node, bool client) {
     process.client = client;
     process.fabric = &network_.start({NodeId{node}, life.incarnation, address_of(node), host_of(node), client});
     process.clock_skew_ns = static_cast<int64_t>(random_.between(0, 2 * kSkewMax)) - static_cast<int64_t>(kSkewMax);
+    process.fabric->set_clock(all_clocks_ns_ + process.clock_skew_ns);  // it can be reached before its first step
     GroupOptions options;
     options.self = NodeId{node};
     options.incarnation = life.incarnation;

@@ -163,7 +163,7 @@ private:
     bool with_rpc_;
     DigestOptions digest_;
     std::optional<uint32_t> liar_node_;
-    int64_t all_clocks_ns_ = 0;   // that they were set by
+    int64_t all_clocks_ns_ = 1'700'000'000'000'000'000;  // ahead of the monotonic clocks, more or less
     uint64_t clocks_led_ns_ = 0;  // the latest that clocks set right have shown when they were set back
     bool calming_ = false;
     std::string lie_;
