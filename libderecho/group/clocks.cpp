@@ -8,8 +8,6 @@ namespace {
 
 constexpr int64_t kOffsetMax = 1ll << 62;  // 146 years: what a liar shows must not overflow
 
-constexpr uint64_t kJudgements = 16;  // while all come to know
-
 }  // namespace
 
 std::string in_seconds(uint64_t ns) {
@@ -29,26 +27,26 @@ void Clocks::note(size_t rank, uint64_t beats, uint64_t wall_ns, Instant now) {
         std::clamp(static_cast<int64_t>(wall_ns - now.ns), -kOffsetMax, kOffsetMax);
 }
 
-void Clocks::judge(Now now, RankSet alive) {
-    if (now.monotonic < next_) return;
+bool Clocks::judge(Now now, RankSet alive) {
+    if (now.monotonic < next_) return false;
     next_ = now.monotonic + Duration{all_know_.ns / kJudgements};
     const auto own = static_cast<int64_t>(now.wall_ns - now.monotonic.ns);
-    std::vector<int64_t> offsets{own};
+    offsets_.assign(1, own);
     for (size_t r = 0; r < peers_.size(); ++r) {
         const size_t samples = std::min(peers_[r].samples, kSamples);
         if (r == self_ || !has(alive, r)) continue;
-        if (samples == 0) return;
-        offsets.push_back(*std::ranges::max_element(std::span(peers_[r].offsets).first(samples)));
+        if (samples == 0) return false;
+        offsets_.push_back(*std::ranges::max_element(std::span(peers_[r].offsets).first(samples)));
     }
     // Of two, the one that is behind: nobody is led on by a clock that is ahead.
-    const auto middle = offsets.begin() + static_cast<ptrdiff_t>((offsets.size() - 1) / 2);
-    std::nth_element(offsets.begin(), middle, offsets.end());
+    const auto middle = offsets_.begin() + static_cast<ptrdiff_t>((offsets_.size() - 1) / 2);
+    std::nth_element(offsets_.begin(), middle, offsets_.end());
     ahead_ns_ = own - *middle;
-    // Of those that are too old the last counts still: it stood until the next.
-    while (middles_.size() > 1 && now.monotonic - middles_[1].since > all_know_) middles_.pop_front();
-    middles_.push_back({now.monotonic, *middle});
-    const auto [least, most] = std::ranges::minmax_element(middles_, {}, &Middle::offset);
-    clock_.stay_near(least->offset, most->offset);
+    middles_[judged_++ % middles_.size()] = *middle;
+    const auto [least, most] =
+        std::ranges::minmax_element(std::span(middles_).first(std::min(judged_, middles_.size())));
+    clock_.stay_near(*least, *most);
+    return true;
 }
 
 std::string Clocks::own_trouble() const {

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstddef>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -35,7 +34,8 @@ public:
     void note(size_t rank, uint64_t beats, uint64_t wall_ns, Instant now);
     // With this node's own: what the hybrid clock may follow, once all of these have shown theirs. Few could be led on
     // by one that is wrong.
-    void judge(Now now, RankSet alive);
+    // True if it was time for that.
+    bool judge(Now now, RankSet alive);
     // How this node's clock is wrong, in a sentence, if it is further from most members' than the drift; empty if not.
     std::string own_trouble() const;
 
@@ -47,14 +47,12 @@ private:
         std::array<int64_t, kSamples> offsets{};  // of its wall clock from this node's monotonic one
     };
 
-    struct Middle {
-        Instant since;
-        int64_t offset = 0;
-    };
-
     HybridClock& clock_;
     const Duration all_know_;
-    std::deque<Middle> middles_;  // of late: what most clocks showed
+    static constexpr size_t kJudgements = 16;         // while all come to know
+    std::array<int64_t, kJudgements + 1> middles_{};  // the last: what most clocks showed
+    size_t judged_ = 0;
+    std::vector<int64_t> offsets_;  // of a judgement
     std::vector<Peer> peers_;
     size_t self_ = 0;
     Instant next_{};

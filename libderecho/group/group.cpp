@@ -451,7 +451,7 @@ void Group::look_at_clocks(Now now) {
     change.note_clock(now.wall_ns);
     for (size_t r = 0; r < current().view().members.size(); ++r)
         clocks_.note(r, change.beats_of(r), change.clock_of(r), now.monotonic);
-    clocks_.judge(now, change.alive());
+    if (!clocks_.judge(now, change.alive())) return;
     fabric_.set_clock(clock_.offset());
     if (const std::string trouble = clocks_.own_trouble(); !trouble.empty()) {
         coverage::hit(coverage::Branch::clock_not_believed);
