@@ -134,6 +134,7 @@ private:
     void take_up_to_digests(Out& out);
     void take_differences(Out& out);
     bool strip_call(derecho_event& event);
+    void note_last(std::span<const derecho_event> events);
     void stamp(derecho_event& event) const;
     void announce(Out& out);
     void sweep(Out& out);

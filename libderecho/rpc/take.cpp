@@ -105,13 +105,7 @@ size_t Rpc::take_some(Out& out, size_t most) {
         bool keep = true;
         switch (event.kind) {
             case DERECHO_EVENT_CALL:
-                if (!strip_call(event)) {
-                    keep = false;
-                    break;
-                }
-                [[fallthrough]];
-            case DERECHO_EVENT_MESSAGE:
-                taken_[event.shard] = {event.version, event.timestamp_ns};
+                keep = strip_call(event);
                 break;
             case DERECHO_EVENT_VIEW:
                 enter_view();
@@ -138,8 +132,22 @@ size_t Rpc::take_some(Out& out, size_t most) {
         if (out.count != i) out.events[out.count] = event;
         ++out.count;
     }
+    note_last(out.events.subspan(first, out.count - first));
     if (digests_) digests_->taken(out.events.subspan(first, out.count - first), group_.taken_view());
     return taken;
+}
+
+// The last ordered event of each shard.
+void Rpc::note_last(std::span<const derecho_event> events) {
+    size_t left = taken_.size();
+    for (size_t i = events.size(), seen = 0; i-- > 0 && left > 0;) {
+        const derecho_event& event = events[i];
+        const bool ordered = event.kind == DERECHO_EVENT_MESSAGE || event.kind == DERECHO_EVENT_CALL;
+        if (!ordered || (seen >> event.shard & 1) != 0) continue;
+        seen |= size_t{1} << event.shard;
+        taken_[event.shard] = {event.version, event.timestamp_ns};
+        --left;
+    }
 }
 
 // As of which ordered event something is that has no place in the order itself.

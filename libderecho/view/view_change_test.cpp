@@ -2,6 +2,8 @@
 #include "view/view_change.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
+#include <optional>
 
 #include "fabric/fabric_testing.hpp"
 
@@ -43,6 +45,68 @@ TEST_F(NewLeader, suspects_who_accepted_the_proposal_of_a_rank_that_is_none) {
     say(columns.accepted, 1ull << 60);
     EXPECT_EQ(change.step({}), ViewChange::Want::nothing);
     EXPECT_EQ(change.alive(), just(1));
+}
+
+// Rank 2 of five, after ranks 0 and 1 failed: what was accepted from them may be decided.
+class LeaderAfterTwo : public ::testing::Test {
+protected:
+    LeaderAfterTwo() {
+        for (uint32_t i = 0; i < 5; ++i) view.members.push_back({NodeId{10 + i}, 1, 1, "127.0.0.1:7000"});
+        change.emplace(view, Rank{2}, kTrims, *table, ViewChangeOptions{}, Instant{});
+        table->refresh();
+        change->state_held(1);
+        for (const size_t r : {3u, 4u}) say(r, columns.state_held, 1);
+        for (const size_t failed : {0u, 1u}) change->suspect(failed, "it failed");
+        EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+        change->wedged();
+        for (const size_t r : {3u, 4u}) say(r, columns.wedged, 1);
+    }
+    std::span<std::byte> row(size_t rank) { return fabric.theirs(view.members[rank].node, kRegion); }
+    void say(size_t rank, size_t column, uint64_t value) { put(row(rank), column, value); }
+    // Without the last of those that stay, so that one proposal is told from another.
+    std::vector<std::byte> proposal(size_t leader) {
+        Decision decision{view, std::vector<uint64_t>(kTrims, 8 * leader)};
+        decision.next.id = ViewId{2};
+        std::erase_if(decision.next.members, [&](const Member& m) { return raw(m.node) < 10 + leader; });
+        ByteWriter out;
+        encode(out, decision);
+        return {out.bytes().begin(), out.bytes().end()};
+    }
+    void accepted(size_t rank, size_t leader) {
+        const auto bytes = proposal(leader);
+        put(row(rank), columns.proposal_of(leader), uint64_t{bytes.size()});
+        std::ranges::copy(bytes, row(rank).begin() + static_cast<ptrdiff_t>(columns.proposal_of(leader) + 8));
+        say(rank, columns.accepted, leader + 1);
+    }
+    std::vector<std::byte> proposed() {
+        const std::byte* area = table->own() + columns.proposal_of(2);
+        const uint64_t length = *reinterpret_cast<const uint64_t*>(area);
+        return {area + 8, area + 8 + length};
+    }
+
+    View view{ViewId{1}, {}};
+    const ViewChangeColumns columns{5, kTrims};
+    FakeFabric fabric{NodeId{12}};
+    std::vector<NodeId> nodes{NodeId{10}, NodeId{11}, NodeId{12}, NodeId{13}, NodeId{14}};
+    std::optional<Table> table{std::in_place,        fabric, kRegion, nodes, Rank{2}, columns.row_bytes,
+                               columns.counter_bytes};
+    std::optional<ViewChange> change;
+};
+
+TEST_F(LeaderAfterTwo, waits_for_the_promise_of_all_that_they_accept_nothing_more_from_those_before) {
+    say(3, columns.suspected, 3);
+    say(4, columns.suspected, 1);  // rank 1 may still have what it proposes accepted, and decided
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    say(4, columns.suspected, 3);
+    EXPECT_EQ(change->step({}), ViewChange::Want::proposal);
+}
+
+TEST_F(LeaderAfterTwo, carries_on_the_proposal_of_the_highest_rank_that_anybody_accepted) {
+    for (const size_t r : {3u, 4u}) say(r, columns.suspected, 3);
+    accepted(3, 0);
+    accepted(4, 1);
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    EXPECT_EQ(proposed(), proposal(1));
 }
 
 TEST(ViewChange, a_member_that_finds_all_links_closed_knows_by_the_others_last_words_whether_it_was_ejected) {
