@@ -124,8 +124,8 @@ public:
     // wire.
     virtual std::shared_ptr<DirectAccess> direct(NodeId) { return nullptr; }
 
-    // What this node lacks, so that it cannot go on; ok while it lacks nothing.
-    virtual Status lacking() const { return {}; }
+    // What this node lacks, so that it cannot go on; null while it lacks nothing.
+    virtual const Status* lacking() const { return nullptr; }
     // Why the last expose() gave nothing.
     virtual std::string why_not_exposed() const { return {}; }
     // When it last had to turn a connection away, or could not make one, for want of memory or descriptors, and why.

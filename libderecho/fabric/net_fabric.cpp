@@ -85,7 +85,7 @@ public:
     void wake() override { sleeper_.wake(); }
 
     std::shared_ptr<DirectAccess> direct(NodeId peer) override;
-    Status lacking() const override { return lacking_; }
+    const Status* lacking() const override { return lacking_.ok() ? nullptr : &lacking_; }
     std::string why_not_exposed() const override { return why_not_exposed_; }
     Shortage shortage() const override { return bootstrap_->shortage(); }
     bool crowded() const override { return crowded_; }

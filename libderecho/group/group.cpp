@@ -82,7 +82,8 @@ Instant Group::next_deadline() const {
 void Group::poll_fabric(Now now) {
     peer_events_.clear();
     fabric_.poll(now.monotonic, peer_events_);
-    if (const Status lacking = fabric_.lacking(); !lacking.ok()) end_for_lack(lacking.detail);
+    if (const Status* lacking = fabric_.lacking()) [[unlikely]]
+        end_for_lack(lacking->detail);
     for (const PeerEvent& event : peer_events_) {
         moved_ = true;
         peer_events_for_rpc_.push_back(event);
