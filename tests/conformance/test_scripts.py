@@ -86,6 +86,8 @@ def comparable(line: str) -> str:
 def test_every_function_of_the_header_is_in_a_script() -> None:
     done = {step.do for path in SCRIPTS for step in load(path).steps}
     done |= {"join_cancel"}  # is for another thread; each language's own tests give up a join
+    # Need two that do not fit, in all pairs of languages: test_members.py.
+    done |= {"config_describe_service", "group_trouble"}
     assert set(functions()) <= done, f"no script has a step {', '.join(sorted(set(functions()) - done))}"
 
 

@@ -103,12 +103,12 @@ derecho_status derecho_config_close(derecho_config *config) {
     return DERECHO_OK;
 }
 int main(void) {
-    const char *const options[] = {"nodde", "1", NULL}, *const odd[] = {"node", NULL};
+    const char *const options[] = {"nodde", "1", NULL}, *const odd[] = {"node", NULL}, *const schema[] = {NULL};
     derecho_replica replica;
     memset(&replica, 0, sizeof replica);
-    assert(derecho_stub_join("Cache", 1, options, 0, &replica) == DERECHO_INVALID);
+    assert(derecho_stub_join("Cache", 1, schema, options, 0, &replica) == DERECHO_INVALID);
     assert(!strcmp(derecho_stub_error(), "there is no nodde"));
-    assert(derecho_stub_join("Cache", 1, odd, 0, &replica) == DERECHO_INVALID);
+    assert(derecho_stub_join("Cache", 1, schema, odd, 0, &replica) == DERECHO_INVALID);
     assert(!strcmp(derecho_stub_error(), "option node has no value"));
     assert(open_configs == 0 && !replica.group && !replica.shard);
     return 0;

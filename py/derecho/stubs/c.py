@@ -59,6 +59,14 @@ _DISPATCH_DOC = """\
 Run the handler of a DERECHO_EVENT_CALL or DERECHO_EVENT_QUERY of this service, and answer. Answers that find no room
 are kept in `answers`, for derecho_answers_retry()."""
 
+_PIECE = 100  # characters of a literal in one line
+
+
+def _pieces(text: str) -> list[str]:
+    """A string among others, in as many lines as it needs."""
+    pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)] or [""]
+    return [f"    {quoted(piece)}" for piece in pieces[:-1]] + [f"    {quoted(pieces[-1])},"]
+
 
 def emit(model: StubModel) -> dict[str, str]:
     """Write the header of a service.
@@ -117,7 +125,7 @@ class _Header:
             "",
             "/** What the hash is of, by line: for the error of a node that is refused. */",
             f"static const char *const {self._prefix}_schema[] = {{",
-            *(f"    {quoted(line)}," for line in model.schema.text.splitlines()),
+            *(part for line in model.schema.text.splitlines() for part in _pieces(line)),
             "    NULL};",
             "",
             "enum {",

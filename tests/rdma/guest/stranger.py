@@ -89,7 +89,7 @@ def our_hello(theirs: bytes, address: bytes, verbs: bytes) -> bytes:
     for _ in range(services):
         at += 2 + struct.unpack_from("<H", theirs, at)[0] + 8
     (wire,) = struct.unpack_from("<B", theirs, at + 4 + 8 + 1)
-    own = struct.pack("<IQBBBQQ", 1, 77, 0, wire, 0, 0, 0) + struct.pack("<H", len(address)) + address
+    own = struct.pack("<IQBBBQQQ", 1, 77, 0, wire, 0, 0, 0, 0) + struct.pack("<H", len(address)) + address
     own += bytes(16) + struct.pack("<QI", 0, 0) + bytes(16 * 8) + struct.pack("<H", 0) + bytes(16) + verbs
     return theirs[:at] + own
 

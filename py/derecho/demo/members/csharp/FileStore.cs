@@ -20,6 +20,13 @@ namespace file_store
         /// <inheritdoc/>
         protected override ulong SchemaHash => Hash;
 
+        /// <inheritdoc/>
+        protected override string SchemaText =>
+            "service FileStore\n" +
+            "ordered put(path:str,index:u32,count:u32,piece:bytes)->bool\n" +
+            "query get(path:str)->optional<bytes>\n" +
+            "state Stored{files:map<str,bytes>,partial:map<str,list<bytes>>}\n";
+
         /// <summary>Add piece `index` of `count`; a first piece starts the file afresh. Whether the file is
         /// complete.</summary>
         public abstract bool Put(string path, uint index, uint count, byte[] piece);

@@ -24,7 +24,11 @@ public abstract class FileStore extends Service {
     public static final long SCHEMA_HASH = 0x9aaa385a49b229a5L;
 
     protected FileStore() {
-        super(NAME, SCHEMA_HASH, 2);
+        super(NAME, SCHEMA_HASH, 2,
+                "service FileStore\n" +
+                "ordered put(path:str,index:u32,count:u32,piece:bytes)->bool\n" +
+                "query get(path:str)->optional<bytes>\n" +
+                "state Stored{files:map<str,bytes>,partial:map<str,list<bytes>>}\n");
     }
 
     /**
