@@ -252,8 +252,7 @@ bool ShardEpoch::lies(size_t rank, Duration for_so_long) const {
         if (table_.value(rank, columns_.received + 8 * s) < cursors_[s].stable) return true;
         if (table_.value(rank, columns_.stable + 8 * s) > table_.value(rank, columns_.received + 8 * s)) return true;
     }
-    return is_ahead(rank, drifts::suspicious) ||
-           malformed_behind(cursors_[rank], table_.value(self_, columns_.received + 8 * rank));
+    return is_ahead(rank) || malformed_behind(cursors_[rank], table_.value(self_, columns_.received + 8 * rank));
 }
 
 // Whether what was received and not taken yet of one sender holds something that is no frame.
@@ -443,7 +442,7 @@ size_t ShardEpoch::take(std::span<derecho_event> events, Leases& leases, Leases:
     }
     delivered_messages_ += taken;
     if (time_ns_ > clock_.ahead_by(drifts::suspicious)) [[unlikely]]
-        note_ahead(events.first(taken), before);
+        note_leaps(events.first(taken), before);
     mark(taken > 0, leases, batch);
     return taken;
 }

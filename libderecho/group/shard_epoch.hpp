@@ -166,11 +166,12 @@ private:
     bool malformed_behind(Cursor cursor, uint64_t received) const;
     // group/shard_time.cpp
     uint64_t first_ahead(const Cursor& cursor, uint64_t until, uint64_t limit) const;
-    bool is_ahead(size_t rank, uint64_t drifts) const;
+    bool is_ahead(size_t rank) const;
     bool waits_for_its_time(const std::byte* frame);
+    void note_ahead(size_t rank, uint64_t time_ns);
     void judge_ahead();
     void stop_at_ahead();
-    void note_ahead(std::span<const derecho_event> events, uint64_t before);
+    void note_leaps(std::span<const derecho_event> events, uint64_t before);
     uint64_t latest_time() const { return finished_ ? ~0ull : clock_.ahead_by(drifts::convicted); }
     bool take_silent(Cursor& cursor);
     bool message_waits(const Cursor& cursor) const;
@@ -200,10 +201,11 @@ private:
     bool finished_ = false;
     RankSet offenders_ = 0;
     uint64_t time_ns_;        // of what was delivered last
-    RankSet seen_ahead_ = 0;  // members whose next frame was ahead of the clock
+    RankSet seen_ahead_ = 0;  // members of whom something was ahead of the clock: to be judged by a later reading
     RankSet were_ahead_ = 0;  // members that were suspiciously far
     struct Diligence {
         uint64_t acknowledged = 0, sent = 0;  // bytes, the most so far
+        uint64_t ahead_ns = 0;                // the latest time that was seen ahead
         Duration lags_for, silent_for;
     };
     std::vector<Diligence> diligence_;

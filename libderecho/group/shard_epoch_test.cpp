@@ -226,9 +226,26 @@ TEST_F(ShardEpochTest, what_a_clock_that_is_a_little_ahead_delivered_is_held_aga
     frame(1, 0, kMessage);
     all_receive();
     EXPECT_EQ(take(), 1u);
+    step();  // by a clock that was read after it
     EXPECT_EQ(epoch.offenders(), 0u);
     EXPECT_TRUE(epoch.lies(1, Duration{kNever.ns}));
     EXPECT_FALSE(epoch.lies(2, Duration{kNever.ns}));
+    epoch.wedge();
+    step();
+    EXPECT_EQ(epoch.offenders(), 0u) << "it is for those to accuse it whose clocks say more";
+}
+
+TEST_F(ShardEpochTest, what_was_delivered_by_a_clock_that_was_not_read_for_a_while_is_held_against_nobody) {
+    say(1, columns.ring + 8, kDrift + 1'000'000);
+    frame(1, 0, kMessage);
+    all_receive();
+    EXPECT_EQ(take(), 1u);
+    steps += kDrift;  // this node was stopped
+    step();
+    EXPECT_FALSE(epoch.lies(1, Duration{kNever.ns}));
+    epoch.wedge();
+    step();
+    EXPECT_EQ(epoch.offenders(), 0u);
 }
 
 TEST_F(ShardEpochTest, a_trim_ends_before_what_is_ahead_unless_somebody_has_delivered_it) {

@@ -27,23 +27,31 @@ uint64_t ShardEpoch::first_ahead(const Cursor& cursor, uint64_t until, uint64_t 
     return until;
 }
 
-bool ShardEpoch::is_ahead(size_t rank, uint64_t drifts) const {
-    if (has(were_ahead_, rank)) return true;
+bool ShardEpoch::is_ahead(size_t rank) const {
     const uint64_t received = table_.value(self_, columns_.received + 8 * rank);
-    return first_ahead(cursors_[rank], received, clock_.ahead_by(drifts)) < received;
+    return has(were_ahead_, rank) ||
+           first_ahead(cursors_[rank], received, clock_.ahead_by(drifts::suspicious)) < received;
+}
+
+void ShardEpoch::note_ahead(size_t rank, uint64_t time_ns) {
+    if (rank == self_) return;
+    diligence_[rank].ahead_ns = std::max(diligence_[rank].ahead_ns, time_ns);
+    seen_ahead_ |= just(rank);
 }
 
 // The next message of the sender at turn.
 bool ShardEpoch::waits_for_its_time(const std::byte* frame) {
     if (time_of(frame) <= latest_time()) return false;
-    seen_ahead_ |= just(turn_);
+    note_ahead(turn_, time_of(frame));
     return true;
 }
 
 // At the beginning of a step, whose reading of the clock is younger than what was seen.
 void ShardEpoch::judge_ahead() {
-    for_each(std::exchange(seen_ahead_, 0) & ~just(self_), [&](size_t s) {
-        if (!is_ahead(s, drifts::convicted)) return;
+    for_each(std::exchange(seen_ahead_, 0), [&](size_t s) {
+        const uint64_t time_ns = diligence_[s].ahead_ns;
+        if (time_ns > clock_.ahead_by(drifts::suspicious)) were_ahead_ |= just(s);
+        if (time_ns <= clock_.ahead_by(drifts::convicted)) return;
         coverage::hit(coverage::Branch::ahead_of_time);
         offenders_ |= just(s);
     });
@@ -52,21 +60,24 @@ void ShardEpoch::judge_ahead() {
 // What this member may have delivered ends before it.
 void ShardEpoch::stop_at_ahead() {
     for (size_t s = 0; s < senders_; ++s) {
-        Cursor& cursor = cursors_[s];
+        Cursor at = cursors_[s];
         const uint64_t received = table_.value(self_, columns_.received + 8 * s);
-        cursor.stable = std::min(cursor.stable, first_ahead(cursor, received, clock_.ahead_by(drifts::convicted)));
-        if (is_ahead(s, drifts::convicted)) seen_ahead_ |= just(s);
-        if (is_ahead(s, drifts::suspicious)) were_ahead_ |= just(s);
+        for (const uint64_t limit : {drifts::suspicious, drifts::convicted}) {
+            at.at = first_ahead(at, received, clock_.ahead_by(limit));
+            if (at.at < received) note_ahead(s, time_of(frame_at(at)));
+        }
+        cursors_[s].stable = std::min(cursors_[s].stable, at.at);
     }
 }
 
 // Of what was just delivered, something is further ahead than any honest clock: whose was it?
-void ShardEpoch::note_ahead(std::span<const derecho_event> events, uint64_t before) {
+void ShardEpoch::note_leaps(std::span<const derecho_event> events, uint64_t before) {
     for (const derecho_event& event : events) {
         const bool leaps = event.timestamp_ns > before && event.timestamp_ns > clock_.ahead_by(drifts::suspicious);
         before = event.timestamp_ns;
         if (!leaps) continue;
-        for (size_t s = 0; s < senders_; ++s) were_ahead_ |= raw(identity_.members[s]) == event.node ? just(s) : 0;
+        for (size_t s = 0; s < senders_; ++s)
+            if (raw(identity_.members[s]) == event.node) note_ahead(s, event.timestamp_ns);
     }
 }
 
