@@ -1,5 +1,6 @@
 // Who has asked the leader to be let in, and when the view may change for that. A change stops all senders for a
-// moment: those that can wait are put together, and take no more than a tenth of the time. Driver only.
+// moment: those who come close together are let in at once, and that takes no more than a tenth of the time. Driver
+// only.
 #pragma once
 
 #include <vector>
