@@ -330,12 +330,16 @@ private:
         const auto failed = [&engine] {
             return std::ranges::any_of(engine.hosts, [](const auto& host) { return host->load_error != nullptr; });
         };
-        const auto ready = [&] { return failed() || (!engine.view().members.empty() && missing().empty()); };
+        const auto votes = [](const View& view) {
+            if (view.members.empty()) return false;
+            return view.self_rank == View::kNoRank || view.members[view.self_rank].votes;
+        };
+        const auto ready = [&] { return failed() || (votes(engine.view()) && missing().empty()); };
         engine.last_progress = detail::Clock::now();
         for (std::chrono::nanoseconds left = timeout; !engine.wait(ready, left, "joining");) {
             left = engine.last_progress + timeout - detail::Clock::now();
             if (left > std::chrono::nanoseconds(0)) continue;
-            throw Timeout("joined, but " + (missing().empty() ? "no view" : "the state of " + missing()) +
+            throw Timeout("joined, but " + (missing().empty() ? "a view in which it votes" : "the state of " + missing()) +
                           " did not come: nothing of it for " + detail::seconds_text(timeout) +
                           engine.because(engine.donor()));
         }

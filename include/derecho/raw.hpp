@@ -132,6 +132,7 @@ struct Member {
     uint32_t node;
     std::string address;
     bool has_state;
+    bool votes;  // counts where more than half are needed: since a view that began after it held the state
     bool operator==(const Member&) const = default;
 };
 
@@ -468,7 +469,8 @@ public:
         check(derecho_group_view(handle(), &view));
         View found{view.id, view.self_rank, {}, view.group_id};
         for (const derecho_member& member : std::span(view.members, view.member_count)) {
-            found.members.push_back({member.node, member.address, (member.flags & DERECHO_MEMBER_HAS_STATE) != 0});
+            found.members.push_back({member.node, member.address, (member.flags & DERECHO_MEMBER_HAS_STATE) != 0,
+                                     (member.flags & DERECHO_MEMBER_VOTES) != 0});
         }
         return found;
     }

@@ -107,6 +107,13 @@ public:
         EXPECT_DERECHO_OK(derecho_group_view(group, &view));
         return view;
     }
+    // This node's view is of so many members, and all of them vote.
+    bool sees_voters(size_t members) const {
+        const derecho_view now = view();
+        return now.member_count == members &&
+               std::all_of(now.members, now.members + members,
+                           [](const derecho_member& member) { return (member.flags & DERECHO_MEMBER_VOTES) != 0; });
+    }
     std::string address() const {
         const derecho_view now = view();
         for (uint32_t rank = 0; rank < now.member_count; ++rank)
@@ -164,14 +171,14 @@ inline ::testing::AssertionResult pump(const Nodes& nodes, const std::function<b
     return ::testing::AssertionSuccess();
 }
 
-// A group whose members all have the state, and have seen the view of all of them.
+// A group whose members all have the state, and have seen the view in which all of them vote.
 inline void form(const Nodes& nodes, const Texts& options = {}) {
     for (TestNode* node : nodes) {
         ASSERT_NO_FATAL_FAILURE(node->join(node == nodes[0] ? nullptr : nodes[0], options));
         Nodes so_far(nodes.begin(), std::find(nodes.begin(), nodes.end(), node) + 1);
         ASSERT_TRUE(pump(so_far, [&] {
             for (TestNode* each : so_far)
-                if (each->view().member_count != so_far.size()) return false;
+                if (!each->sees_voters(so_far.size())) return false;
             return node == nodes[0] || node->count(DERECHO_EVENT_STATE) >= node->services.size();
         }));
     }

@@ -44,7 +44,7 @@ struct AgreedLimits {
 // ------------------------------------------------------------------------------------------------- bootstrap
 
 inline constexpr uint32_t kBootstrapMagic = 0x48435244;  // "DRCH"
-inline constexpr uint16_t kProtocolVersion = 5;
+inline constexpr uint16_t kProtocolVersion = 6;
 inline constexpr size_t kHelloBytesMax = 16 << 10;
 inline constexpr size_t kServicesMax = 64;
 inline constexpr size_t kDetailBytesMax = 1024;

@@ -25,7 +25,8 @@ void Admissions::forget(NodeId node) {
 
 void Admissions::entered(const View& view, Duration stood_still, Instant now) {
     std::erase_if(waiting_, [&](const Waiting& w) { return view.holds(w.joiner.node, w.joiner.incarnation); });
-    next_change_ = now + std::min(Duration{(kShareOfTime - 1) * stood_still.ns}, kLongestWait);
+    const Instant from = std::max(now, next_change_);  // a member that votes stood all still twice
+    next_change_ = std::min(from + Duration{(kShareOfTime - 1) * stood_still.ns}, now + kLongestWait);
 }
 
 std::vector<Member> Admissions::candidates(const View& view, Instant now) const {

@@ -141,15 +141,28 @@ uint64_t Epoch::newest(const Decision& decision) const {
 RankSet Epoch::departures(size_t joins, RankSet slow) const {
     const RankSet alive = change_.alive();
     RankSet leaving = change_.leaving() | (slow & alive);
+    const auto keep_one = [&](RankSet needed) {
+        const RankSet staying = alive & ~leaving;
+        if (count(staying) + joins == 0 || (needed & staying) != 0 || needed == 0) return;
+        leaving &= ~just(lowest(needed));
+        coverage::hit(coverage::Branch::departure_put_off);
+    };
     for (size_t k = 0; k < shards_.size(); ++k) {
         RankSet holders = 0;
         for_each(alive, [&](size_t r) { holders |= (change_.shards_held_by(r) >> k & 1) << r; });
-        const RankSet staying = alive & ~leaving;
-        if (count(staying) + joins == 0 || (holders & staying) != 0 || holders == 0) continue;
-        leaving &= ~just(lowest(holders));
-        coverage::hit(coverage::Branch::departure_put_off);
+        keep_one(holders);
     }
+    RankSet voters = 0;
+    for_each(alive, [&](size_t r) { voters |= change_.will_vote(r) ? just(r) : 0; });
+    keep_one(voters);
     return leaving;
+}
+
+RankSet Epoch::new_voters() const {
+    RankSet all = 0;
+    for_each(change_.alive() & ~change_.leaving() & ~change_.voters(),
+             [&](size_t r) { all |= change_.will_vote(r) ? just(r) : 0; });
+    return all;
 }
 
 Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
@@ -157,11 +170,12 @@ Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
     decision.next.id = ViewId{raw(view_.id) + 1};
     decision.next.group = view_.group;
     const RankSet survivors = change_.alive();
-    if (2 * count(survivors) <= view_.members.size())
+    if (2 * count(survivors & change_.voters()) <= count(change_.voters()))
         decision.next.group = branch_of(view_, view_.members[raw(self_)].node);
     for_each(survivors & ~departures(joins.size(), slow), [&](size_t r) {
         Member member = view_.members[r];
         member.shards_with_state = change_.shards_held_by(r);
+        member.votes = change_.will_vote(r);
         decision.next.members.push_back(std::move(member));
     });
     for (const Member& join : joins) {

@@ -58,9 +58,11 @@ public:
     bool shard_rows_arrived(RankSet members) const { return shard_rows_of(members) == members; }
     // Whether these members, all of them wedged, can end the view together: see ShardEpoch::agreed().
     bool shards_agreed(RankSet members);
-    // Who of those that want to may leave: not the last to hold a state that others still need.
+    // Who of those that want to may leave: not the last to hold a state that others still need, nor the last to vote.
     // `slow`: who has to.
     RankSet departures(size_t joins, RankSet slow) const;
+    // Those that will vote in the next view, and do not in this one.
+    RankSet new_voters() const;
     Decision propose(std::span<const Member> joins, RankSet slow) const;
     bool finish(const Decision& decision);
     // Members that broke the rules of some shard.

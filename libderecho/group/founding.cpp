@@ -208,7 +208,7 @@ void Founding::send_grant() {
 void Founding::found_alone() {
     founds_ = true;
     View first{ViewId{1}, {}, candidate_ ? candidate_ : options_.new_group};
-    first.members.push_back({options_.self, options_.incarnation, ~0ull, options_.address});
+    first.members.push_back({options_.self, options_.incarnation, ~0ull, options_.address, true});
     remember({Marker::Kind::member, std::move(first)});
 }
 

@@ -198,6 +198,7 @@ void Node::view(derecho_view& out) {
         to = {};
         to.node = raw(member.node);
         if (has_all_states(member)) to.flags |= DERECHO_MEMBER_HAS_STATE;
+        if (member.votes) to.flags |= DERECHO_MEMBER_VOTES;
         member.address.copy(to.address, sizeof to.address - 1);
         const Holdup found = holdup(to.node);
         if (found.unfelt) continue;

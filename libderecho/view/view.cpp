@@ -46,6 +46,7 @@ void encode(ByteWriter& out, const View& view) {
         out.number(raw(member.node));
         out.number(member.incarnation);
         out.number(member.shards_with_state);
+        out.number(static_cast<uint8_t>(member.votes));
         out.text(member.address);
     }
 }
@@ -61,9 +62,11 @@ bool decode(ByteReader& in, View& view) {
         member.node = NodeId{in.number<uint32_t>()};
         member.incarnation = in.number<uint64_t>();
         member.shards_with_state = in.number<uint64_t>();
+        const auto votes = in.number<uint8_t>();
+        member.votes = votes == 1;
         member.address = in.text(limits::address_bytes - 1);
         const auto same = [&](const Member& other) { return &other != &member && other.node == member.node; };
-        if (!in.good() || std::any_of(view.members.data(), &member, same)) return false;
+        if (!in.good() || votes > 1 || std::any_of(view.members.data(), &member, same)) return false;
     }
     return in.good();
 }
@@ -83,7 +86,7 @@ bool decode(ByteReader& in, Decision& decision) {
 
 size_t decision_bytes_max(size_t members, size_t trims) {
     const size_t next = std::min<size_t>(limits::members_max, members + limits::joins_per_view_max);
-    return 40 + next * (4 + 8 + 8 + 4 + limits::address_bytes) + trims * 8;
+    return 40 + next * (4 + 8 + 8 + 1 + 4 + limits::address_bytes) + trims * 8;
 }
 
 }  // namespace libderecho

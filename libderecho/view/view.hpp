@@ -16,6 +16,7 @@ struct Member {
     uint64_t incarnation = 0;
     uint64_t shards_with_state = 0;  // bit k: holds the state of shard k when the view starts
     std::string address;
+    bool votes = false;  // counts where more than half of the view is asked for: it held every state by an earlier view
     bool operator==(const Member&) const = default;
 };
 

@@ -32,10 +32,21 @@ ViewChangeColumns::ViewChangeColumns(size_t members, size_t trims) {
     counter_bytes = row_bytes = layout.end();
 }
 
+namespace {
+
+RankSet voters_of(const View& view) {
+    RankSet voters = 0;
+    for (size_t r = 0; r < view.members.size(); ++r) voters |= view.members[r].votes ? just(r) : 0;
+    return voters;
+}
+
+}  // namespace
+
 ViewChange::ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now)
     : view_(view),
       self_(raw(self)),
       trims_(trims),
+      voters_(voters_of(view)),
       table_(table),
       columns_(view.members.size(), trims),
       options_(options),
@@ -81,7 +92,12 @@ void ViewChange::wedged() {
 }
 
 bool ViewChange::enough(RankSet ranks) const {
-    return !options_.require_majority || 2 * count(ranks) > view_.members.size();
+    return !options_.require_majority || 2 * count(ranks & voters_) > count(voters_);
+}
+
+bool ViewChange::will_vote(size_t rank) const {
+    const uint64_t all_shards = (1ull << trims_ / view_.members.size()) - 1;
+    return has(voters_, rank) || (shards_held_by(rank) & all_shards) == all_shards;
 }
 
 void ViewChange::beat(Instant now) {
@@ -201,6 +217,13 @@ bool ViewChange::change_called_for() const {
     return suspected_ != 0 || table_.value(leader(), columns_.change_wanted) != 0;
 }
 
+std::string ViewChange::who_is_left() const {
+    const size_t left = count(alive() & voters_);
+    const bool all_vote = count(voters_) == view_.members.size();
+    return "only " + std::to_string(left) + " of " + std::to_string(count(voters_)) + " members of view " +
+           std::to_string(raw(view_.id)) + (all_vote ? "" : " that vote") + (left == 1 ? " is left" : " are left");
+}
+
 ViewChange::Want ViewChange::step(Instant now) {
     if (decision_) return Want::install;
     if (!failure_.ok()) return Want::stop;
@@ -221,10 +244,7 @@ ViewChange::Want ViewChange::step(Instant now) {
             accused_by_ != 0
                 ? libderecho::failure(DERECHO_EJECTED, "the other members of view " + std::to_string(raw(view_.id)) +
                                                            " went on without this node; join again")
-                : libderecho::failure(DERECHO_NO_MAJORITY, "only " + std::to_string(count(alive())) + " of " +
-                                                               std::to_string(view_.members.size()) +
-                                                               " members of view " + std::to_string(raw(view_.id)) +
-                                                               (count(alive()) == 1 ? " is left" : " are left"));
+                : libderecho::failure(DERECHO_NO_MAJORITY, who_is_left());
         return Want::stop;
     }
     if (!change_called_for()) return Want::nothing;
@@ -380,7 +400,8 @@ ViewChange::Verdict ViewChange::plausible(const Decision& decision, uint64_t bal
         if (!rank || !view_.holds(member.node, member.incarnation)) continue;
         const size_t r = raw(*rank);
         present |= just(r);
-        if (has(open, r) && member.shards_with_state != shards_held_by(r)) untrue |= just(r);
+        const bool true_of_it = member.shards_with_state == shards_held_by(r) && member.votes == will_vote(r);
+        if (has(open, r) && !true_of_it) untrue |= just(r);
     }
     const RankSet gone = at_least(table_, first_ranks(table_.size()), columns_.leave_wanted, 1);
     if (untrue != 0 || !enough(present | gone)) return Verdict::bad;
@@ -396,7 +417,7 @@ bool ViewChange::keeps_members(const View& next) const {
     size_t rank = 0, newcomers = 0;
     for (const Member& member : next.members) {
         if (!view_.holds(member.node, member.incarnation)) {
-            if (member.shards_with_state != 0 || ++newcomers > limits::joins_per_view_max) return false;
+            if (member.shards_with_state != 0 || member.votes || ++newcomers > limits::joins_per_view_max) return false;
             continue;
         }
         const size_t r = raw(*view_.rank_of(member.node));

@@ -13,6 +13,10 @@
 // every member it does not suspect, more than half of the view among them, and adopts the highest accepted proposal it
 // then sees; only if there is none it proposes its own. A proposal that more than half of the view accepted is decided.
 //
+// "More than half" is of the members that vote, which the view names: who came in with it does not. A newcomer votes
+// from the view on that begins after it held every state, so that those who come and go, or only say that they come,
+// take nobody's majority.
+//
 // Rows are input. A decision is believed when rows of more than half of the view have accepted the very same; whoever
 // accepts a proposal looks first whether it keeps what it must: see plausible(). A value that no honest member can
 // write convicts its writer, and who lets a wedged view wait is given up on.
@@ -101,6 +105,9 @@ public:
     uint64_t polled_by(size_t rank) const { return table_.value(rank, columns_.polled); }
     uint64_t released_by(size_t rank) const { return table_.value(rank, columns_.released); }
     bool enough(RankSet ranks) const;
+    RankSet voters() const { return voters_; }
+    // Whether it will vote in the next view.
+    bool will_vote(size_t rank) const;
 
     void wedged();
     void propose(const Decision& decision);
@@ -152,11 +159,13 @@ private:
     bool proof_against(size_t rank) const;
     void read_wedged();
     bool change_called_for() const;
+    std::string who_is_left() const;
     void set(size_t column, uint64_t value);
 
     const View view_;
     const size_t self_;
     const size_t trims_;
+    const RankSet voters_;
     Table& table_;
     const ViewChangeColumns columns_;
     const ViewChangeOptions options_;

@@ -15,7 +15,7 @@ constexpr size_t kTrims = 3;
 
 View three() {
     View view{ViewId{1}, {}};
-    for (uint32_t i = 0; i < 3; ++i) view.members.push_back({NodeId{10 + i}, 1, 1, "127.0.0.1:7000"});
+    for (uint32_t i = 0; i < 3; ++i) view.members.push_back({NodeId{10 + i}, 1, 1, "127.0.0.1:7000", true});
     return view;
 }
 
@@ -51,7 +51,7 @@ TEST_F(NewLeader, suspects_who_accepted_the_proposal_of_a_rank_that_is_none) {
 class LeaderAfterTwo : public ::testing::Test {
 protected:
     LeaderAfterTwo() {
-        for (uint32_t i = 0; i < 5; ++i) view.members.push_back({NodeId{10 + i}, 1, 1, "127.0.0.1:7000"});
+        for (uint32_t i = 0; i < 5; ++i) view.members.push_back({NodeId{10 + i}, 1, 1, "127.0.0.1:7000", true});
         change.emplace(view, Rank{2}, kTrims, *table, ViewChangeOptions{}, Instant{});
         table->refresh();
         change->state_held(1);
@@ -122,6 +122,94 @@ TEST(ViewChange, a_member_that_finds_all_links_closed_knows_by_the_others_last_w
         change.lost(2, "closed");
         EXPECT_EQ(change.step({}), ViewChange::Want::stop);
         EXPECT_EQ(change.failure().code, accused ? DERECHO_EJECTED : DERECHO_NO_MAJORITY);
+    }
+}
+
+// Ranks 0 to 2 vote, 3 to 5 have just come.
+class AmongNewcomers : public ::testing::Test {
+protected:
+    AmongNewcomers() {
+        for (uint32_t i = 0; i < 6; ++i)
+            view.members.push_back({NodeId{10 + i}, 1, i < 3 ? 1u : 0u, "127.0.0.1:7000", i < 3});
+        change.emplace(view, Rank{1}, 6, *table, ViewChangeOptions{}, Instant{});
+        table->refresh();
+        change->state_held(1);
+        say(0, columns.state_held, 1);
+        say(2, columns.state_held, 1);
+    }
+    std::span<std::byte> row(size_t rank) { return fabric.theirs(view.members[rank].node, kRegion); }
+    void say(size_t rank, size_t column, uint64_t value) { put(row(rank), column, value); }
+    void everybody_wedges() {
+        say(0, columns.change_wanted, 1);
+        EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+        change->wedged();
+        for (const size_t r : {0u, 2u, 3u, 4u, 5u}) say(r, columns.wedged, 1);
+    }
+    // Rank 0 proposes a view of the same members.
+    void propose(const std::function<void(View&)>& edit) {
+        Decision decision{view, std::vector<uint64_t>(6, 0)};
+        decision.next.id = ViewId{2};
+        edit(decision.next);
+        ByteWriter out;
+        encode(out, decision);
+        put(row(0), columns.proposal_of(0), uint64_t{out.bytes().size()});
+        std::ranges::copy(out.bytes(), row(0).begin() + static_cast<ptrdiff_t>(columns.proposal_of(0) + 8));
+        say(0, columns.accepted, 1);
+    }
+    uint64_t accepted() { return *table->own_word(columns.accepted); }
+    // It looks twice before it gives up on who proposes.
+    void look() {
+        for (int n = 0; n < 2; ++n) EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    }
+
+    View view{ViewId{1}, {}};
+    const ViewChangeColumns columns{6, 6};
+    FakeFabric fabric{NodeId{11}};
+    std::vector<NodeId> nodes{NodeId{10}, NodeId{11}, NodeId{12}, NodeId{13}, NodeId{14}, NodeId{15}};
+    std::optional<Table> table{std::in_place,        fabric, kRegion, nodes, Rank{1}, columns.row_bytes,
+                               columns.counter_bytes};
+    std::optional<ViewChange> change;
+};
+
+TEST_F(AmongNewcomers, who_has_just_come_takes_nobodys_majority) {
+    for (const size_t failed : {3u, 4u, 5u, 2u}) change->suspect(failed, "it failed");
+    EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+    EXPECT_TRUE(change->enough(just(0) | just(1)));
+}
+
+TEST_F(AmongNewcomers, they_are_no_majority_without_those_that_vote_and_are_told_how_many_these_are) {
+    for (const size_t failed : {0u, 2u}) change->suspect(failed, "it failed");
+    EXPECT_EQ(change->step({}), ViewChange::Want::stop);
+    EXPECT_EQ(change->failure().code, DERECHO_NO_MAJORITY);
+    EXPECT_EQ(change->failure().detail, "only 1 of 3 members of view 1 that vote is left");
+}
+
+TEST_F(AmongNewcomers, who_holds_every_state_when_the_view_ends_votes_in_the_next) {
+    say(4, columns.state_held, 1);
+    everybody_wedges();
+    propose([](View& next) {
+        next.members[4].shards_with_state = 1;
+        next.members[4].votes = true;
+    });
+    look();
+    EXPECT_EQ(accepted(), 1u);
+}
+
+TEST_F(AmongNewcomers, nobody_is_given_a_vote_without_the_state_nor_denied_one_with_it) {
+    using Edit = std::function<void(View&)>;
+    const std::vector<Edit> lies{
+        [](View& next) { next.members[5].votes = true; },
+        [](View& next) { next.members[2].votes = false; },
+        [](View& next) { next.members[4].shards_with_state = 1; },
+        [](View& next) { next.members.push_back({NodeId{99}, 1, 0, "127.0.0.1:1", true}); },
+    };
+    for (const Edit& lie : lies) {
+        change.emplace(view, Rank{1}, 6, *table, ViewChangeOptions{}, Instant{});
+        everybody_wedges();
+        propose(lie);
+        look();
+        EXPECT_EQ(accepted(), 0u);
+        EXPECT_FALSE(has(change->alive(), 0));
     }
 }
 

@@ -1686,6 +1686,12 @@ except:
 
 
 try:
+    DERECHO_MEMBER_VOTES = 2
+except:
+    pass
+
+
+try:
     DERECHO_HOLDUP_TEXT_BYTES = 256
 except:
     pass

@@ -325,10 +325,12 @@ class Engine:
     def leave_because(self, where: str, error: BaseException) -> None:
         """Something that is no `Exception` came out of the application's code: leave in good order, and say why.
 
-        On the main thread it takes its course afterwards: it may come from a signal, as Ctrl-C does.
+        On the main thread it takes its course afterwards, with its traceback: it may come from a signal, as Ctrl-C does.
         """
+        surfaces = threading.current_thread() is threading.main_thread()
         if self.end is None:
-            self.tell(logging.CRITICAL, f"{where} raised {type(error).__name__}: this node leaves the group", error)
+            text = f"{where} raised {type(error).__name__}: this node leaves the group"
+            self.tell(logging.CRITICAL, text, None if surfaces else error)
             self.end = Closed(f"this node left the group, because {where} raised {error_text(error)}")
             self.pump.halt()
             try:
@@ -336,7 +338,7 @@ class Engine:
             except DerechoError as late:
                 self.tell(logging.WARNING, f"leaving: {late}")
             self._ended(self.end)
-        if threading.current_thread() is threading.main_thread():
+        if surfaces:
             raise error
 
     def _messages(self, shard: int, events: Iterator[Message]) -> None:
@@ -465,7 +467,7 @@ class Engine:
             self.run("on_progress", self.on_progress, Progress(service, nbytes, event.version or None, now - began))
 
     def await_state(self, timeout: float, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Wait until the first view is there and every service has its state; `timeout` counts from the last progress.
+        """Wait until every service has its state and this node votes; `timeout` counts from the last progress.
 
         Raises
         ------
@@ -477,7 +479,7 @@ class Engine:
 
         def ready() -> bool:
             failed = any(isinstance(host, ServiceHost) and host.load_error for host in self.shards)
-            return failed or cancelled() or (self.view is not None and not any(host.loading for host in self.shards))
+            return failed or cancelled() or self._is_in()
 
         self.last_progress = time.monotonic()
         left = timeout
@@ -491,9 +493,17 @@ class Engine:
             if isinstance(host, ServiceHost) and host.load_error is not None:
                 raise host.load_error
 
+    def _is_in(self) -> bool:
+        view = self.view
+        if view is None or any(host.loading for host in self.shards):
+            return False
+        return view.self_rank is None or view.members[view.self_rank].votes
+
     def _no_state(self, timeout: float) -> str:
         if self.view is None:
             return f"joined, but no view was installed within {timeout:g} s"
+        if not any(host.loading for host in self.shards):
+            return f"joined as part of {self.view} and has the state, but no view in which it votes came in {timeout:g} s"
         names = ", ".join(host.name for host in self.shards if host.loading)
         donor = next((m.node for m in self.view.members if m.has_state), None)
         came = sum(nbytes for nbytes, _ in self._arriving.values())

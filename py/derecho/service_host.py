@@ -110,9 +110,10 @@ class ServiceHost:
                 if event.flags & _REPLY:
                     answer(event.sender, event.id, _OK, encode_result(result))
             except Exception as error:
-                self._failed(event, where, error)
+                self._answer_error(event, where, error)
+                self._log_failure(event, where, error)
             except BaseException as error:  # its caller is told, then this node leaves: it may have done the half of it
-                self._failed(event, where, error)
+                self._answer_error(event, where, error)
                 self._engine.leave_because(where, error)
                 return
 
@@ -150,12 +151,15 @@ class ServiceHost:
         self._held_bytes = 0
         self.on_calls(iter(held))
 
-    def _failed(self, event: Message, where: str, error: BaseException) -> None:
+    def _answer_error(self, event: Message, where: str, error: BaseException) -> None:
         if event.flags & _REPLY:
             try:
                 self._engine.outbox.answer(event.sender, event.id, _REMOTE_ERROR, error_parts(error))
             except DerechoError as late:
                 self._engine.tell(logging.WARNING, f"{where}: the answer could not be sent: {late}")
+
+    def _log_failure(self, event: Message, where: str, error: Exception) -> None:
+        if event.flags & _REPLY:
             self._engine.tell(logging.INFO, f"{where} failed, and its caller was told", error)
         else:
             self._engine.tell(logging.ERROR, f"{where} failed, and its caller wants no answer", error)

@@ -21,11 +21,15 @@ class Member:
         Where it listens: ``"host:port"``.
     has_state : bool
         False while the state is still being transferred to it.
+    votes : bool
+        Whether it counts where more than half of the members are needed: since the first view that began after it held
+        the state.
     """
 
     node: int
     address: str
     has_state: bool
+    votes: bool
 
 
 _CAUSES = ("", "not polling", "not releasing", "no state", "not acknowledging")
@@ -147,6 +151,6 @@ def make_holdup(node: int, cause: int, lasted_ms: int, text: str) -> Holdup | No
     return Holdup(node, _CAUSES[cause], lasted_ms / 1000, text) if cause else None
 
 
-def make_view(view_id: int, self_rank: int, members: list[tuple[int, str, bool]], group_id: str) -> View:
+def make_view(view_id: int, self_rank: int, members: list[tuple[int, str, bool, bool]], group_id: str) -> View:
     """Build a view of what the core gave."""
     return View(view_id, tuple(Member(*m) for m in members), None if self_rank == _NO_RANK else self_rank, group_id)

@@ -17,7 +17,7 @@ constexpr size_t kTrimsOfMember = 2;
 View view_of(size_t members) {
     View view{ViewId{1}, {}};
     for (uint32_t i = 0; i < members; ++i)
-        view.members.push_back({NodeId{10 + i}, 100 + i, 3, "127.0.0.1:" + std::to_string(7000 + i)});
+        view.members.push_back({NodeId{10 + i}, 100 + i, 3, "127.0.0.1:" + std::to_string(7000 + i), i % 4 != 3});
     return view;
 }
 

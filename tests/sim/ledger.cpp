@@ -17,7 +17,7 @@ std::string text(uint64_t n) { return std::to_string(n); }
 std::string members(const View& view) {
     std::string out = "view " + text(raw(view.id)) + " {";
     for (const Member& member : view.members)
-        out += " " + Life{raw(member.node), member.incarnation}.name() + "/" + text(member.shards_with_state);
+        out += " " + Life{raw(member.node), member.incarnation}.name() + "/" + text(member.shards_with_state) + (member.votes ? "v" : "");
     return out + " }";
 }
 
@@ -130,6 +130,8 @@ void Ledger::view(Replica& at, const View& view) {
                                    [&](const Member& member) { return raw(member.node) == at.self.node; });
     for (uint32_t shard = 0; shard < shards_; ++shard) {
         const bool holds = self->shards_with_state >> shard & 1;
+        if (self->votes && !holds)
+            throw Violation("who votes holds the state: node " + at.self.name() + " in " + members(view));
         if (first && holds && id != 1)
             throw Violation("a joiner has no state yet: node " + at.self.name() + " joins " + members(view));
         if (first) at.has_state[shard] = holds;
@@ -305,12 +307,14 @@ void Ledger::check_chain() const {
     for (const auto& [id, view] : views_) {
         const auto before = views_.find(id - 1);
         if (before == views_.end()) continue;
-        size_t kept = 0;
+        size_t voted = 0, kept = 0;
         for (const Member& member : before->second.members) {
             const Life life{raw(member.node), member.incarnation};
-            kept += view.holds(member.node, member.incarnation) || leavers_.contains(life) || liars_.contains(life);
+            voted += member.votes;
+            kept += member.votes && (view.holds(member.node, member.incarnation) || leavers_.contains(life) ||
+                                     liars_.contains(life));
         }
-        if (2 * kept <= before->second.members.size())
+        if (2 * kept <= voted)
             throw Violation("primary partition: " + members(view) + " has no majority of " + members(before->second));
     }
 }

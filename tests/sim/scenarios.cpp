@@ -222,6 +222,32 @@ void joiner_crashes(World& world) {
         });
 }
 
+// More come than there are members, and all of them die, or stand still, before they hold the state: the members go on.
+void joiners_hang_up(World& world) {
+    when_healthy(
+        world, world.some_time(true), [&] { return world.leader(); },
+        [&world](Process&) {
+            const auto members = static_cast<uint32_t>(world.members().size());
+            const uint32_t first = world.nodes();
+            const bool stand = world.random().chance(0.3);
+            world.on_install = [&world, first, stand](Process& process) {
+                if (process.life.node >= first || process.life.incarnation > 1) return;
+                const View newest = *process.group->view();
+                world.at(world.now(), [&world, first, stand, newest] {
+                    for (const Member& member : newest.members) {
+                        Process* joiner = raw(member.node) < first || member.votes ? nullptr : world.alive(raw(member.node));
+                        if (!joiner || joiner->stands_still) continue;
+                        world.coverage().hit("joiner hung up");
+                        if (stand && joiner->view != 0) return world.stand_still(*joiner);
+                        world.crash(*joiner, world.some_death());
+                    }
+                });
+            };
+            for (uint32_t n = 0; n <= members; ++n)
+                world.at(after(world, 1'000, 2'000'000), [&world, node = first + n] { world.start(node); });
+        });
+}
+
 void donor_crashes(World& world) {
     when_healthy(
         world, world.some_time(true), [&] { return world.leader(); },
@@ -360,6 +386,7 @@ const std::vector<Scenario>& scenarios() {
         {.name = "broken_connections", .survives = false, .plan = broken_connections},
         {.name = "joins", .nodes_max = 3, .plan = joins},
         {.name = "joiner_crashes", .nodes_min = 3, .plan = joiner_crashes},
+        {.name = "joiners_hang_up", .nodes_min = 3, .plan = joiners_hang_up},
         {.name = "donor_crashes", .nodes_min = 3, .plan = donor_crashes},
         {.name = "leaves", .plan = leaves},
         {.name = "comes_and_goes", .nodes_min = 3, .plan = comes_and_goes},

@@ -107,6 +107,7 @@ constexpr const char* kSituations[] = {
     "ejected for not polling",
     "ejected for not releasing",
     "joiner died during the transfer",
+    "joiner hung up",
     "leader crashed",
     "memory deregistered while members know it",
     "memory read",

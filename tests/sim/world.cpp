@@ -164,7 +164,8 @@ void World::note_kind_of_change(const View& view) {
     size_t joined = 0;
     for (const Member& member : view.members) joined += !before->second.holds(member.node, member.incarnation);
     if (joined > 1) coverage_.hit("several joined in one view");
-    if (joined == 0 && view.members.size() == before->second.members.size())
+    const auto votes = [](const View& of) { return std::ranges::count_if(of.members, &Member::votes); };
+    if (joined == 0 && view.members.size() == before->second.members.size() && votes(view) == votes(before->second))
         coverage_.hit("view changed because its sequence numbers ran out");
 }
 
@@ -495,6 +496,7 @@ bool World::changing() const {
 bool World::healthy() {
     const auto all = members();
     if (changing() || all.size() < 3 || all.size() != installed_.rbegin()->second.members.size()) return false;
+    if (!std::ranges::all_of(installed_.rbegin()->second.members, &Member::votes)) return false;
     for (const auto& process : processes_)
         if (process->alive && !process->client && std::find(all.begin(), all.end(), process.get()) == all.end())
             return false;
@@ -557,7 +559,14 @@ void World::calm_down() {
 // The newest view has lost half or more of its members: whoever is left of it cannot go on.
 bool World::group_is_lost() {
     if (installed_.empty()) return !alive(0) || alive(0)->life.incarnation != 1;
-    return 2 * members().size() <= installed_.rbegin()->second.members.size();
+    const View& newest = installed_.rbegin()->second;
+    const auto in = members();
+    const auto votes = [](const Member& member) { return member.votes; };
+    const auto is_there = [&](const Member& member) {
+        const Life life{raw(member.node), member.incarnation};
+        return member.votes && std::ranges::any_of(in, [&](Process* process) { return process->life == life; });
+    };
+    return 2 * std::ranges::count_if(newest.members, is_there) <= std::ranges::count_if(newest.members, votes);
 }
 
 // A joiner can only find the group through its contacts, which are the first few nodes.
@@ -605,6 +614,8 @@ std::optional<std::string> World::unsettled() {
     std::erase_if(in_view, [](Process* process) { return process->application->stopped(); });
     const auto liars = std::ranges::count_if(in_view, [](const Process* process) { return process->liar != nullptr; });
     if (in_view.size() != left.size() + static_cast<size_t>(liars)) return "some live node is in no view";
+    if (!std::ranges::all_of(newest.members, &Member::votes) && standing_still(newest) == 0 && liars == 0)
+        return "not all members vote in the last view, " + std::to_string(raw(newest.id));
     for (Process* process : left) {
         const auto& replica = process->application->replica();
         if (!(replica.view == newest)) return "node " + process->life.name() + " has not taken the last view";

@@ -31,6 +31,11 @@ class Cache:
     def put(self, n: int) -> int:
         return n
 
+    @derecho.ordered
+    def interrupted(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(600)
+
 with derecho.join([Cache()], node=9, listen="127.0.0.1:0", found=True, timeout=60) as group:
     log = group[Cache]
     print("in", flush=True)
@@ -43,6 +48,8 @@ WAITS = {
     "asleep": "time.sleep(600)",
     "calling": "while True: log.put(1).result()",
     "sending": "while True: log.put.send(1)",
+    "in a call": "log.interrupted().result()",
+    "in a call that wants no answer": "log.interrupted.send(); group.wait_view(5, timeout=600)",
 }
 
 
@@ -55,7 +62,8 @@ def test_ctrl_c_ends_a_member_at_once_with_one_traceback(wait: str, environment:
         try:
             assert child.stdout is not None
             assert child.stdout.readline() == "in\n"
-            child.send_signal(signal.SIGINT)
+            if "interrupted" not in wait:
+                child.send_signal(signal.SIGINT)
             started = time.monotonic()
             out, err = child.communicate(timeout=30)
             assert time.monotonic() - started < 10

@@ -344,7 +344,7 @@ namespace Derecho
 
         // ------------------------------------------------------------------------------------------ begin and end
 
-        /// <summary>Wait until the first view is there and every service has its state; then drive in the
+        /// <summary>Wait until every service has its state and this node votes; then drive in the
         /// background.</summary>
         /// <exception cref="DerechoError">Timeout, naming what is missing; StateError: it came but cannot be
         /// loaded.</exception>
@@ -352,12 +352,14 @@ namespace Derecho
         {
             _progress.Restart();
             TimeSpan left = Timeout;
-            while (!Wait(HasState, left, "joining"))
+            while (!Wait(IsIn, left, "joining"))
             {
                 left = Timeout - _progress.Elapsed; // from the last piece on
                 if (left > TimeSpan.Zero) continue;
                 string names = string.Join(", ", Hosts.Where(h => h.Loading).Select(h => h.Name));
-                string missing = View == null ? "no view was installed" : $"the state of {names} did not come";
+                string missing = View == null ? "no view was installed"
+                    : names == "" ? "no view came in which it votes"
+                    : $"the state of {names} did not come";
                 throw new Timeout($"joined, but {missing}: nothing of it for {Timeout.TotalSeconds:g} s" +
                                   Because(Donor));
             }
@@ -366,8 +368,13 @@ namespace Derecho
             _pump.Start();
         }
 
-        private bool HasState() =>
-            Hosts.Any(h => h.LoadError != null) || (View != null && !Hosts.Any(h => h.Loading));
+        private bool IsIn()
+        {
+            if (Hosts.Any(h => h.LoadError != null)) return true;
+            View view = View;
+            if (view == null || Hosts.Any(h => h.Loading)) return false;
+            return !(view.SelfRank is int rank) || view.Members[rank].Votes;
+        }
 
         /// <summary>Who gives this node its state.</summary>
         private uint Donor => View?.Members.FirstOrDefault(m => m.HasState)?.Node ?? Native.DERECHO_ANY_NODE;

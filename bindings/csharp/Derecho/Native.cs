@@ -10,7 +10,7 @@ namespace Derecho
     internal static unsafe class Native
     {
         internal const string LibraryName = "derecho";
-        internal const ulong AbiHash = 0xfbedf3d69442c9d5;
+        internal const ulong AbiHash = 0xfa0e03fbccaa4d40;
 
         internal const int DERECHO_ABI_VERSION = 1;
         internal const int DERECHO_MEMBERS_MAX = 64;
@@ -18,6 +18,7 @@ namespace Derecho
         internal const int DERECHO_NAME_BYTES = 64;
         internal const int DERECHO_GROUP_ID_BYTES = 40;
         internal const uint DERECHO_MEMBER_HAS_STATE = 1;
+        internal const uint DERECHO_MEMBER_VOTES = 2;
         internal const int DERECHO_HOLDUP_TEXT_BYTES = 256;
         internal const uint DERECHO_ANY_NODE = 4294967295;
         internal const int DERECHO_TROUBLE_TEXT_BYTES = 1024;

@@ -7,11 +7,12 @@ namespace Derecho
     /// <summary>One member of a view.</summary>
     public sealed class Member
     {
-        internal Member(uint node, string address, bool hasState)
+        internal Member(uint node, string address, bool hasState, bool votes)
         {
             Node = node;
             Address = address;
             HasState = hasState;
+            Votes = votes;
         }
 
         /// <summary>Its id.</summary>
@@ -22,6 +23,10 @@ namespace Derecho
 
         /// <summary>False while the state is still being transferred to it.</summary>
         public bool HasState { get; }
+
+        /// <summary>Whether it counts where more than half of the members are needed: since the first view that
+        /// began after it held the state.</summary>
+        public bool Votes { get; }
 
         /// <summary>As <c>1 at 127.0.0.1:7001</c>.</summary>
         public override string ToString() => $"{Node} at {Address}";
@@ -40,7 +45,8 @@ namespace Derecho
             for (int i = 0; i < members.Length; i++)
             {
                 bool hasState = (first[i].flags & Native.DERECHO_MEMBER_HAS_STATE) != 0;
-                members[i] = new Member(first[i].node, Utf8.Text(first[i].address), hasState);
+                bool votes = (first[i].flags & Native.DERECHO_MEMBER_VOTES) != 0;
+                members[i] = new Member(first[i].node, Utf8.Text(first[i].address), hasState, votes);
             }
             Members = Array.AsReadOnly(members);
             Nodes = Array.AsReadOnly(Array.ConvertAll(members, m => m.Node));

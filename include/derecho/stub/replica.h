@@ -40,7 +40,7 @@ typedef struct derecho_replica {
     const derecho_replica_methods *methods;
     const void *handlers;
     derecho_answers answers;
-    bool seen_view, loading;
+    bool seen_view, loading, votes;
     derecho_status ended; /* why there is no group any more */
     char *incoming;       /* pieces of the state so far */
     uint64_t incoming_bytes;
@@ -146,14 +146,16 @@ static inline derecho_status derecho_replica_load(derecho_replica *replica, cons
 static inline derecho_status derecho_replica_handle(derecho_replica *replica, const derecho_event *event) {
     derecho_stub_begin();
     if (event->kind == DERECHO_EVENT_CLOSED) replica->ended = event->status;
-    if (event->kind == DERECHO_EVENT_VIEW && !replica->seen_view) {
+    if (event->kind == DERECHO_EVENT_VIEW && !replica->votes) {
         derecho_view view;
         view.struct_bytes = sizeof view;
         const derecho_status status = derecho_group_view(replica->group, &view);
         if (status != DERECHO_OK) return status;
+        const uint32_t flags = view.self_rank < view.member_count ? view.members[view.self_rank].flags
+                                                                  : DERECHO_MEMBER_HAS_STATE | DERECHO_MEMBER_VOTES;
+        if (!replica->seen_view) replica->loading = !(flags & DERECHO_MEMBER_HAS_STATE);
         replica->seen_view = true;
-        replica->loading =
-            view.self_rank < view.member_count && !(view.members[view.self_rank].flags & DERECHO_MEMBER_HAS_STATE);
+        replica->votes = flags & DERECHO_MEMBER_VOTES;
     }
     if (event->shard != replica->number) return DERECHO_OK;
     switch (event->kind) {
@@ -262,8 +264,7 @@ static inline derecho_status derecho_replica_await_count(derecho_replica *replic
     view.struct_bytes = sizeof view;
     for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
-        if (status == DERECHO_OK && replica->seen_view && !replica->loading && view.member_count >= least &&
-            view.member_count <= most)
+        if (status == DERECHO_OK && replica->votes && view.member_count >= least && view.member_count <= most)
             return DERECHO_OK;
         status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
@@ -287,16 +288,19 @@ static inline derecho_status derecho_replica_await_members_exactly(derecho_repli
     return derecho_replica_await_count(replica, count, count, timeout_ms);
 }
 
-/** Take turns until there is a view, and the state is loaded. The time-out counts from the last piece that came. */
+/** Take turns until the state is loaded and this node votes. The time-out counts from the last piece that came. */
 static inline derecho_status derecho_replica_await_state(derecho_replica *replica, int64_t began_ms,
                                                          int64_t timeout_ms) {
-    for (uint64_t came = 0; !replica->seen_view || replica->loading;) {
+    for (uint64_t came = 0; !replica->votes;) {
         if (replica->incoming_bytes != came) began_ms = derecho_now_ms();
         came = replica->incoming_bytes;
         if (derecho_now_ms() - began_ms >= timeout_ms) {
             derecho_holdup holdup;
             const char *because = derecho_stub_because(replica, &holdup);
-            return derecho_stub_fail(DERECHO_TIMEOUT, "the state did not come: nothing of it for %lld ms%s%s",
+            return derecho_stub_fail(DERECHO_TIMEOUT, "%s for %lld ms%s%s",
+                                     !replica->seen_view || replica->loading
+                                         ? "the state did not come: nothing of it"
+                                         : "the state is loaded, but no view came in which this node votes",
                                      (long long)timeout_ms, *because ? "; " : "", because);
         }
         const derecho_status status = derecho_replica_turn(replica, 1000000, NULL, NULL);

@@ -121,13 +121,18 @@ class NativeGroup:
         check(lib.derecho_group_fd(self._handle, out))
         return int(out[0])
 
-    def view(self) -> tuple[int, int, list[tuple[int, str, bool]], str]:
-        """Return id, own rank, members ``(node, address, has_state)`` and group of the view whose events are given."""
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool, bool]], str]:
+        """Return id, own rank, members ``(node, address, has_state, votes)`` and group of the view being given."""
         out = ffi.new("derecho_view *")
         out.struct_bytes = ffi.sizeof("derecho_view")
         check(lib.derecho_group_view(self._handle, out))
         members = [
-            (m.node, text(m.address), bool(m.flags & lib.DERECHO_MEMBER_HAS_STATE))
+            (
+                m.node,
+                text(m.address),
+                bool(m.flags & lib.DERECHO_MEMBER_HAS_STATE),
+                bool(m.flags & lib.DERECHO_MEMBER_VOTES),
+            )
             for m in out.members[0 : out.member_count]
         ]
         return int(out.id), int(out.self_rank), members, text(out.group_id)

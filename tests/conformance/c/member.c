@@ -176,7 +176,7 @@ static struct {
     pthread_mutex_t lock;  // over what follows
     pthread_cond_t changed;
     Call *calls;
-    bool ended, has_state;
+    bool ended, votes;
     derecho_status end;  // why it ended
     derecho_view view;
 } member = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .end = DERECHO_CLOSED};
@@ -227,7 +227,7 @@ static void on_event(derecho_replica *replica, const derecho_event *event) {
     if (event->kind == DERECHO_EVENT_REPLY) on_reply(event);
     if (event->kind == DERECHO_EVENT_VIEW) on_view();
     if (event->kind == DERECHO_EVENT_CLOSED) member.end = event->status;
-    member.has_state = !replica->loading;
+    member.votes = replica->votes;
     pthread_mutex_unlock(&member.lock);
 }
 
@@ -273,7 +273,7 @@ static bool has_all(const void *call) {
 }
 static bool has_members(const void *count) { return member.view.member_count >= *(const uint32_t *)count; }
 static bool has_exactly(const void *count) { return member.view.member_count == *(const uint32_t *)count; }
-static bool has_state(const void *unused) { return (void)unused, member.view.member_count && member.has_state; }
+static bool votes(const void *unused) { return (void)unused, member.votes; }
 
 // A method of Everything that is called: its number, the node of a query (0: ordered), its arguments.
 typedef struct {
@@ -380,7 +380,7 @@ static derecho_status join(char **words) {
     if (status != DERECHO_OK) return status;
     pthread_create(&member.poller, NULL, poll_events, NULL);
     pthread_mutex_lock(&member.lock);
-    status = wait_until(has_state, NULL);
+    status = wait_until(votes, NULL);
     pthread_mutex_unlock(&member.lock);
     return status;
 }

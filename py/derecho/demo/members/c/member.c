@@ -203,7 +203,7 @@ static struct {
     pthread_cond_t changed;
     Call calls[WINDOW];
     uint32_t members;
-    bool has_state;
+    bool votes;
 } member = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static Call *find_call(uint64_t id) {
@@ -244,7 +244,7 @@ static void on_event(derecho_replica *service, const derecho_event *event) {
     if (event->kind == DERECHO_EVENT_VIEW) on_view();
     if (event->kind == DERECHO_EVENT_CLOSED && event->status != DERECHO_CLOSED)
         fail(derecho_status_name(event->status));
-    member.has_state = !service->loading;
+    member.votes = service->votes;
 }
 
 static void *poll_events(void *unused) {
@@ -406,7 +406,7 @@ static void *join_and_send(void *unused) {
     join();
     pthread_create(&poller, NULL, poll_events, NULL);
     pthread_mutex_lock(&member.lock);
-    WAIT_UNTIL(member.members && member.has_state, "the state");
+    WAIT_UNTIL(member.votes, "the state");
     pthread_mutex_unlock(&member.lock);
     pthread_mutex_lock(&replica.lock);
     printf("{\"event\": \"joined\", \"files\": %zu, \"bytes\": %" PRIu64 "}\n", replica.complete, replica.stored_bytes);

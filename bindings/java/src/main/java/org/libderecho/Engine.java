@@ -130,12 +130,12 @@ final class Engine implements Pump.Target {
     }
 
     /**
-     * Wait until the first view is there and every service has its state; the limit counts from the last progress.
+     * Wait until every service has its state and this node votes; the limit counts from the last progress.
      */
     void awaitState(Duration limit) {
         lastProgress = System.nanoTime();
         Duration left = limit;
-        while (!await(this::hasState, left, "joining")) {
+        while (!await(this::isIn, left, "joining")) {
             left = limit.minusNanos(System.nanoTime() - lastProgress);
             if (left.isNegative() || left.isZero())
                 throw new Timeout(missing() + ": nothing of it for " + seconds(limit) + because(donor()));
@@ -144,9 +144,10 @@ final class Engine implements Pump.Target {
             if (host instanceof ServiceHost service && service.loadError() != null) throw service.loadError();
     }
 
-    private boolean hasState() {
+    private boolean isIn() {
         for (Host host : hosts) if (host instanceof ServiceHost service && service.loadError() != null) return true;
-        return view != null && hosts.stream().noneMatch(Host::isLoading);
+        if (view == null || hosts.stream().anyMatch(Host::isLoading)) return false;
+        return view.selfRank() < 0 || view.members().get(view.selfRank()).votes();
     }
 
     /** Who gives this node its state. */
@@ -161,6 +162,8 @@ final class Engine implements Pump.Target {
 
     private String missing() {
         if (view == null) return "joined, but no view was installed";
+        if (hosts.stream().noneMatch(Host::isLoading))
+            return "joined as part of " + view + " and has the state, but no view came in which it votes";
         return "joined as part of " + view + ", but the state of "
                 + hosts.stream().filter(Host::isLoading).map(host -> host.name).collect(Collectors.joining(", "))
                 + " did not come";

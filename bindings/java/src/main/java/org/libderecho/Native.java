@@ -14,7 +14,7 @@ import java.lang.invoke.MethodHandle;
 
 final class Native {
     /** Of the header that this file was written from. */
-    static final long ABI_HASH = 0xfbedf3d69442c9d5L;
+    static final long ABI_HASH = 0xfa0e03fbccaa4d40L;
 
     static final int ABI_VERSION = 1;
     static final int MEMBERS_MAX = 64;
@@ -22,6 +22,7 @@ final class Native {
     static final int NAME_BYTES = 64;
     static final int GROUP_ID_BYTES = 40;
     static final int MEMBER_HAS_STATE = 1;
+    static final int MEMBER_VOTES = 2;
     static final int HOLDUP_TEXT_BYTES = 256;
     static final int ANY_NODE = 0xffffffff;
     static final int TROUBLE_TEXT_BYTES = 1024;

@@ -47,9 +47,11 @@ public record View(long id, List<Member> members, int selfRank, String groupId) 
     }
 
     private static Member member(MemorySegment member) {
+        int flags = member.get(JAVA_INT, Native.Member.FLAGS);
         return new Member(
                 member.get(JAVA_INT, Native.Member.NODE),
                 member.getString(Native.Member.ADDRESS),
-                (member.get(JAVA_INT, Native.Member.FLAGS) & Native.MEMBER_HAS_STATE) != 0);
+                (flags & Native.MEMBER_HAS_STATE) != 0,
+                (flags & Native.MEMBER_VOTES) != 0);
     }
 }
