@@ -83,7 +83,9 @@ void Session::note_view() {
     derecho_view view{};
     view.struct_bytes = sizeof view;
     require(derecho_group_view(group_, &view), "view");
-    members_ = view.member_count;
+    members_ = 0;
+    for (uint32_t rank = 0; rank < view.member_count; ++rank)
+        members_ += (view.members[rank].flags & DERECHO_MEMBER_VOTES) != 0;
     rank_ = view.self_rank;
     view_ = view.id;
 }

@@ -64,7 +64,7 @@ public:
 
     derecho_shard* shard() const { return shard_; }
     derecho_group* group() const { return group_; }
-    uint32_t members() const { return members_; }
+    uint32_t members() const { return members_; }  // that vote
     uint32_t rank() const { return rank_; }
     uint64_t view() const { return view_; }
     derecho_stats stats() const;

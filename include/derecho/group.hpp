@@ -235,18 +235,20 @@ public:
                         [&](uint64_t* id) { return engine_->raw.try_write(node, key, offset, from, id); });
     }
 
-    /** Wait for a view of so many members, or more. @throws Timeout naming the view there is instead */
+    /** Wait for a view of so many members, or more, that vote. @throws Timeout naming the view there is instead */
     View wait_view(size_t members) const { return wait_view(members, engine_->timeout); }
     View wait_view(size_t members, std::chrono::nanoseconds timeout) const {
         return wait_for_view(std::to_string(members) + " or more", timeout,
-                             [members](size_t there) { return there >= members; });
+                             [members](const View& view) { return view.voters().size() >= members; });
     }
 
-    /** Wait for a view of so many members, no more and no fewer. @throws Timeout naming the view there is instead */
+    /** Wait for a view of so many members, no more and no fewer, all of which vote. @throws Timeout naming the view there
+     * is instead */
     View wait_view_exactly(size_t members) const { return wait_view_exactly(members, engine_->timeout); }
     View wait_view_exactly(size_t members, std::chrono::nanoseconds timeout) const {
-        return wait_for_view("exactly " + std::to_string(members), timeout,
-                             [members](size_t there) { return there == members; });
+        return wait_for_view("exactly " + std::to_string(members), timeout, [members](const View& view) {
+            return view.members.size() == members && view.voters().size() == members;
+        });
     }
 
     /**
@@ -275,7 +277,7 @@ private:
 
     template <class Wanted>
     View wait_for_view(const std::string& what, std::chrono::nanoseconds timeout, Wanted wanted) const {
-        if (!engine_->wait([&] { return wanted(engine_->view().members.size()); }, timeout, "a view of " + what)) {
+        if (!engine_->wait([&] { return wanted(engine_->view()); }, timeout, "a view of " + what)) {
             throw Timeout("no view of " + what + " members within " + detail::seconds_text(timeout) + "; there are " +
                           std::to_string(engine_->view().members.size()));
         }

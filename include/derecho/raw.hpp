@@ -150,6 +150,12 @@ struct View {
         for (const Member& member : members) found.push_back(member.node);
         return found;
     }
+    std::vector<uint32_t> voters() const {
+        std::vector<uint32_t> found;
+        for (const Member& member : members)
+            if (member.votes) found.push_back(member.node);
+        return found;
+    }
 };
 
 /** A member that holds others up: derecho_holdup. */

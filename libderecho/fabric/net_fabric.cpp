@@ -119,6 +119,7 @@ private:
     void bury_broken();
     void bury(uint32_t slot, bool cut_off);
     void forget_past_life();
+    void drop_last_words();
     void wake_sleepers();
     void watch_for_room();
     bool restless() const { return broken_ > 0 || bootstrap_->impatient(); }
@@ -374,6 +375,7 @@ void NetFabricImpl::pump_verbs(Peer& peer) {
 
 void NetFabricImpl::look(Instant now) {
     last_look_ = now;
+    drop_last_words();
     const Sleeper::Found found = sleeper_.look();
     const bool anything = found.anything;
     if (!verbs_.none()) verbs_.device()->poll();
@@ -448,12 +450,19 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
         if (peer->direct) peer->direct->shut();
         VerbsLink::bury(std::move(peer->verbs));
     }
-    peer->mirrors->drop_unasked();
+    const bool last_words = peer->was_member && !cut_off;
+    if (!last_words) peer->mirrors->drop_unasked();
     if (peer->shm && !peer->shm->process_ended())
         if (Status frozen = peer->mirrors->freeze_all(); !frozen.ok()) lacking_ = std::move(frozen);
     if (past_.size() >= kPastLivesMax) forget_past_life();
     past_.push_back(
-        {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors)});
+        {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors),
+         last_words});
+}
+
+void NetFabricImpl::drop_last_words() {
+    for (PastLife& life : past_)
+        if (life.ended_at_poll != polls_ && std::exchange(life.last_words, false)) life.mirrors->drop_unasked();
 }
 
 // The oldest of which nothing is looked at any more; a stranger's rather than a member's, which must not come back.

@@ -111,6 +111,7 @@ void Group::poll_fabric(Now now) {
             admissions_.forget(event.peer);
             note_lost(event.peer, event.incarnation);
             if (phase() == Phase::member && current().view().holds(event.peer, event.incarnation)) {
+                current().rows().refresh();  // its last word may be the first that is seen of it
                 current().change().lost(raw(*current().view().rank_of(event.peer)), event.status.detail);
                 steps_to_look_ = 0;
             }

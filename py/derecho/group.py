@@ -558,7 +558,7 @@ class Group:
     def wait_view(
         self, nodes: int | Iterable[int] | None = None, timeout: float | None = None, *, exactly: int | None = None
     ) -> View:
-        """Wait for a view of so many members or more, or of exactly these nodes, all with their state under way.
+        """Wait for a view of so many members or more, or of exactly these nodes, all of which hold the state and vote.
 
         Parameters
         ----------
@@ -583,7 +583,9 @@ class Group:
             if view is None:
                 return False
             if least is not None:
-                return len(view.nodes) >= least
+                return len(view.voters) >= least
+            if len(view.voters) < len(view.members):
+                return False
             return len(view.nodes) == exactly if wanted is None else sorted(view.nodes) == wanted
 
         seconds = self._engine.timeout if timeout is None else timeout

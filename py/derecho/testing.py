@@ -139,10 +139,6 @@ class Cluster:
 
     def _settle(self, group: Group, nodes: list[int], deadline: float) -> None:
         group.wait_view(nodes, max(0.0, deadline - time.monotonic()))
-        while not all(member.has_state for member in group.view.members):
-            if time.monotonic() >= deadline:
-                raise Timeout(f"not every member of {group.view} has its state within {self._timeout:g} s")
-            group.drive(_LOOK_S)
         engine = group._engine
         for host in engine.shards:
             what = f"{host.name}: what node {group.node} has sent"

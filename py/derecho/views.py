@@ -87,11 +87,16 @@ class View:
         """The members' ids, by rank."""
         return tuple(m.node for m in self.members)
 
+    @property
+    def voters(self) -> tuple[int, ...]:
+        """The ids of those that vote, by rank."""
+        return tuple(m.node for m in self.members if m.votes)
+
     def __contains__(self, node: object) -> bool:
         return node in self.nodes
 
     def __str__(self) -> str:
-        return f"view {self.id}: {{{', '.join(map(str, self.nodes))}}}"
+        return f"view {self.id}: {{{', '.join(f'{m.node}' if m.votes else f'{m.node} joining' for m in self.members)}}}"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def expand(raw: Raw) -> list[Raw]:
     its contact is node 1's. With ``is`` it fails in that way.
 
     ``{"member": "b", "node": 2, "of": {"a": 1}, ...}`` does so too, then lets the first of the members there are hand
-    it an empty state, and takes the events of all that from everybody.
+    it an empty state, and takes the events of all that from everybody, up to the view in which it votes.
 
     Raises
     ------
@@ -83,7 +83,9 @@ def _member(raw: Raw) -> list[Raw]:
             to = {"group": donor, "node": raw["node"], "request": f"${name}.request{k}"}
             steps.append({"do": "group_state", **to, "data": "text:", "last": 1})
             states.append(f"STATE;node={donor_node};shard={k};flags=FIRST|LAST")
-    return [*steps, _poll(name, ["VIEW", *states])]
+    if not others:
+        return [*steps, _poll(name, ["VIEW"])]
+    return [*steps, _poll(name, ["VIEW", *states, "VIEW"]), *(_poll(other, ["VIEW"]) for other in others)]
 
 
 def _poll(group: str, events: list[str]) -> Raw:

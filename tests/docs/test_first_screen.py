@@ -43,12 +43,12 @@ def test_one_is_killed_the_others_go_on_and_it_comes_back(
         killed, others = members[victim], [m for i, m in enumerate(members) if i != victim]
         killed.kill()
         terminals.started = others
-        terminals.wait_for("view 4: {2, 3}", PATIENCE_S)
+        terminals.wait_for("view 6: {2, 3}", PATIENCE_S)
         others[0].type("pear")
         terminals.wait_for("every member says {2: 2, 3: 2}", PATIENCE_S)
         again = terminals.start(killed.command)
         terminals.started = [again]
-        terminals.wait_for("view 5: {2, 3, 1}", PATIENCE_S)
+        terminals.wait_for("view 8: {2, 3, 1}", PATIENCE_S)
         again.type("plum")
         terminals.wait_for("every member says {2: 3, 3: 3, 1: 3}", PATIENCE_S)
         assert again.text.count(": 3") == 3, f"the state came back with it: apple, pear and plum\n{again.text}"

@@ -69,7 +69,7 @@ class Script:
         self.refuse = 0
         self.left = 0
         self.polls: list[int] = []
-        self.members = [(1, "a:1", True)]
+        self.members = [(1, "a:1", True, True)]
         self._changed = threading.Condition()
         self._woken = False
 
@@ -402,7 +402,7 @@ def test_the_state_goes_out_in_pieces_as_room_allows(rig: Rig) -> None:
 
 
 def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
-    rig.script.members = [(1, "a:1", False)]
+    rig.script.members = [(1, "a:1", False, False)]
     saved = Counter()
     saved.total = 40
     data = derecho.state.save(saved).whole()
@@ -419,14 +419,14 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
 
 
 def test_a_state_that_does_not_come_is_named(rig: Rig) -> None:
-    rig.script.members = [(1, "a:1", False)]
+    rig.script.members = [(1, "a:1", False, False)]
     rig.script.add(VIEW, Event())
     with pytest.raises(derecho.Timeout, match=r"view 1: \{1\}, but the state of Counter, raw did not come from"):
         rig.engine.await_state(0.05)
 
 
 def test_a_time_out_counts_from_the_last_piece_and_progress_is_told(rig: Rig) -> None:
-    rig.script.members = [(1, "a:1", False), (3, "c:1", True)]
+    rig.script.members = [(1, "a:1", False, False), (3, "c:1", True, True)]
     seen: list[derecho.Progress] = []
     rig.engine.on_progress = seen.append
     data = derecho.state.save(Counter()).whole()
@@ -449,7 +449,7 @@ def test_a_time_out_counts_from_the_last_piece_and_progress_is_told(rig: Rig) ->
 
 
 def test_a_joiner_is_told_why_there_is_no_state(rig: Rig) -> None:
-    rig.script.members = [(1, "a:1", False), (3, "c:1", True)]
+    rig.script.members = [(1, "a:1", False, False), (3, "c:1", True, True)]
     rig.script.add(VIEW, Event())
     rig.script.add(STATE, Event(3, payload=b"ValueError: it is broken", status=17))
     with pytest.raises(derecho.StateError, match="member 3 cannot give the state of Counter: ValueError: it is broken"):
@@ -457,7 +457,7 @@ def test_a_joiner_is_told_why_there_is_no_state(rig: Rig) -> None:
 
 
 def test_a_state_that_cannot_be_loaded_is_an_error(rig: Rig) -> None:
-    rig.script.members = [(1, "a:1", False)]
+    rig.script.members = [(1, "a:1", False, False)]
     rig.script.add(VIEW, Event())
     rig.script.add(STATE, Event(3, payload=b"\xc1", flags=FIRST | LAST))
     rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
@@ -491,7 +491,7 @@ def test_queries_are_as_of_the_state_that_they_see(rig: Rig) -> None:
     def ask(call: int, version: int) -> None:
         rig.script.add(QUERY, Event(2, call, VERSION.id, flags=WANTED, version=version, kind=QUERY))
 
-    rig.script.members = [(1, "a:1", False)]
+    rig.script.members = [(1, "a:1", False, False)]
     rig.script.add(VIEW, Event())
     ask(1, 0)
     rig.script.add(STATE, Event(3, 10, payload=derecho.state.save(Counter()).whole(), flags=FIRST | LAST))

@@ -139,15 +139,15 @@ def test_a_joiner_has_the_state_and_everything_after(nodes: Nodes) -> None:
 
 
 def test_views_follow_who_joins_and_leaves(nodes: Nodes) -> None:
-    seen: list[tuple[int, ...]] = []
-    a = nodes.join([Book()], on_view=lambda view: seen.append(view.nodes))
+    seen: list[str] = []
+    a = nodes.join([Book()], on_view=lambda view: seen.append(str(view)))
     b = nodes.join([Book()])
     a.wait_view([1, 2])
     assert a.view.self_rank == 0
     assert b.view.members[1].node == 2
     b.leave()
     assert a.wait_view(exactly=1).nodes == (1,)
-    assert seen == [(1,), (1, 2), (1,)] == [v.nodes for v in a.views]
+    assert seen == ["view 1: {1}", "view 2: {1, 2 joining}", "view 3: {1, 2}", "view 4: {1}"] == [*map(str, a.views)]
     assert b.ended is not None
     assert a[Book].put("k", b"v").all() == {1: 1}
 

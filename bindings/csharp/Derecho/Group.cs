@@ -263,28 +263,31 @@ namespace Derecho
 
         // ------------------------------------------------------------------------------------------ views, driving
 
-        /// <summary>Wait for a view of so many members, or more.</summary>
+        /// <summary>Wait for a view of so many members, or more, that vote.</summary>
         /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
         public View WaitView(int members) => WaitView(members, Engine.Timeout);
 
         /// <inheritdoc cref="WaitView(int)"/>
         public View WaitView(int members, TimeSpan timeout) =>
-            WaitView(v => v.Members.Count >= members, $"{members} or more members", timeout);
+            WaitView(v => v.Voters.Count >= members, $"{members} or more members", timeout);
 
-        /// <summary>Wait for a view of so many members, no more and no fewer.</summary>
+        /// <summary>Wait for a view of so many members, no more and no fewer, all of which vote.</summary>
         /// <exception cref="Derecho.Timeout">Naming the view there is instead.</exception>
         public View WaitViewExactly(int members) => WaitViewExactly(members, Engine.Timeout);
 
         /// <inheritdoc cref="WaitViewExactly(int)"/>
         public View WaitViewExactly(int members, TimeSpan timeout) =>
-            WaitView(v => v.Members.Count == members, $"exactly {members} members", timeout);
+            WaitView(v => AllVote(v) && v.Members.Count == members, $"exactly {members} members", timeout);
 
-        /// <summary>Wait for a view of exactly these nodes, in any order.</summary>
+        /// <summary>Wait for a view of exactly these nodes, in any order, all of which vote.</summary>
         public View WaitView(IEnumerable<uint> nodes)
         {
             var wanted = new HashSet<uint>(nodes);
-            return WaitView(v => wanted.SetEquals(v.Nodes), $"nodes {string.Join(", ", wanted)}", Engine.Timeout);
+            return WaitView(
+                v => AllVote(v) && wanted.SetEquals(v.Nodes), $"nodes {string.Join(", ", wanted)}", Engine.Timeout);
         }
+
+        private static bool AllVote(View view) => view.Voters.Count == view.Members.Count;
 
         /// <summary>Drive the group once on this thread, for an application's own loop.</summary>
         /// <exception cref="DerechoError">The group has ended, and why.</exception>

@@ -50,6 +50,7 @@ namespace Derecho
             }
             Members = Array.AsReadOnly(members);
             Nodes = Array.AsReadOnly(Array.ConvertAll(members, m => m.Node));
+            Voters = Array.AsReadOnly(members.Where(m => m.Votes).Select(m => m.Node).ToArray());
         }
 
         /// <summary>Grows with every view.</summary>
@@ -64,6 +65,9 @@ namespace Derecho
         /// <summary>The members' ids, by rank.</summary>
         public IReadOnlyList<uint> Nodes { get; }
 
+        /// <summary>The ids of those that vote, by rank.</summary>
+        public IReadOnlyList<uint> Voters { get; }
+
         /// <summary>Of this node; null for a client.</summary>
         public int? SelfRank { get; }
 
@@ -71,7 +75,8 @@ namespace Derecho
         public bool Contains(uint node) => Nodes.Contains(node);
 
         /// <summary>As <c>view 3: {1, 2}</c>.</summary>
-        public override string ToString() => $"view {Id}: {{{string.Join(", ", Nodes)}}}";
+        public override string ToString() =>
+            $"view {Id}: {{{string.Join(", ", Members.Select(m => m.Votes ? $"{m.Node}" : $"{m.Node} joining"))}}}";
     }
 
     /// <summary>Why a member holds others up.</summary>

@@ -511,9 +511,11 @@ namespace Tests
                 Check.Throws<Timeout>(() => group.WaitView(3, TimeSpan.FromMilliseconds(50)), "{1, 2}");
                 members[1].Leave();
                 Check.Sequence(new[] { 1u }, group.WaitViewExactly(1).Nodes);
-                Check.Equal(3, group.Views.Count);
+                Check.Sequence(
+                    new[] { "view 1: {1}", "view 2: {1, 2 joining}", "view 3: {1, 2}", "view 4: {1}" },
+                    group.Views.Select(v => v.ToString()));
                 Check.Equal("view 1: {1}", seen[0]);
-                Check.That(seen.Count == 5 && seen.Contains("later 3"), string.Join("; ", seen));
+                Check.That(seen.Count == 7 && seen.Contains("later 4"), string.Join("; ", seen));
             }
         }
 

@@ -264,7 +264,11 @@ static inline derecho_status derecho_replica_await_count(derecho_replica *replic
     view.struct_bytes = sizeof view;
     for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
-        if (status == DERECHO_OK && replica->votes && view.member_count >= least && view.member_count <= most)
+        uint32_t voters = 0;
+        for (uint32_t rank = 0; rank < view.member_count; ++rank)
+            voters += (view.members[rank].flags & DERECHO_MEMBER_VOTES) != 0;
+        const bool others_may_join = most == UINT32_MAX;
+        if (status == DERECHO_OK && replica->votes && voters >= least && (others_may_join || view.member_count == most))
             return DERECHO_OK;
         status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
@@ -276,13 +280,13 @@ static inline derecho_status derecho_replica_await_count(derecho_replica *replic
                              most > least ? " or more" : "");
 }
 
-/** Take turns until the view has so many members, or more. */
+/** Take turns until the view has so many members, or more, that vote. */
 static inline derecho_status derecho_replica_await_members(derecho_replica *replica, uint32_t count,
                                                            int64_t timeout_ms) {
     return derecho_replica_await_count(replica, count, UINT32_MAX, timeout_ms);
 }
 
-/** Take turns until the view has so many members, no more and no fewer. */
+/** Take turns until the view has so many members, no more and no fewer, all of which vote. */
 static inline derecho_status derecho_replica_await_members_exactly(derecho_replica *replica, uint32_t count,
                                                                    int64_t timeout_ms) {
     return derecho_replica_await_count(replica, count, count, timeout_ms);

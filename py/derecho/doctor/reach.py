@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 # A bootstrap message without a body (fabric/wire_format.hpp): a node refuses it, in a message of the same kind.
 _HEADER = struct.Struct("<IHHII")
 _MAGIC = 0x48435244
-_PROTOCOL_VERSION = 5
+_PROTOCOL_VERSION = 6
 _EMPTY_HELLO = _HEADER.pack(_MAGIC, _PROTOCOL_VERSION, 1, 0, 0)
 
 

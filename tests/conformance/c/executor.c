@@ -215,9 +215,13 @@ static derecho_status do_group_view(void) {
     give_number("id", view.id);
     give_number("self_rank", view.self_rank);
     fprintf(given, "\tmembers=");
-    for (uint32_t rank = 0; rank < view.member_count; ++rank)
+    for (uint32_t rank = 0; rank < view.member_count; ++rank) {
+        const uint32_t flags = view.members[rank].flags;
         fprintf(given, "%s%u:%s", rank ? "," : "", view.members[rank].node,
-                view.members[rank].flags & DERECHO_MEMBER_HAS_STATE ? "HAS_STATE" : "");
+                flags & DERECHO_MEMBER_VOTES       ? "VOTES"
+                : flags & DERECHO_MEMBER_HAS_STATE ? "HAS_STATE"
+                                                   : "");
+    }
     return status;
 }
 

@@ -271,8 +271,16 @@ static bool has_first(const void *call) { return ((const Call *)call)->count > 0
 static bool has_all(const void *call) {
     return ((const Call *)call)->owed && ((const Call *)call)->count >= ((const Call *)call)->owed;
 }
-static bool has_members(const void *count) { return member.view.member_count >= *(const uint32_t *)count; }
-static bool has_exactly(const void *count) { return member.view.member_count == *(const uint32_t *)count; }
+static uint32_t voters(void) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < member.view.member_count; ++i)
+        count += (member.view.members[i].flags & DERECHO_MEMBER_VOTES) != 0;
+    return count;
+}
+static bool has_members(const void *count) { return voters() >= *(const uint32_t *)count; }
+static bool has_exactly(const void *count) {
+    return voters() == *(const uint32_t *)count && member.view.member_count == voters();
+}
 static bool votes(const void *unused) { return (void)unused, member.votes; }
 
 // A method of Everything that is called: its number, the node of a query (0: ordered), its arguments.

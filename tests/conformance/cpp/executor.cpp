@@ -260,7 +260,9 @@ private:
         std::string members;
         for (const derecho::Member& member : view.members) {
             members += (members.empty() ? "" : ",") + std::to_string(member.node) + ":" +
-                       (member.has_state ? "HAS_STATE" : "");
+                       (member.votes       ? "VOTES"
+                        : member.has_state ? "HAS_STATE"
+                                           : "");
         }
         give("members", members);
     }

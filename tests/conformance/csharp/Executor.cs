@@ -229,7 +229,8 @@ namespace Conformance
             View view = Named<RawGroup>("group").GetView();
             _step.Give("id", view.Id);
             _step.Give("self_rank", view.SelfRank is int rank ? (uint)rank : uint.MaxValue);
-            IEnumerable<string> members = view.Members.Select(m => $"{m.Node}:{(m.HasState ? "HAS_STATE" : "")}");
+            IEnumerable<string> members = view.Members.Select(
+                m => $"{m.Node}:{(m.Votes ? "VOTES" : m.HasState ? "HAS_STATE" : "")}");
             _step.Give("members", string.Join(",", members));
         }
 

@@ -290,7 +290,9 @@ public final class Executor {
         give("id", Long.toUnsignedString(view.id()));
         give("self_rank", Integer.toUnsignedString(view.selfRank()));
         final List<String> members = view.members().stream()
-                .map(each -> Integer.toUnsignedString(each.node()) + ":" + (each.hasState() ? "HAS_STATE" : ""))
+                .map(each -> Integer.toUnsignedString(each.node())
+                        + ":"
+                        + (each.votes() ? "VOTES" : each.hasState() ? "HAS_STATE" : ""))
                 .toList();
         give("members", String.join(",", members));
     }

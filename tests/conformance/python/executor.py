@@ -146,7 +146,9 @@ class Executor:
     def do_group_view(self) -> Given:
         size = (self.number("struct_bytes"),) if "struct_bytes" in self.inputs else ()
         view, rank, members = self.ring.group_view(self.named("group"), *size)
-        states = ",".join(f"{node}:{'HAS_STATE' if has else ''}" for node, has in members)
+        states = ",".join(
+            f"{node}:{'VOTES' if votes else 'HAS_STATE' if has_state else ''}" for node, has_state, votes in members
+        )
         return {"id": view, "self_rank": rank, "members": states}
 
     def do_group_stats(self) -> Given:

@@ -111,9 +111,9 @@ class CffiRing:
     def group_fd(self, group: _Group) -> None:
         group.native.fd()
 
-    def group_view(self, group: _Group) -> tuple[int, int, list[tuple[int, bool]]]:
+    def group_view(self, group: _Group) -> tuple[int, int, list[tuple[int, bool, bool]]]:
         view, rank, members, _ = group.native.view()
-        return view, rank, [(node, has_state) for node, _, has_state in members]
+        return view, rank, [(node, has_state, votes) for node, _, has_state, votes in members]
 
     def group_stats(self, group: _Group) -> dict[str, int]:
         return group.native.stats()

@@ -110,12 +110,13 @@ class CtypesRing:
     def group_fd(self, group: int) -> None:
         _check(api.derecho_group_fd(self._group(group), byref(ctypes.c_int())))
 
-    def group_view(self, group: int, struct_bytes: int | None = None) -> tuple[int, int, list[tuple[int, bool]]]:
+    def group_view(self, group: int, struct_bytes: int | None = None) -> tuple[int, int, list[tuple[int, bool, bool]]]:
         view = api.derecho_view()
         view.struct_bytes = ctypes.sizeof(view) if struct_bytes is None else struct_bytes
         _check(api.derecho_group_view(self._group(group), byref(view)))
         members = view.members[: view.member_count]
-        return view.id, view.self_rank, [(m.node, bool(m.flags & api.DERECHO_MEMBER_HAS_STATE)) for m in members]
+        has = [(m.flags & api.DERECHO_MEMBER_HAS_STATE, m.flags & api.DERECHO_MEMBER_VOTES) for m in members]
+        return view.id, view.self_rank, [(m.node, bool(state), bool(votes)) for m, (state, votes) in zip(members, has)]
 
     def group_stats(self, group: int, struct_bytes: int | None = None) -> dict[str, int]:
         stats = api.derecho_stats()

@@ -28,7 +28,7 @@ from pyverbs.pd import PD
 from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
 from pyverbs.wr import SGE, SendWR
 
-MAGIC, VERSION = 0x48435244, 5
+MAGIC, VERSION = 0x48435244, 6
 HELLO, READY, GO, VERBS = 1, 4, 5, 6
 ANNOUNCE, KEY = 1, 2
 ASLEEP, ECHOED, SYNCED, PROBE = 0, 8, 16, 24  # words of a link's control memory

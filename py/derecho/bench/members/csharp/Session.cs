@@ -65,7 +65,7 @@ internal sealed class Session
 
     internal void WaitForMembers(int count)
     {
-        while (_view == null || _view.Members.Count != count)
+        while (_view == null || _view.Voters.Count != count)
         {
             Poll(WaitNs, e => { });
             CheckDeadline("the members to join");

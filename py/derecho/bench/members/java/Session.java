@@ -88,7 +88,7 @@ final class Session {
     }
 
     void waitForMembers(int count) {
-        while (view == null || view.members().size() != count) {
+        while (view == null || view.voters().size() != count) {
             poll(WAIT_NS, (ignored, i) -> {});
             checkDeadline("the members to join");
         }

@@ -202,7 +202,7 @@ static struct {
     pthread_mutex_t lock;  // over what follows
     pthread_cond_t changed;
     Call calls[WINDOW];
-    uint32_t members;
+    uint32_t voters;
     bool votes;
 } member = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -234,7 +234,9 @@ static void on_view(void) {
     printf("]}\n");
     fflush(stdout);
     funlockfile(stdout);
-    member.members = view.member_count;
+    member.voters = 0;
+    for (uint32_t i = 0; i < view.member_count; ++i)
+        member.voters += (view.members[i].flags & DERECHO_MEMBER_VOTES) != 0;
 }
 
 static void on_event(derecho_replica *service, const derecho_event *event) {
@@ -414,7 +416,7 @@ static void *join_and_send(void *unused) {
     pthread_mutex_unlock(&replica.lock);
     pthread_create(&progress, NULL, tell_progress, NULL);
     pthread_mutex_lock(&member.lock);
-    WAIT_UNTIL(member.members == strtoul(task[5], NULL, 10), "the other members");
+    WAIT_UNTIL(member.voters == strtoul(task[5], NULL, 10), "the other members");
     pthread_mutex_unlock(&member.lock);
     send_share();
     return unused;

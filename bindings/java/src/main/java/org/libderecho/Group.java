@@ -305,30 +305,35 @@ public final class Group implements AutoCloseable {
         engine.onDifference.add(function);
     }
 
-    /** Wait for a view of so many members or more, at most the group's time-out. */
+    /** Wait for a view of so many members or more that vote, at most the group's time-out. */
     public View waitView(int members) {
         return waitView(members, engine.timeout);
     }
 
     /** @throws Timeout naming the view there is instead */
     public View waitView(int members, Duration timeout) {
-        return waitView(view -> view.members().size() >= members, members + " or more members", timeout);
+        return waitView(view -> view.voters().size() >= members, members + " or more members", timeout);
     }
 
-    /** Wait for a view of so many members, no more and no fewer, at most the group's time-out. */
+    /** Wait for a view of so many members, no more and no fewer, all of which vote, at most the group's time-out. */
     public View waitViewExactly(int members) {
         return waitViewExactly(members, engine.timeout);
     }
 
     /** @throws Timeout naming the view there is instead */
     public View waitViewExactly(int members, Duration timeout) {
-        return waitView(view -> view.members().size() == members, "exactly " + members + " members", timeout);
+        return waitView(view -> allVote(view) && view.members().size() == members, "exactly " + members + " members", timeout);
     }
 
-    /** Wait for a view of exactly these nodes. */
+    /** Wait for a view of exactly these nodes, all of which vote. */
     public View waitView(Collection<Integer> nodes, Duration timeout) {
         final Set<Integer> wanted = Set.copyOf(nodes);
-        return waitView(view -> wanted.equals(Set.copyOf(view.nodes())), "the members " + wanted, timeout);
+        return waitView(
+                view -> allVote(view) && wanted.equals(Set.copyOf(view.nodes())), "the members " + wanted, timeout);
+    }
+
+    private static boolean allVote(View view) {
+        return view.voters().size() == view.members().size();
     }
 
     private View waitView(Predicate<View> wanted, String what, Duration timeout) {

@@ -22,6 +22,11 @@ public record View(long id, List<Member> members, int selfRank, String groupId) 
         return members.stream().map(Member::node).toList();
     }
 
+    /** The ids of those that vote, by rank. */
+    public List<Integer> voters() {
+        return members.stream().filter(Member::votes).map(Member::node).toList();
+    }
+
     public boolean contains(int node) {
         return members.stream().anyMatch(member -> member.node() == node);
     }
@@ -30,7 +35,7 @@ public record View(long id, List<Member> members, int selfRank, String groupId) 
     public String toString() {
         return "view " + id + ": "
                 + members.stream()
-                        .map(member -> Integer.toUnsignedString(member.node()))
+                        .map(member -> Integer.toUnsignedString(member.node()) + (member.votes() ? "" : " joining"))
                         .collect(Collectors.joining(", ", "{", "}"));
     }
 
