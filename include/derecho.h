@@ -220,7 +220,7 @@ enum {
 };
 
 #define DERECHO_MEMBER_HAS_STATE 1u /* holds the state by now; otherwise it is being transferred to it */
-#define DERECHO_MEMBER_VOTES 2u /* counts for majorities: since the first view that began after it had the state */
+#define DERECHO_MEMBER_VOTES 2u     /* counts for majorities: since the first view that began after it had the state */
 
 /** The current view, as far as events told the application. */
 typedef struct derecho_view {

@@ -242,8 +242,8 @@ public:
                              [members](const View& view) { return view.voters().size() >= members; });
     }
 
-    /** Wait for a view of so many members, no more and no fewer, all of which vote. @throws Timeout naming the view there
-     * is instead */
+    /** Wait for a view of so many members, no more and no fewer, all of which vote. @throws Timeout naming the view
+     * there is instead */
     View wait_view_exactly(size_t members) const { return wait_view_exactly(members, engine_->timeout); }
     View wait_view_exactly(size_t members, std::chrono::nanoseconds timeout) const {
         return wait_for_view("exactly " + std::to_string(members), timeout, [members](const View& view) {
@@ -341,9 +341,9 @@ private:
         for (std::chrono::nanoseconds left = timeout; !engine.wait(ready, left, "joining");) {
             left = engine.last_progress + timeout - detail::Clock::now();
             if (left > std::chrono::nanoseconds(0)) continue;
-            throw Timeout("joined, but " + (missing().empty() ? "a view in which it votes" : "the state of " + missing()) +
-                          " did not come: nothing of it for " + detail::seconds_text(timeout) +
-                          engine.because(engine.donor()));
+            throw Timeout(
+                "joined, but " + (missing().empty() ? "a view in which it votes" : "the state of " + missing()) +
+                " did not come: nothing of it for " + detail::seconds_text(timeout) + engine.because(engine.donor()));
         }
         for (const auto& host : engine.hosts) {
             if (host->load_error) std::rethrow_exception(host->load_error);

@@ -455,9 +455,8 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
     if (peer->shm && !peer->shm->process_ended())
         if (Status frozen = peer->mirrors->freeze_all(); !frozen.ok()) lacking_ = std::move(frozen);
     if (past_.size() >= kPastLivesMax) forget_past_life();
-    past_.push_back(
-        {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors),
-         last_words});
+    past_.push_back({peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors),
+                     last_words});
 }
 
 void NetFabricImpl::drop_last_words() {

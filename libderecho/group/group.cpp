@@ -502,14 +502,14 @@ void Group::look_at_wedged() {
     if (current().shard_rows_arrived(wedged)) current().shards_agreed(wedged);
 }
 
-// Who joins can wait for its turn. Until who has joined votes the group is no safer than it was before. Who leaves sends nothing any more, not even that it skips rounds: others wait for
-// it.
+// Who joins can wait for its turn. Until who has joined votes the group is no safer than it was before. Who leaves
+// sends nothing any more, not even that it skips rounds: others wait for it.
 bool Group::change_due(Instant now) {
     const Epoch& epoch = *epochs_.back();
     const size_t joins = admissions_.candidates(epoch.view(), now).size();
     turn_ = joins > 0 && now < admissions_.next_change() ? admissions_.next_change() : kNever;
-    return (joins > 0 && turn_ == kNever) || epoch.departures(joins, holdups_.slow()) != 0 ||
-           epoch.new_voters() != 0 || sequence_ends();
+    return (joins > 0 && turn_ == kNever) || epoch.departures(joins, holdups_.slow()) != 0 || epoch.new_voters() != 0 ||
+           sequence_ends();
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.

@@ -240,11 +240,10 @@ ViewChange::Want ViewChange::step(Instant now) {
     });
     judge_accusations(now);
     if (!enough(alive())) {
-        failure_ =
-            accused_by_ != 0
-                ? libderecho::failure(DERECHO_EJECTED, "the other members of view " + std::to_string(raw(view_.id)) +
-                                                           " went on without this node; join again")
-                : libderecho::failure(DERECHO_NO_MAJORITY, who_is_left());
+        failure_ = accused_by_ != 0 ? libderecho::failure(DERECHO_EJECTED, "the other members of view " +
+                                                                               std::to_string(raw(view_.id)) +
+                                                                               " went on without this node; join again")
+                                    : libderecho::failure(DERECHO_NO_MAJORITY, who_is_left());
         return Want::stop;
     }
     if (!change_called_for()) return Want::nothing;

@@ -201,7 +201,9 @@ TEST_F(AmongNewcomers, nobody_is_given_a_vote_without_the_state_nor_denied_one_w
         [](View& next) { next.members[5].votes = true; },
         [](View& next) { next.members[2].votes = false; },
         [](View& next) { next.members[4].shards_with_state = 1; },
-        [](View& next) { next.members.push_back({NodeId{99}, 1, 0, "127.0.0.1:1", true}); },
+        [](View& next) {
+            next.members.push_back({NodeId{99}, 1, 0, "127.0.0.1:1", true});
+        },
     };
     for (const Edit& lie : lies) {
         change.emplace(view, Rank{1}, 6, *table, ViewChangeOptions{}, Instant{});

@@ -14,7 +14,8 @@ Decision sample() {
     Decision decision;
     decision.next.id = ViewId{7};
     for (uint32_t i = 0; i < 5; ++i) {
-        decision.next.members.push_back({NodeId{i * 3}, 100 + i, i, "127.0.0.1:" + std::to_string(7000 + i), i % 2 == 0});
+        decision.next.members.push_back(
+            {NodeId{i * 3}, 100 + i, i, "127.0.0.1:" + std::to_string(7000 + i), i % 2 == 0});
     }
     decision.trims = {0, 8, 1ull << 40};
     return decision;

@@ -17,7 +17,8 @@ std::string text(uint64_t n) { return std::to_string(n); }
 std::string members(const View& view) {
     std::string out = "view " + text(raw(view.id)) + " {";
     for (const Member& member : view.members)
-        out += " " + Life{raw(member.node), member.incarnation}.name() + "/" + text(member.shards_with_state) + (member.votes ? "v" : "");
+        out += " " + Life{raw(member.node), member.incarnation}.name() + "/" + text(member.shards_with_state) +
+               (member.votes ? "v" : "");
     return out + " }";
 }
 
@@ -311,8 +312,8 @@ void Ledger::check_chain() const {
         for (const Member& member : before->second.members) {
             const Life life{raw(member.node), member.incarnation};
             voted += member.votes;
-            kept += member.votes && (view.holds(member.node, member.incarnation) || leavers_.contains(life) ||
-                                     liars_.contains(life));
+            kept += member.votes &&
+                    (view.holds(member.node, member.incarnation) || leavers_.contains(life) || liars_.contains(life));
         }
         if (2 * kept <= voted)
             throw Violation("primary partition: " + members(view) + " has no majority of " + members(before->second));

@@ -235,7 +235,8 @@ void joiners_hang_up(World& world) {
                 const View newest = *process.group->view();
                 world.at(world.now(), [&world, first, stand, newest] {
                     for (const Member& member : newest.members) {
-                        Process* joiner = raw(member.node) < first || member.votes ? nullptr : world.alive(raw(member.node));
+                        Process* joiner =
+                            raw(member.node) < first || member.votes ? nullptr : world.alive(raw(member.node));
                         if (!joiner || joiner->stands_still) continue;
                         world.coverage().hit("joiner hung up");
                         if (stand && joiner->view != 0) return world.stand_still(*joiner);
