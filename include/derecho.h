@@ -474,7 +474,8 @@ enum {
     /** One reply. node: who; id: call; status; data: result, or error text; version, if the call is an ordered one: a
         digest of the answer. Replicas that answer one call alike have the same; all that failed have the same, too. */
     DERECHO_EVENT_REPLY = 5,
-    /** A view was installed: derecho_group_view() has it. id: view. Later events are of this view. */
+    /** A view was installed: derecho_group_view() has it. id: view. Later events are of this view. A join brings two:
+        the first has the node, in the second it votes. */
     DERECHO_EVENT_VIEW = 6,
     /** A joiner needs the service's state, as of this very event. node: joiner; id: request; shard; version,
         timestamp_ns: as of QUERY. With option digest = state it may be this node itself, flags: DERECHO_FLAG_OWN: the

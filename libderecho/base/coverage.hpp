@@ -40,6 +40,7 @@ enum class Branch : uint8_t {
     ahead_of_time,           // a member whose messages bear times that no honest clock shows
     clock_not_believed,      // this node's own, far from most
     silent_joiner,           // was not let in
+    newcomer_stalled,        // was let in, held all up, and was removed
     clocks_apart,            // of a node and one that it would join
     direct_done,             // an operation on memory was carried out by the devices
     direct_broken,           // what was under way had to be done again
@@ -82,6 +83,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "a message ahead of time",
     "own clock not believed",
     "silent joiner not let in",
+    "a newcomer held all up",
     "clocks apart at a join",
     "memory reached directly",
     "direct access broke",

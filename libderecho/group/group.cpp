@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/coverage.hpp"
@@ -339,7 +340,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
-    admissions_.entered(current().view(), stood_still_, now.monotonic);
+    admissions_.entered(current().view(), stood_still_, std::exchange(stalled_, {}), now.monotonic);
     if (leave_wanted_) take_leave();
     phase_.store(Phase::member, std::memory_order_release);
     steps_to_look_ = 0;
@@ -538,9 +539,20 @@ void Group::install(const Decision& decision, Now now) {
                                                               std::to_string(raw(old.view().id)) +
                                                               " went on without this node; join again"));
     }
+    stalled_ = stalled_by_newcomers(old, decision.next, now);
     std::vector<ShardEpoch::SenderEnd> ends;
     for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
     enter(decision.next, ends, now);
+}
+
+Duration Group::stalled_by_newcomers(const Epoch& old, const View& next, Now now) const {
+    Duration longest{};
+    for (size_t r = 0; r < old.view().members.size(); ++r) {
+        const Member& member = old.view().members[r];
+        if (member.votes || next.holds(member.node, member.incarnation)) continue;
+        longest = std::max(longest, holdups_.stalled_by(r, now.monotonic));
+    }
+    return longest;
 }
 
 // After their last pushes went out, so that a live one can see why. Who leaves goes by itself. Whom this node alone

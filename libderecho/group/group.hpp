@@ -147,6 +147,7 @@ private:
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
     static void add(Stats& stats, const Epoch& epoch);
+    Duration stalled_by_newcomers(const Epoch& old, const View& next, Now now) const;
     void fence_removed(const Epoch& old, const View& next);
     void drop_earlier_life(const Member& member);
     void tell_fabric(const View& view);
@@ -202,6 +203,7 @@ private:
     Instant entered_{};           // the current view
     Instant wedged_at_{};         // the one before; then senders stood still
     Duration stood_still_{};      // until the current one began
+    Duration stalled_{};          // before that, by newcomers that it is without
     Instant next_seek_ = kNever;
     Instant turn_ = kNever;              // of those that wait to join
     std::vector<std::string> troubles_;  // that were told of

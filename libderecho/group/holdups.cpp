@@ -140,6 +140,12 @@ RankSet Holdups::too_slow(const ViewChange& change, const std::vector<Holdup>& f
     return slow;
 }
 
+Duration Holdups::stalled_by(size_t rank, Instant now) const {
+    const Watched& watched = watched_[rank];
+    const Duration lasted = std::max(watched.acknowledging.lasted(now), watched.rounds.lasted(now));
+    return lasted < limits_.named_after ? Duration{} : lasted;
+}
+
 std::optional<Holdup> Holdups::own() const {
     const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find_if(current_, &Holdup::self);

@@ -325,7 +325,7 @@ class Engine:
     def leave_because(self, where: str, error: BaseException) -> None:
         """Something that is no `Exception` came out of the application's code: leave in good order, and say why.
 
-        On the main thread it takes its course afterwards, with its traceback: it may come from a signal, as Ctrl-C does.
+        On the main thread it takes its course afterwards, with its traceback: it may come from a signal, as from Ctrl-C.
         """
         surfaces = threading.current_thread() is threading.main_thread()
         if self.end is None:
@@ -503,7 +503,7 @@ class Engine:
         if self.view is None:
             return f"joined, but no view was installed within {timeout:g} s"
         if not any(host.loading for host in self.shards):
-            return f"joined as part of {self.view} and has the state, but no view in which it votes came in {timeout:g} s"
+            return f"joined as part of {self.view} and has the state, but was given no vote within {timeout:g} s"
         names = ", ".join(host.name for host in self.shards if host.loading)
         donor = next((m.node for m in self.view.members if m.has_state), None)
         came = sum(nbytes for nbytes, _ in self._arriving.values())

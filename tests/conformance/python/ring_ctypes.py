@@ -115,8 +115,8 @@ class CtypesRing:
         view.struct_bytes = ctypes.sizeof(view) if struct_bytes is None else struct_bytes
         _check(api.derecho_group_view(self._group(group), byref(view)))
         members = view.members[: view.member_count]
-        has = [(m.flags & api.DERECHO_MEMBER_HAS_STATE, m.flags & api.DERECHO_MEMBER_VOTES) for m in members]
-        return view.id, view.self_rank, [(m.node, bool(state), bool(votes)) for m, (state, votes) in zip(members, has)]
+        state, votes = api.DERECHO_MEMBER_HAS_STATE, api.DERECHO_MEMBER_VOTES
+        return view.id, view.self_rank, [(m.node, bool(m.flags & state), bool(m.flags & votes)) for m in members]
 
     def group_stats(self, group: int, struct_bytes: int | None = None) -> dict[str, int]:
         stats = api.derecho_stats()
