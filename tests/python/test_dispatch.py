@@ -100,8 +100,13 @@ class Script:
             self._woken = True
             self._changed.notify_all()
 
-    def view(self) -> tuple[int, int, list[tuple[int, str, bool]], str]:
+    def view(self) -> tuple[int, int, list[tuple[int, str, bool, bool]], str]:
         return 1, 0, self.members, ""
+
+    def votes(self) -> None:
+        """The view after this: who has got the state votes."""
+        self.members = [(node, address, True, True) for node, address, *_ in self.members]
+        self.add(VIEW, Event())
 
     def holdup(self, node: int | None) -> tuple[int, int, int, str]:
         return 0, 0, 0, ""
@@ -413,6 +418,9 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
     rig.script.add(STATE, Event(2, payload=b"a piece of a donor that died", flags=FIRST))
     rig.script.add(STATE, Event(3, payload=data[:5], flags=FIRST), Event(3, payload=data[5:], flags=LAST))
     rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+    with pytest.raises(derecho.Timeout, match=r"view 1: \{1 joining\} and has the state, but was given no vote"):
+        rig.engine.await_state(0.05)
+    rig.script.votes()
     rig.engine.await_state(1.0)
     assert rig.counter.total == 42
     assert rig.script.answers == [(2, 1, 0, result(42))]
@@ -421,7 +429,7 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
 def test_a_state_that_does_not_come_is_named(rig: Rig) -> None:
     rig.script.members = [(1, "a:1", False, False)]
     rig.script.add(VIEW, Event())
-    with pytest.raises(derecho.Timeout, match=r"view 1: \{1\}, but the state of Counter, raw did not come from"):
+    with pytest.raises(derecho.Timeout, match=r"view 1: \{1 joining\}, but the state of Counter, raw did not come from"):
         rig.engine.await_state(0.05)
 
 
@@ -438,6 +446,7 @@ def test_a_time_out_counts_from_the_last_piece_and_progress_is_told(rig: Rig) ->
             flags = (FIRST if i == 0 else 0) | (LAST if i == len(data) - 1 else 0)
             rig.script.add(STATE, Event(3, payload=bytes([byte]), flags=flags, version=len(data)))
         rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+        rig.script.votes()
 
     thread = threading.Thread(target=trickle)
     thread.start()

@@ -19,7 +19,7 @@ uint64_t word_at(std::span<const std::byte> bytes, size_t at) {
 Liar::Liar(Random random, uint32_t shards, uint64_t ring_bytes)
     : random_(random), drawn_(random_.fork()), shards_(shards), ring_bytes_(ring_bytes) {
     const uint64_t n = random_.below(10);
-    what_ = n < 4 ? What::counter : n < 6 ? What::word : n < 8 ? What::frame : What::decision;
+    what_ = n < 3 ? What::counter : n < 5 ? What::word : n < 8 ? What::frame : What::decision;
     how_ = static_cast<How>(random_.below(9));
 }
 
@@ -165,7 +165,6 @@ void Liar::distort_frame(std::byte* frame, size_t room) {
         0, 1, 4, 12, header.size_bytes + 8, header.size_bytes + 1, static_cast<uint32_t>(room), 0xfffffff0, ~0u};
     switch (how_) {
         case How::zero:
-        case How::back:
             header.size_bytes = sizes[random_.below(std::size(sizes))];
             break;
         case How::frozen:
@@ -180,6 +179,7 @@ void Liar::distort_frame(std::byte* frame, size_t room) {
             header.kind = FrameKind::nulls;
             header.size_bytes = random_.chance(0.5) ? ~0u : static_cast<uint32_t>(random_.magnitude(1, 1ull << 32));
             break;
+        case How::back:
         case How::below_limit:
         case How::huge: {
             constexpr uint64_t kDay = 86'400'000'000'000;
