@@ -18,7 +18,8 @@ public:
 
     void asked(Member joiner, Instant now);
     void forget(NodeId node);
-    // A view began; senders had stood still for so long, and before that waited so long for a newcomer that was removed.
+    // A view began; senders had stood still for so long, and before that waited so long for a newcomer that was
+    // removed.
     void entered(const View& view, Duration stood_still, Duration stalled, Instant now);
 
     // Those who can be in the view after this one: not who has fallen silent since it asked, for it would hold up all.

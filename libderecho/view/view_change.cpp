@@ -52,6 +52,7 @@ ViewChange::ViewChange(const View& view, Rank self, size_t trims, Table& table, 
       options_(options),
       accusations_(view.members.size()),
       waited_for_(view.members.size()),
+      held_(view.members.size(), 0),
       held_at_wedge_(view.members.size()),
       misfit_for_(view.members.size()),
       pulses_(view.members.size(), Pulse{0, now}),
@@ -120,6 +121,10 @@ void ViewChange::watch(size_t rank, Instant now) {
     } else if (now - pulse.seen > options_.suspect_after) {
         suspect(rank, "no heartbeat for " + std::to_string((now - pulse.seen).ns / 1'000'000) + " ms");
     }
+    // Or it would be given a vote again and again, and have each view end at once.
+    const uint64_t held = table_.value(rank, columns_.state_held);
+    if ((held_[rank] & ~held) != 0) suspect(rank, "it says that it no longer holds a state that it held");
+    held_[rank] |= held;
 }
 
 RankSet ViewChange::accused_by(size_t rank) const {

@@ -195,6 +195,15 @@ TEST_F(AmongNewcomers, who_holds_every_state_when_the_view_ends_votes_in_the_nex
     EXPECT_EQ(accepted(), 1u);
 }
 
+TEST_F(AmongNewcomers, who_takes_back_that_it_holds_the_state_is_suspected) {
+    say(4, columns.state_held, 1);
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    EXPECT_TRUE(change->will_vote(4));
+    say(4, columns.state_held, 0);
+    EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+    EXPECT_FALSE(has(change->alive(), 4));
+}
+
 TEST_F(AmongNewcomers, nobody_is_given_a_vote_without_the_state_nor_denied_one_with_it) {
     using Edit = std::function<void(View&)>;
     const std::vector<Edit> lies{
