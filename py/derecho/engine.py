@@ -325,7 +325,7 @@ class Engine:
     def leave_because(self, where: str, error: BaseException) -> None:
         """Something that is no `Exception` came out of the application's code: leave in good order, and say why.
 
-        On the main thread it takes its course afterwards, with its traceback: it may come from a signal, as from Ctrl-C.
+        On the main thread it takes its course afterwards, with its traceback: it may come from a signal, say Ctrl-C.
         """
         surfaces = threading.current_thread() is threading.main_thread()
         if self.end is None:

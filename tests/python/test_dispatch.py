@@ -429,7 +429,7 @@ def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
 def test_a_state_that_does_not_come_is_named(rig: Rig) -> None:
     rig.script.members = [(1, "a:1", False, False)]
     rig.script.add(VIEW, Event())
-    with pytest.raises(derecho.Timeout, match=r"view 1: \{1 joining\}, but the state of Counter, raw did not come from"):
+    with pytest.raises(derecho.Timeout, match=r"view 1: \{1 joining\}, but the state of Counter, raw did not come"):
         rig.engine.await_state(0.05)
 
 
