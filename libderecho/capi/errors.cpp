@@ -42,7 +42,7 @@ derecho_status fail(derecho_status code) {
             text = "the other members removed this node: join again";
             break;
         case DERECHO_NO_MAJORITY:
-            text = "half or more of the view is lost: this node stopped";
+            text = "half or more of the members that vote are lost: this node stopped";
             break;
         case DERECHO_STATE_LOST:
             text = "every member that had the state is gone";

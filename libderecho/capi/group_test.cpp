@@ -512,6 +512,31 @@ TEST(Claims, one_that_was_moved_out_of_the_ring_is_still_none_of_another_shard) 
     EXPECT_EQ(b.all(DERECHO_EVENT_MESSAGE).back()->event.shard, 0u);
 }
 
+// It may fail to load it, and take others with it whose majority it would be.
+TEST(StateTransfer, who_has_not_released_the_last_piece_does_not_hold_the_state_yet_and_gets_no_vote) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(form({&a}));
+    ASSERT_NO_FATAL_FAILURE(b.join(&a));
+    std::vector<uint64_t> leases;
+    for (bool last = false; !last;) {
+        a.poll();
+        derecho_event events[32];
+        size_t count = 0;
+        uint64_t lease = 0;
+        ASSERT_DERECHO_OK(derecho_poll(b.group, events, 32, 1'000'000, &count, &lease));
+        if (count > 0) leases.push_back(lease);
+        for (size_t i = 0; i < count; ++i)
+            last |= events[i].kind == DERECHO_EVENT_STATE && (events[i].flags & DERECHO_FLAG_LAST) != 0;
+    }
+    const auto flags_of_b = [&] { return a.view().member_count == 2 ? a.view().members[1].flags : 0u; };
+    for (const auto until = Clock::now() + std::chrono::milliseconds(100); Clock::now() < until;) {
+        a.poll();
+        EXPECT_EQ(flags_of_b(), 0u);
+    }
+    for (const uint64_t lease : leases) EXPECT_DERECHO_OK(derecho_release(b.group, lease));
+    EXPECT_TRUE(pump({&a, &b}, [&] { return a.sees_voters(2) && b.sees_voters(2); }));
+}
+
 // The leader, who connected to the joiner first, may have no state itself: then the donor hears of the joiner before it
 // is connected to it.
 TEST(StateTransfer, a_donor_that_is_not_connected_to_the_joiner_yet_does_not_lose_its_state) {

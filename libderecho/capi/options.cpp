@@ -89,8 +89,9 @@ constexpr std::array kTable{
     Option{"spin_us", Type::integer, "-1", -1, 1'000'000, "",
            "how long a wait spins before it yields; -1: 50, or 0 when this host has more members than cores"},
     Option{"yield_us", Type::integer, "200", 0, 1'000'000, "", "how long it then yields before it sleeps"},
-    Option{"require_majority", Type::boolean, "true", 0, 0, "",
-           "a view needs more than half of the members of the one before; false risks two groups after a partition"},
+    Option{
+        "require_majority", Type::boolean, "true", 0, 0, "",
+        "a view needs more than half of those that vote in the one before; false risks two groups after a partition"},
     Option{"reactor", Type::boolean, "true", 0, 0, "",
            "a background thread drives the node when no thread polls; false: it stands still meanwhile"},
 };

@@ -72,8 +72,18 @@ Mapping MirrorTable::take_out(RegionId id) {
 
 Status MirrorTable::freeze_all() {
     Status status;
-    for (auto& [id, mirror] : mirrors_)
-        if (Status frozen = freeze(mirror.memory); !frozen.ok()) status = std::move(frozen);
+    for (auto entry = mirrors_.begin(); entry != mirrors_.end();) {
+        Mirror& mirror = entry->second;
+        Status frozen = freeze(mirror.memory);
+        if (frozen.ok() || mirror.asked) {
+            if (!frozen.ok()) status = std::move(frozen);
+            ++entry;
+            continue;
+        }
+        total_bytes_ -= mirror.memory.size();  // nobody ends for want of what nobody looks at
+        entry = mirrors_.erase(entry);
+    }
+    last_ = nullptr;
     return status;
 }
 

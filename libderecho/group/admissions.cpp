@@ -13,6 +13,7 @@ constexpr uint64_t kShareOfTime = 10;  // that changes may take: one part in so 
 constexpr uint64_t kSilencesAtMost = 4;
 constexpr Duration kLongestWait = milliseconds(500);  // a change may be slow for somebody who died in it
 constexpr Duration kLongestPause = milliseconds(20'000);
+constexpr Duration kStallsRemembered = milliseconds(60'000);
 
 }  // namespace
 
@@ -25,21 +26,27 @@ void Admissions::forget(NodeId node) {
     std::erase_if(waiting_, [&](const Waiting& w) { return w.joiner.node == node; });
 }
 
-void Admissions::entered(const View& view, Duration stood_still, Duration stalled, Instant now) {
+void Admissions::entered(const View& view, Duration stood_still, Instant now) {
     std::erase_if(waiting_, [&](const Waiting& w) { return view.holds(w.joiner.node, w.joiner.incarnation); });
-    const Instant from = std::max(now, next_change_);  // a member that votes stood all still twice
+    const Instant from = std::max(now, next_change_);  // each newcomer costs two changes
     next_change_ = std::min(from + Duration{(kShareOfTime - 1) * stood_still.ns}, now + kLongestWait);
-    if (stalled.ns == 0) return;
+}
+
+// One may be an accident, and others wait to come back: the pause grows with each, until they take their share of time.
+void Admissions::pause(const std::string& newcomer, Duration stalled, Instant now) {
+    if (now < paused_until_) return;  // they fell silent together
     coverage::hit(coverage::Branch::newcomer_stalled);
-    const Duration pause = std::min(Duration{(kShareOfTime - 1) * stalled.ns}, kLongestPause);
-    log::warn("a newcomer held all up for " + std::to_string(stalled.ns / 1'000'000) +
-              " ms: nobody is let in for as long as makes that a tenth of the time, " +
-              std::to_string(pause.ns / 1'000'000) + " ms");
-    next_change_ = std::max(next_change_, now + pause);
+    const bool again = stalls_ != 0 && now < paused_until_ + kStallsRemembered;
+    stalls_ = again ? std::min(2 * stalls_, kShareOfTime - 1) : 1;
+    const Duration pause = std::min(Duration{stalls_ * stalled.ns}, kLongestPause);
+    paused_until_ = now + pause;
+    log::warn(newcomer + " joined, held all up for " + std::to_string(stalled.ns / 1'000'000) +
+              " ms and is removed: nobody is let in for " + std::to_string(pause.ns / 1'000'000) + " ms");
 }
 
 std::vector<Member> Admissions::candidates(const View& view, Instant now) const {
     std::vector<Member> joiners;
+    if (now < paused_until_) return joiners;
     for (const auto& [joiner, asked] : waiting_) {
         if (joiners.size() == limits::joins_per_view_max || view.rank_of(joiner.node)) continue;
         const bool silent = now - asked > Duration{kSilencesAtMost * ask_again_.ns};

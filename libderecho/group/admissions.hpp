@@ -3,6 +3,8 @@
 // get to vote included. Driver only.
 #pragma once
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -18,14 +20,15 @@ public:
 
     void asked(Member joiner, Instant now);
     void forget(NodeId node);
-    // A view began; senders had stood still for so long, and before that waited so long for a newcomer that was
-    // removed.
-    void entered(const View& view, Duration stood_still, Duration stalled, Instant now);
+    // A view began; senders had stood still for so long.
+    void entered(const View& view, Duration stood_still, Instant now);
+    // A newcomer held all up for so long, and is to be removed: nobody is let in for a while, whyever the view changes.
+    void pause(const std::string& newcomer, Duration stalled, Instant now);
 
     // Those who can be in the view after this one: not who has fallen silent since it asked, for it would hold up all.
     std::vector<Member> candidates(const View& view, Instant now) const;
     // When the view may change again for those who join.
-    Instant next_change() const { return next_change_; }
+    Instant next_change() const { return std::max(next_change_, paused_until_); }
 
 private:
     struct Waiting {
@@ -35,6 +38,8 @@ private:
     Duration ask_again_;
     std::vector<Waiting> waiting_;
     Instant next_change_{};
+    Instant paused_until_{};
+    uint64_t stalls_ = 0;  // of late: how long a pause is, in terms of the stall before it
 };
 
 }  // namespace libderecho

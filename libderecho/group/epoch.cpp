@@ -26,7 +26,7 @@ ViewMemory view_memory_max(const GroupOptions& options) {
     return {std::max(row, shard), row + shards * shard, static_cast<uint32_t>(1 + shards)};
 }
 
-Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now,
+Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, States states, Instant now,
              HybridClock& clock)
     : view_(std::move(view)),
       self_(self),
@@ -53,8 +53,8 @@ Epoch::Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, 
         return std::ranges::any_of(shards_, [&](const auto& shard) { return shard->lies(rank, long_enough); });
     };
     if (!ok()) return;
-    plan_state_transfer(held);
-    change_.state_held(shards_held());
+    plan_state_transfer(states.taken);
+    change_.state_held(shards_held() & ~states.loading);
 }
 
 uint64_t Epoch::shards_held() const {
@@ -91,8 +91,9 @@ bool Epoch::state_lost() const {
     return false;
 }
 
-void Epoch::state_complete(size_t shard) {
-    wanted_[shard].reset();
+void Epoch::state_taken(size_t shard) { wanted_[shard].reset(); }
+
+void Epoch::state_loaded(size_t shard) {
     if (!change_.is_wedged()) change_.state_held(1ull << shard);  // later it would not be seen by all alike
 }
 
@@ -158,11 +159,11 @@ RankSet Epoch::departures(size_t joins, RankSet slow) const {
     return leaving;
 }
 
-RankSet Epoch::new_voters() const {
-    RankSet all = 0;
+Epoch::Newcomers Epoch::newcomers() const {
+    Newcomers found;
     for_each(change_.alive() & ~change_.leaving() & ~change_.voters(),
-             [&](size_t r) { all |= change_.will_vote(r) ? just(r) : 0; });
-    return all;
+             [&](size_t r) { (change_.will_vote(r) ? found.ready : found.loading) |= just(r); });
+    return found;
 }
 
 Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
@@ -170,7 +171,8 @@ Decision Epoch::propose(std::span<const Member> joins, RankSet slow) const {
     decision.next.id = ViewId{raw(view_.id) + 1};
     decision.next.group = view_.group;
     const RankSet survivors = change_.alive();
-    if (2 * count(survivors & change_.voters()) <= count(change_.voters()))
+    const RankSet voters = change_.voters();
+    if (voters != 0 && 2 * count(survivors & voters) <= count(voters))
         decision.next.group = branch_of(view_, view_.members[raw(self_)].node);
     for_each(survivors & ~departures(joins.size(), slow), [&](size_t r) {
         Member member = view_.members[r];

@@ -29,8 +29,12 @@ ViewMemory view_memory_max(const GroupOptions& options);
 
 class Epoch {
 public:
-    // `held`: shards whose state this node has, whatever the view says: it may have got it too late to be counted.
-    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, uint64_t held, Instant now,
+    // What this node has of the shards' states, whatever the view says: it may have got them too late to be counted.
+    struct States {
+        uint64_t taken = 0;    // by the application
+        uint64_t loading = 0;  // of those: it is not done with them
+    };
+    Epoch(const GroupOptions& options, Fabric& fabric, View view, Rank self, States states, Instant now,
           HybridClock& clock);
 
     bool ok() const;  // false: no memory
@@ -47,7 +51,8 @@ public:
     // Nobody in this view holds the state of some shard.
     bool state_lost() const;
     const StateWanted* state_wanted(size_t shard) const { return wanted_[shard] ? &*wanted_[shard] : nullptr; }
-    void state_complete(size_t shard);
+    void state_taken(size_t shard);
+    void state_loaded(size_t shard);
     uint64_t shards_held() const;
 
     // Look for members that do not do their part.
@@ -61,8 +66,12 @@ public:
     // Who of those that want to may leave: not the last to hold a state that others still need, nor the last to vote.
     // `slow`: who has to.
     RankSet departures(size_t joins, RankSet slow) const;
-    // Those that will vote in the next view, and do not in this one.
-    RankSet new_voters() const;
+    // Those that do not vote in this view: because of `ready` there should be another one.
+    struct Newcomers {
+        RankSet ready = 0;
+        RankSet loading = 0;
+    };
+    Newcomers newcomers() const;
     Decision propose(std::span<const Member> joins, RankSet slow) const;
     bool finish(const Decision& decision);
     // Members that broke the rules of some shard.

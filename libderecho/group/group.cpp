@@ -59,6 +59,7 @@ bool Group::step(Now now) {
     moved_ |= mail_.step(now.wall_ns);
     read_letters(now);
     if (leases_.any_released()) moved_ |= leases_.retire();
+    if (loading_ != 0) note_loaded();
     if (joining_) step_joining(now);
     if (phase() == Phase::member && now.monotonic >= next_seek_) seek_contacts(now);
     if (phase() == Phase::member) step_member(now);
@@ -312,12 +313,12 @@ void Group::step_joining(Now now) {
 
 void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now) {
     stood_still_ = epochs_.empty() ? Duration{} : now.monotonic - wedged_at_;
-    const uint64_t held = epochs_.empty() ? 0 : current().shards_held();
+    const Epoch::States states{epochs_.empty() ? 0 : current().shards_held(), loading_};
     const Rank self = *view.rank_of(options_.self);
     log::info(name(options_.self) + " installs view " + std::to_string(raw(view.id)) + " of " +
               std::to_string(view.members.size()) + " members, " + std::to_string(stood_still_.ns / 1000) +
               " us after the one before stood still");
-    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, held, now.monotonic, clock_);
+    auto epoch = std::make_unique<Epoch>(options_, fabric_, std::move(view), self, states, now.monotonic, clock_);
     if (!epoch->ok()) return end_for_lack("no memory for the rows of a new view: " + fabric_.why_not_exposed());
     if (epoch->state_lost()) {
         return finish_with(failure(DERECHO_STATE_LOST, "every member that held the state of a service is gone"));
@@ -340,7 +341,7 @@ void Group::enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now 
     for (size_t k = 0; k < senders_.size(); ++k) current().shard(k).start(*senders_[k], before[k]);
     greet_members();
     for (NodeId client : clients_) write_view(mail_, client, current().view());
-    admissions_.entered(current().view(), stood_still_, std::exchange(stalled_, {}), now.monotonic);
+    admissions_.entered(current().view(), stood_still_, now.monotonic);
     if (leave_wanted_) take_leave();
     phase_.store(Phase::member, std::memory_order_release);
     steps_to_look_ = 0;
@@ -425,8 +426,7 @@ void Group::step_member(Now now) {
                     steps_to_look_ = 0;
                     return;
                 }
-                change.propose(
-                    current().propose(admissions_.candidates(current().view(), now.monotonic), holdups_.slow()));
+                change.propose(current().propose(admitted(now), holdups_.slow()));
                 break;
             case ViewChange::Want::install:
                 return install(change.decision(), now);
@@ -435,6 +435,17 @@ void Group::step_member(Now now) {
         }
         moved_ = true;
     }
+}
+
+// Nobody, if a newcomer is to be removed that held all up: the next one may be of its kind.
+std::vector<Member> Group::admitted(Now now) {
+    const View& view = current().view();
+    for_each(first_ranks(view.members.size()) & ~current().change().alive(), [&](size_t r) {
+        const Duration stalled = holdups_.stalled_by(r, now.monotonic);
+        if (!view.members[r].votes && stalled.ns != 0)
+            admissions_.pause(name(view.members[r].node) + " at " + view.members[r].address, stalled, now.monotonic);
+    });
+    return admissions_.candidates(view, now.monotonic);
 }
 
 // The leader has waited for it long enough; this node for a while, at least.
@@ -509,8 +520,19 @@ bool Group::change_due(Instant now) {
     const Epoch& epoch = *epochs_.back();
     const size_t joins = admissions_.candidates(epoch.view(), now).size();
     turn_ = joins > 0 && now < admissions_.next_change() ? admissions_.next_change() : kNever;
-    return (joins > 0 && turn_ == kNever) || epoch.departures(joins, holdups_.slow()) != 0 || epoch.new_voters() != 0 ||
+    return (joins > 0 && turn_ == kNever) || epoch.departures(joins, holdups_.slow()) != 0 || votes_due(now) ||
            sequence_ends();
+}
+
+// A new view begins the transfers to all others anew: they are waited for, as long as the first took.
+bool Group::votes_due(Instant now) {
+    const auto [ready, loading] = epochs_.back()->newcomers();
+    if (ready == 0) return false;
+    if (loading == 0) return true;
+    if (first_ready_ < entered_) first_ready_ = now;
+    const Instant at_most = first_ready_ + (first_ready_ - entered_);
+    if (now < at_most) turn_ = std::min(turn_, at_most);
+    return now >= at_most;
 }
 
 // Long before sequence numbers run out, a view of the same members starts them afresh.
@@ -539,20 +561,9 @@ void Group::install(const Decision& decision, Now now) {
                                                               std::to_string(raw(old.view().id)) +
                                                               " went on without this node; join again"));
     }
-    stalled_ = stalled_by_newcomers(old, decision.next, now);
     std::vector<ShardEpoch::SenderEnd> ends;
     for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
     enter(decision.next, ends, now);
-}
-
-Duration Group::stalled_by_newcomers(const Epoch& old, const View& next, Now now) const {
-    Duration longest{};
-    for (size_t r = 0; r < old.view().members.size(); ++r) {
-        const Member& member = old.view().members[r];
-        if (member.votes || next.holds(member.node, member.incarnation)) continue;
-        longest = std::max(longest, holdups_.stalled_by(r, now.monotonic));
-    }
-    return longest;
 }
 
 // After their last pushes went out, so that a live one can see why. Who leaves goes by itself. Whom this node alone
@@ -714,10 +725,27 @@ const StateWanted* Group::state_wanted(ShardIndex shard) const {
     return epochs_.front()->state_wanted(raw(shard));
 }
 
-void Group::state_complete(ShardIndex shard) {
+Leases::Mark Group::state_taken(ShardIndex shard) {
     DERECHO_ASSERT(state_wanted(shard));
-    current().state_complete(raw(shard));
+    current().state_taken(raw(shard));
     stateless_.store(~current().shards_held(), std::memory_order_release);
+    loading_ |= 1ull << raw(shard);
+    return {&loads_[raw(shard)], 0};
+}
+
+void Group::state_complete(ShardIndex shard) {
+    state_taken(shard);
+    note_loaded();
+}
+
+void Group::note_loaded() {
+    for (size_t k = 0; k < senders_.size(); ++k) {
+        if ((loading_ >> k & 1) == 0 || loads_[k].leases_held != 0) continue;
+        loading_ &= ~(1ull << k);
+        if (phase() == Phase::member) current().state_loaded(k);
+        steps_to_look_ = 0;
+        moved_ = true;
+    }
 }
 
 Status Group::end() const {

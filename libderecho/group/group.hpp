@@ -77,6 +77,9 @@ public:
     // ---- state transfer. A joiner's deliveries are held until its state is complete.
     // Non-null while `shard` waits for its state and everything before it was taken.
     const StateWanted* state_wanted(ShardIndex shard) const;
+    // The application takes the last of it; it holds the state once it has released that, and may fail before.
+    Leases::Mark state_taken(ShardIndex shard);
+    // Both at once, for who needs no lease.
     void state_complete(ShardIndex shard);
 
     // ---- sending, any thread.
@@ -147,7 +150,9 @@ private:
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
     static void add(Stats& stats, const Epoch& epoch);
-    Duration stalled_by_newcomers(const Epoch& old, const View& next, Now now) const;
+    std::vector<Member> admitted(Now now);
+    void note_loaded();
+    bool votes_due(Instant now);
     void fence_removed(const Epoch& old, const View& next);
     void drop_earlier_life(const Member& member);
     void tell_fabric(const View& view);
@@ -188,6 +193,8 @@ private:
     std::vector<PeerEvent> peer_events_;
     std::vector<PeerEvent> peer_events_for_rpc_;
     std::atomic<Phase> phase_{Phase::joining};
+    std::array<ReleasePoint, limits::shards_max> loads_;             // of the last piece of a shard's state
+    uint64_t loading_ = 0;                                           // shards, as bits: the application has it still
     std::atomic<uint64_t> stateless_{~0ull};                         // shards, as bits: no claims yet
     std::atomic<derecho_status> sealed_status_{DERECHO_NOT_MEMBER};  // what claims get while the senders are sealed
     bool leave_wanted_ = false;
@@ -201,9 +208,9 @@ private:
     uint64_t oldest_lease_ = 0;   // at the last heartbeat
     uint32_t steps_to_look_ = 0;  // at the slow columns
     Instant entered_{};           // the current view
+    Instant first_ready_{};       // when somebody first held every state in it who does not vote; before it: not yet
     Instant wedged_at_{};         // the one before; then senders stood still
     Duration stood_still_{};      // until the current one began
-    Duration stalled_{};          // before that, by newcomers that it is without
     Instant next_seek_ = kNever;
     Instant turn_ = kNever;              // of those that wait to join
     std::vector<std::string> troubles_;  // that were told of

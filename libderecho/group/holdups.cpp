@@ -142,7 +142,7 @@ RankSet Holdups::too_slow(const ViewChange& change, const std::vector<Holdup>& f
 
 Duration Holdups::stalled_by(size_t rank, Instant now) const {
     const Watched& watched = watched_[rank];
-    const Duration lasted = std::max(watched.acknowledging.lasted(now), watched.rounds.lasted(now));
+    const Duration lasted = std::max(watched.acknowledging.waited(now), watched.rounds.waited(now));
     return lasted < limits_.named_after ? Duration{} : lasted;
 }
 

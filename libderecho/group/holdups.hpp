@@ -37,6 +37,7 @@ struct Holdup {
 class Standstill {
 public:
     void look(bool waited_for, uint64_t word, Instant now) {
+        waited_for_ = waited_for;
         if (waited_for && word == word_) return;
         word_ = word;
         since_ = now;
@@ -47,6 +48,7 @@ public:
     // Nothing can be said about this while.
     void leave_out(Duration elapsed) { since_ = since_ + elapsed; }
     Duration lasted(Instant now) const { return now - since_; }
+    Duration waited(Instant now) const { return waited_for_ ? lasted(now) : Duration{}; }
 
     Standstill() = default;
     Standstill(uint64_t word, Instant since) : word_(word), since_(since) {}
@@ -54,6 +56,7 @@ public:
 private:
     uint64_t word_ = 0;
     Instant since_{};
+    bool waited_for_ = false;  // when it was looked at last
 };
 
 class Holdups {

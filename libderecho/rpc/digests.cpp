@@ -329,9 +329,10 @@ Digests::Verdict Digests::judge(Instant now, const View& current) {
 
 // Those that agree go on, if they can.
 bool Digests::may_go(const Difference& difference, const View& current) const {
-    const auto agree = std::ranges::count_if(
-        difference.majority, [&](const NodeLife& life) { return current.holds(life.node, life.incarnation); });
-    return 2 * static_cast<size_t>(agree) > current.members.size();
+    const auto agrees = [&](const Member& member) {
+        return member.votes && std::ranges::find(difference.majority, life_of(member)) != difference.majority.end();
+    };
+    return 2 * std::ranges::count_if(current.members, agrees) > std::ranges::count_if(current.members, &Member::votes);
 }
 
 void Digests::decide(Difference& difference, Instant now, const View& current, Verdict& verdict) {

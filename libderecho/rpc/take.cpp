@@ -537,7 +537,7 @@ Rpc::Verdict Rpc::give_state(const Incoming& letter, Out& out) {
     add_state(out, letter.from, header, failed ? DERECHO_REMOTE_ERROR : DERECHO_OK,
               letter.bytes.subspan(sizeof header));
     if (!failed && (header.flags & DERECHO_FLAG_LAST)) {
-        group_.state_complete(ShardIndex{header.shard});
+        mark(group_.state_taken(ShardIndex{header.shard}));
         Moment& taken = taken_[header.shard];
         if (taken.version < states_as_of_[header.shard].version) taken = states_as_of_[header.shard];
     }

@@ -195,6 +195,7 @@ bool ViewChange::suspect_most_accused() {
     size_t most = 1, whom = self_;
     for_each(alive() & ~just(self_), [&](size_t r) {
         if (count(accusers_of(r)) <= most) return;
+        if (has(voters_, r) && (accusers_of(r) & voters_) == 0) return;  // newcomers, who may be behind a wall
         most = count(accusers_of(r));
         whom = r;
     });

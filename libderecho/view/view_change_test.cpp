@@ -195,6 +195,16 @@ TEST_F(AmongNewcomers, who_holds_every_state_when_the_view_ends_votes_in_the_nex
     EXPECT_EQ(accepted(), 1u);
 }
 
+TEST_F(AmongNewcomers, the_word_of_newcomers_alone_removes_nobody_that_votes) {
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    for (const size_t r : {3u, 4u}) say(r, columns.suspected, just(2));
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    EXPECT_TRUE(has(change->alive(), 2));
+    say(0, columns.suspected, just(2));
+    EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+    EXPECT_FALSE(has(change->alive(), 2));
+}
+
 TEST_F(AmongNewcomers, who_takes_back_that_it_holds_the_state_is_suspected) {
     say(4, columns.state_held, 1);
     EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
