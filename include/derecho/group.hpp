@@ -336,7 +336,15 @@ private:
             if (view.members.empty()) return false;
             return view.self_rank == View::kNoRank || view.members[view.self_rank].votes;
         };
-        const auto ready = [&] { return failed() || (votes(engine.view()) && missing().empty()); };
+        bool loaded = false;
+        const auto ready = [&] {
+            const View view = engine.view();
+            if (!loaded && !view.members.empty() && missing().empty()) {
+                loaded = true;
+                engine.last_progress = detail::Clock::now();  // loading may have taken long
+            }
+            return failed() || (votes(view) && missing().empty());
+        };
         engine.last_progress = detail::Clock::now();
         for (std::chrono::nanoseconds left = timeout; !engine.wait(ready, left, "joining");) {
             left = engine.last_progress + timeout - detail::Clock::now();

@@ -477,7 +477,13 @@ class Engine:
             When it came but could not be loaded, or the member that was to give it said why it cannot.
         """
 
+        loaded = False
+
         def ready() -> bool:
+            nonlocal loaded
+            if not loaded and self.view is not None and not any(host.loading for host in self.shards):
+                loaded = True
+                self.last_progress = time.monotonic()  # loading may have taken long
             failed = any(isinstance(host, ServiceHost) and host.load_error for host in self.shards)
             return failed or cancelled() or self._is_in()
 

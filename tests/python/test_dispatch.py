@@ -457,6 +457,21 @@ def test_a_time_out_counts_from_the_last_piece_and_progress_is_told(rig: Rig) ->
     assert seen[-1].rate > 0
 
 
+def test_it_counts_from_the_end_of_loading_as_well(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(instance: object, data: bytes) -> None:
+        time.sleep(0.4)
+        threading.Timer(0.05, rig.script.votes).start()
+
+    monkeypatch.setattr(derecho.service_host, "load", load)
+    rig.script.members = [(1, "a:1", False, False)]
+    rig.script.add(VIEW, Event())
+    rig.script.add(STATE, Event(3, flags=FIRST | LAST))
+    rig.script.add(STATE, Event(3, flags=FIRST | LAST), shard=1)
+    rig.engine.await_state(0.3)
+    assert rig.engine.view is not None
+    assert rig.engine.view.voters == (1,)
+
+
 def test_a_joiner_is_told_why_there_is_no_state(rig: Rig) -> None:
     rig.script.members = [(1, "a:1", False, False), (3, "c:1", True, True)]
     rig.script.add(VIEW, Event())

@@ -21,6 +21,7 @@ namespace Derecho
         private readonly Dictionary<ulong, IPending> _pending = new Dictionary<ulong, IPending>(); // under its own lock
         private readonly object _answering = new object(); // a closer may fail calls while another thread dispatches
         private readonly Stopwatch _progress = new Stopwatch(); // since the last piece of a state came
+        private bool _loaded;
         private volatile DerechoError _end;
         private Action<DerechoError> _ends;
         private volatile View[] _views = new View[0];
@@ -370,6 +371,11 @@ namespace Derecho
 
         private bool IsIn()
         {
+            if (!_loaded && View != null && !Hosts.Any(h => h.Loading))
+            {
+                _loaded = true;
+                _progress.Restart(); // loading may have taken long
+            }
             if (Hosts.Any(h => h.LoadError != null)) return true;
             View view = View;
             if (view == null || Hosts.Any(h => h.Loading)) return false;

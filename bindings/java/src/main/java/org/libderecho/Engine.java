@@ -37,6 +37,7 @@ final class Engine implements Pump.Target {
     private volatile DerechoError end;
     Consumer<Progress> onProgress; // of states that come
     private volatile long lastProgress;
+    private volatile boolean loaded;
     private boolean over; // under this: whoever waited was told
 
     /**
@@ -145,6 +146,10 @@ final class Engine implements Pump.Target {
     }
 
     private boolean isIn() {
+        if (!loaded && view != null && hosts.stream().noneMatch(Host::isLoading)) {
+            loaded = true;
+            lastProgress = System.nanoTime(); // loading may have taken long
+        }
         for (Host host : hosts) if (host instanceof ServiceHost service && service.loadError() != null) return true;
         if (view == null || hosts.stream().anyMatch(Host::isLoading)) return false;
         return view.selfRank() < 0 || view.members().get(view.selfRank()).votes();
