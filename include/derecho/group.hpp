@@ -278,8 +278,10 @@ private:
     template <class Wanted>
     View wait_for_view(const std::string& what, std::chrono::nanoseconds timeout, Wanted wanted) const {
         if (!engine_->wait([&] { return wanted(engine_->view()); }, timeout, "a view of " + what)) {
+            const View there = engine_->view();
             throw Timeout("no view of " + what + " members within " + detail::seconds_text(timeout) + "; there are " +
-                          std::to_string(engine_->view().members.size()));
+                          std::to_string(there.members.size()) + ", of which " + std::to_string(there.voters().size()) +
+                          " vote");
         }
         return view();
     }

@@ -262,21 +262,21 @@ static inline derecho_status derecho_replica_await_count(derecho_replica *replic
     derecho_view view;
     memset(&view, 0, sizeof view);
     view.struct_bytes = sizeof view;
+    uint32_t voters = 0;
     for (const int64_t began = derecho_now_ms(); derecho_now_ms() - began < timeout_ms;) {
         derecho_status status = derecho_group_view(replica->group, &view);
-        uint32_t voters = 0;
+        voters = 0;
         for (uint32_t rank = 0; rank < view.member_count; ++rank)
             voters += (view.members[rank].flags & DERECHO_MEMBER_VOTES) != 0;
-        const bool others_may_join = most == UINT32_MAX;
-        if (status == DERECHO_OK && replica->votes && voters >= least && (others_may_join || view.member_count == most))
-            return DERECHO_OK;
+        const bool as_many = voters >= least && (most > least || view.member_count == most);
+        if (status == DERECHO_OK && replica->votes && as_many) return DERECHO_OK;
         status = derecho_replica_turn(replica, 1000000, NULL, NULL);
         if (status != DERECHO_OK) return status;
     }
     if (replica->loading)
         return derecho_stub_fail(DERECHO_TIMEOUT, "no state came within %lld ms", (long long)timeout_ms);
-    return derecho_stub_fail(DERECHO_TIMEOUT, "the view has %u members after %lld ms, not %u%s",
-                             (unsigned)view.member_count, (long long)timeout_ms, (unsigned)least,
+    return derecho_stub_fail(DERECHO_TIMEOUT, "the view has %u members, of which %u vote, after %lld ms, not %u%s",
+                             (unsigned)view.member_count, (unsigned)voters, (long long)timeout_ms, (unsigned)least,
                              most > least ? " or more" : "");
 }
 
