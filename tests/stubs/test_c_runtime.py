@@ -50,7 +50,7 @@ int main(void) {
     assert(derecho_replica_await(&replica, 1, 300) == DERECHO_TIMEOUT);
     assert(!strcmp(derecho_stub_error(), "the call was not ordered within 300 ms"));
     assert(derecho_replica_await_members(&replica, 2, 300) == DERECHO_TIMEOUT);
-    assert(!strcmp(derecho_stub_error(), "the view has 1 members after 300 ms, not 2 or more"));
+    assert(!strcmp(derecho_stub_error(), "the view has 1 members, of which 1 vote, after 300 ms, not 2 or more"));
     timespec_get(&ended, TIME_UTC);
     assert((ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000 >= 590);
     return 0;

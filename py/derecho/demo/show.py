@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -95,7 +96,9 @@ def view_history(result: dict[str, Any]) -> str:
     """Return a line for each member: the views it was in."""
     lines = []
     for m in result["members"]:
-        views = " → ".join(f"{v['id']} {{{', '.join(map(str, v['nodes']))}}}" for v in m["views"])
+        views_by_nodes = itertools.groupby(m["views"], key=lambda view: view["nodes"])  # a view may only give votes
+        changes = [next(same) for _, same in views_by_nodes]
+        views = " → ".join(f"{v['id']} {{{', '.join(map(str, v['nodes']))}}}" for v in changes)
         lines.append(f"{m['name']:>6} saw views {views}{', then was killed' if m['killed'] else ''}")
     return "\n".join(lines)
 
