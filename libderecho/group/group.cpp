@@ -440,9 +440,11 @@ void Group::step_member(Now now) {
 // Nobody, if a newcomer is to be removed that held all up: the next one may be of its kind.
 std::vector<Member> Group::admitted(Now now) {
     const View& view = current().view();
-    for_each(first_ranks(view.members.size()) & ~current().change().alive(), [&](size_t r) {
-        const Duration stalled = holdups_.stalled_by(r, now.monotonic);
-        if (!view.members[r].votes && stalled.ns != 0)
+    const ViewChange& change = current().change();
+    for_each(first_ranks(view.members.size()) & ~change.alive(), [&](size_t r) {
+        const Duration waited = change.has_wedged(r) ? Duration{} : now.monotonic - wedged_at_;
+        const Duration stalled = std::max(holdups_.stalled_by(r, now.monotonic), waited);
+        if (!view.members[r].votes && stalled > Duration{options_.suspect_after.ns / kNamedAfter})
             admissions_.pause(name(view.members[r].node) + " at " + view.members[r].address, stalled, now.monotonic);
     });
     return admissions_.candidates(view, now.monotonic);

@@ -142,8 +142,7 @@ RankSet Holdups::too_slow(const ViewChange& change, const std::vector<Holdup>& f
 
 Duration Holdups::stalled_by(size_t rank, Instant now) const {
     const Watched& watched = watched_[rank];
-    const Duration lasted = std::max(watched.acknowledging.waited(now), watched.rounds.waited(now));
-    return lasted < limits_.named_after ? Duration{} : lasted;
+    return std::max(watched.acknowledging.waited(now), watched.rounds.waited(now));
 }
 
 std::optional<Holdup> Holdups::own() const {

@@ -81,7 +81,7 @@ public:
     // As of the last look: those to be removed for their application's sake. Their protocol is alive, and takes part in
     // the change of view: they are not suspected, for they would suspect whoever does.
     RankSet slow() const { return slow_; }
-    // For how long others have waited for a member's protocol; 0 while that is not worth a word.
+    // For how long others had waited for a member's protocol before the change of this view began.
     Duration stalled_by(size_t rank, Instant now) const;
     // Of this node's own application, as of the last look.
     std::optional<Holdup> own() const;

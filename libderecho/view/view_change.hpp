@@ -123,6 +123,7 @@ public:
         return held_at_wedge_[rank].value_or(table_.value(rank, columns_.state_held));
     }
     bool is_wedged() const { return wedged_; }
+    bool has_wedged(size_t rank) const { return table_.value(rank, columns_.wedged) != 0; }
     RankSet alive_and_wedged() const { return at_least(table_, alive(), columns_.wedged, 1); }
     const Decision& decision() const { return *decision_; }
     const Status& failure() const { return failure_; }
