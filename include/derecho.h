@@ -61,7 +61,7 @@ enum {
     DERECHO_NOT_MEMBER = 7,      /* that node is not in the view, or this one is not */
     DERECHO_WEDGED = 8,          /* the view is changing: poll, then retry */
     DERECHO_EJECTED = 9,         /* the others removed this node; join again */
-    DERECHO_NO_MAJORITY = 10,    /* half or more of the view is lost: this node stopped */
+    DERECHO_NO_MAJORITY = 10,    /* half or more of the members that vote are lost: this node stopped */
     DERECHO_UNREACHABLE = 11,    /* no contact answered; no device reaches the memory */
     DERECHO_INCOMPATIBLE = 12,   /* the group runs something else; the detail names the difference */
     DERECHO_DUPLICATE = 13,      /* a live member has this node id */
@@ -156,7 +156,8 @@ typedef struct derecho_group derecho_group;
 /**
  * Come into a group: join it, or found it, alone (option found) or with others (initial_members); never because nobody
  * answers: docs/founding.md. Returns once a view that holds this node is installed (for a client: once a contact
- * answered). State arrives later, as events.
+ * answered). State arrives later, as events, and a node that joins a group does not vote yet: it does in views that
+ * began after it had the state (DERECHO_MEMBER_VOTES).
  * @param config       copied.
  * @param timeout_ms   for the whole of it.
  * @param group_out    to be closed with derecho_group_close(); set only on DERECHO_OK.
@@ -219,8 +220,8 @@ enum {
     DERECHO_HOLDUP_NOT_ACKNOWLEDGING = 4 /* its library does not move: it is removed if that goes on */
 };
 
-#define DERECHO_MEMBER_HAS_STATE 1u /* holds the state by now; otherwise it is being transferred to it */
-#define DERECHO_MEMBER_VOTES 2u     /* counts for majorities: since the first view that began after it had the state */
+#define DERECHO_MEMBER_HAS_STATE 1u /* holds the state: it has released the last piece of it */
+#define DERECHO_MEMBER_VOTES 2u     /* counts towards a majority: in views that began after it had the state */
 
 /** The current view, as far as events told the application. */
 typedef struct derecho_view {
@@ -483,8 +484,8 @@ enum {
     DERECHO_EVENT_STATE_REQUEST = 7,
     /** A piece of the state for this node. data; shard; flags: FIRST, LAST; node: who gives it; version: bytes of all
         pieces together, 0 if that is not known; id, timestamp_ns: version and time of the last ordered event that is in
-        the state. A FIRST discards pieces before it. With another status than DERECHO_OK it will not come: data is why,
-        as text. */
+        the state. A FIRST discards pieces before it. When the LAST is released this node counts as holding the state.
+        With another status than DERECHO_OK it will not come: data is why, as text. */
     DERECHO_EVENT_STATE = 8,
     /** The end. status: DERECHO_CLOSED (left), DERECHO_EJECTED, DERECHO_NO_MAJORITY, DERECHO_STATE_LOST,
         DERECHO_NO_MEMORY (this node lacks memory or descriptors), DERECHO_DIFFERS (option digest_policy = stop). */

@@ -26,7 +26,7 @@ static void load(void *x, const cache_state *state) {
 int main(int argc, char **argv) {
     char listen[64], *at = argc == 3 ? argv[2] : "";
     for (int n = argc == 3 ? atoi(argv[1]) : 0; n > 1 && at; --n) at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
-    if (!at || !*at) return 2;
+    if (!at || !*at) return fprintf(stderr, "usage: cache_member NODE HOST:PORT,HOST:PORT,HOST:PORT\n"), 2;
     snprintf(listen, sizeof listen, "%.*s", (int)strcspn(at, ","), at);
     const char *const options[] = {"node", argv[1], "listen", listen, "initial_members", argv[2], NULL};
     const cache_handlers handlers = {NULL, on_put, on_get, save, load};

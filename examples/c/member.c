@@ -103,7 +103,9 @@ static void on_view(struct member *self) {
     require(derecho_group_view(self->group, &view), "view");
     self->view_members = view.member_count;
     printf("view %" PRIu64 ": nodes", view.id);
-    for (rank = 0; rank < view.member_count; rank++) printf(" %" PRIu32, view.members[rank].node);
+    for (rank = 0; rank < view.member_count; rank++)
+        printf(" %" PRIu32 "%s", view.members[rank].node,
+               view.members[rank].flags & DERECHO_MEMBER_VOTES ? "" : " joining");
     printf("\n");
 }
 
@@ -192,6 +194,10 @@ int main(int argc, char **argv) {
     const time_t started = time(NULL);
     uint64_t expected;
 
+    if (argc == 1) {
+        fprintf(stderr, "usage: member KEY=VALUE ..., such as node=0 listen=127.0.0.1:7000 found=true\n");
+        return 2;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     self.state.hash = 14695981039346656037u;
     self.members_wanted = 1;

@@ -55,7 +55,7 @@ public sealed class CacheDll : IDisposable
         if (_member != IntPtr.Zero && !_ended) Native.cache_close(_member);
     }
 
-    /// <summary>Wait for a view of so many members, or more; at most 10 s unless told.</summary>
+    /// <summary>Wait for a view of so many members, or more, that vote; at most 10 s unless told.</summary>
     public void WaitMembers(int count, TimeSpan? timeout = null)
     {
         Check(Native.cache_wait_members(_member, (uint)count, Milliseconds(timeout)));

@@ -52,7 +52,7 @@ public final class CacheDll implements AutoCloseable {
         handle = library.open("open", config.getBytes(UTF_8));
     }
 
-    /** Wait for a view of so many members, or more. */
+    /** Wait for a view of so many members, or more, that vote. */
     public void waitMembers(int count, Duration timeout) {
         library.call("wait_members", handle, count, timeout.toMillis());
     }

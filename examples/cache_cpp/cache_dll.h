@@ -53,10 +53,10 @@ int32_t cache_leave(cache_member *handle);
 /** Stop at once, as a crash would, and close the handle. */
 int32_t cache_close(cache_member *handle);
 
-/** Wait for a view of so many members, or more. */
+/** Wait for a view of so many members, or more, that vote. */
 int32_t cache_wait_members(cache_member *handle, uint32_t count, int64_t timeout_ms);
 
-/** Wait for a view of so many members, no more and no fewer. */
+/** Wait for a view of so many members, no more and no fewer, all of which vote. */
 int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t timeout_ms);
 
 /** The view: its id, which grows, and its members' nodes by rank, as many as there is room for. */

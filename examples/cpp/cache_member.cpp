@@ -22,17 +22,24 @@ private:
     Items items_;
 };
 
-int main(int, char** arguments) {
+int main(int count, char** arguments) try {
+    if (count != 3) return std::cerr << "usage: cache_member NODE HOST:PORT,HOST:PORT,HOST:PORT\n", 2;
     std::istringstream addresses(arguments[2]);
     std::string listen, line;
     for (int n = std::stoi(arguments[1]); n > 0; --n) std::getline(addresses, listen, ',');
     derecho::Config config;
     config.set("node", arguments[1]).listen(listen).initial_members(arguments[2]);
     CacheMember member;
-    auto group = derecho::Group::join(config, member);
+    auto group = derecho::Group::join(config, std::chrono::minutes(1), member);
     auto calls = group.replicated<cache::Cache>();
-    group.on_view([](const derecho::View& view) { std::cout << view.members.size() << " members" << std::endl; });
+    group.on_view([](const derecho::View& view) {
+        std::cout << "view " << view.id << ':';
+        for (const auto& each : view.members) std::cout << ' ' << each.node << (each.votes ? "" : " joining");
+        std::cout << std::endl;
+    });
     while (std::getline(std::cin, line))  // each is put, until the end of the input (Ctrl-D)
-        for (const auto& [who, count] : calls.ordered<&cache::Cache::put>(line, derecho::bytes_of("hello")).all())
-            std::cout << "member " << who << " says " << count << std::endl;
+        for (const auto& [who, answer] : calls.ordered<&cache::Cache::put>(line, derecho::bytes_of("hello")).all())
+            std::cout << "member " << who << " says " << answer << std::endl;
+} catch (const std::exception& error) {
+    return std::cerr << error.what() << std::endl, 1;
 }

@@ -27,6 +27,10 @@ public final class CacheMember extends Cache {
     }
 
     public static void main(String[] arguments) {
+        if (arguments.length != 2) {
+            System.err.println("usage: java CacheMember NODE HOST:PORT,HOST:PORT,HOST:PORT");
+            System.exit(2);
+        }
         int node = Integer.parseInt(arguments[0]);
         String[] addresses = arguments[1].split(",");
         Config config = new Config().node(node).listen(addresses[node - 1]).initialMembers(addresses);

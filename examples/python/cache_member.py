@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache import Cache
 
+if len(sys.argv) != 3:
+    sys.exit("usage: cache_member.py NODE HOST:PORT,HOST:PORT,HOST:PORT")
 node, addresses = int(sys.argv[1]), sys.argv[2].split(",")
 with derecho.join(
     [Cache()], node=node, listen=addresses[node - 1], initial_members=addresses, on_view=print, timeout=60

@@ -111,7 +111,7 @@ public:
 
     /**
      * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node is in
-     * a view and every service has its state.
+     * a view, every service has its state, and this node votes.
      * @param config     options; the services are declared in it, and it declares no others.
      * @param services   replicas, and RawShards, the same at every member and in the same order. They outlive the
      * group.

@@ -60,7 +60,7 @@ _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Ejected.status: (Ejected, "the others removed this node from the group: close it and join again"),
     NoMajority.status: (
         NoMajority,
-        "half or more of the view was lost, so this node stopped, lest two halves go separate ways: "
+        "half or more of the members that vote were lost, so this node stopped, lest two halves go separate ways: "
         "close the group, then join again or start afresh",
     ),
     NoMemory.status: (

@@ -102,7 +102,7 @@ class Ejected(DerechoError):
 
 
 class NoMajority(DerechoError):
-    """Half or more of the view is lost: this node stopped, so that no two halves go separate ways."""
+    """Half or more of the members that vote are lost: this node stopped, so that no two halves go separate ways."""
 
     status = 10
 

@@ -116,7 +116,7 @@ class Group:
     ) -> Group:
         """Come into a group: join it, or found it, alone or with others; never because nobody answers.
 
-        Returns once this node is in a view and every service has its state.
+        Returns once this node is in a view, every service has its state, and this node votes.
 
         Parameters
         ----------

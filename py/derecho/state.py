@@ -155,9 +155,10 @@ def _pieces_of(name: str, attributes: dict[str, Any]) -> Iterator[Piece]:
             yield from _pack(packer, value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StateError(
-                f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; mark one that is this node's "
-                f"own as {key}: derecho.Local[...] in the class; for others define "
-                f"{name}.__derecho_save__(self) -> bytes and __derecho_load__(self, data: bytes)"
+                f"{name}.{key} cannot be saved ({error}): attributes may be {_ACCEPTED}; for others, such as "
+                f"dataclasses, declare @derecho.service(state=TYPE), define {name}.__derecho_save__(self) -> TYPE and "
+                f"__derecho_load__(self, state: TYPE), or both without a type, in bytes of your own; mark one that "
+                f"is this node's own as {key}: derecho.Local[...] in the class"
             ) from None
 
 

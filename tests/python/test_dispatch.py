@@ -596,7 +596,8 @@ def test_a_state_that_is_there_as_a_whole_tells_its_size(rig: Rig) -> None:
 def test_a_service_whose_state_cannot_be_saved_is_refused_before_joining(value: object) -> None:
     counter = Counter()
     counter.extra = value  # type: ignore[attr-defined]
-    with pytest.raises(TypeError, match=r"Counter\.extra cannot be saved .*define Counter\.__derecho_save__"):
+    said = r"Counter\.extra cannot be saved .*dataclasses, declare .*\(state=.*define Counter\.__derecho_save__"
+    with pytest.raises(TypeError, match=said):
         derecho.join([counter])
 
 

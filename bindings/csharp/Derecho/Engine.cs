@@ -327,9 +327,9 @@ namespace Derecho
                     return new Ejected(
                         "the others removed this node from the group: close it and join again" + details);
                 case Status.NoMajority:
-                    return new NoMajority("half or more of the view was lost, so this node stopped, lest two halves " +
-                                          "go separate ways: close the group, then join again or start afresh" +
-                                          details);
+                    return new NoMajority("half or more of the members that vote were lost, so this node stopped, lest " +
+                                          "two halves go separate ways: close the group, then join again or start " +
+                                          "afresh" + details);
                 case Status.NoMemory:
                     return new NoMemory("this node lacks memory or descriptors: close the group, and join again when " +
                                         "it has them" + details);

@@ -67,7 +67,8 @@ namespace Derecho
         internal Ejected(string message) : base(Status.Ejected, message) { }
     }
 
-    /// <summary>Half or more of the view is lost: this node stopped, so that no two halves go separate ways.</summary>
+    /// <summary>Half or more of the members that vote are lost: this node stopped, so that no two halves go
+    /// separate ways.</summary>
     public sealed class NoMajority : DerechoError
     {
         internal NoMajority(string message) : base(Status.NoMajority, message) { }

@@ -135,7 +135,7 @@ namespace Derecho
 
         /// <summary>
         /// Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node
-        /// is in a view and every service has its state.
+        /// is in a view, every service has its state, and this node votes.
         /// </summary>
         /// <param name="config">The services are added to it: one configuration for one join.</param>
         /// <param name="services">The local replicas; every member gives the same services in the same order.</param>

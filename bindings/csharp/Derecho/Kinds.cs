@@ -25,7 +25,7 @@ namespace Derecho
         Wedged = Native.DERECHO_WEDGED,
         /// <summary>The others removed this node.</summary>
         Ejected = Native.DERECHO_EJECTED,
-        /// <summary>Half or more of the view is lost.</summary>
+        /// <summary>Half or more of the members that vote are lost.</summary>
         NoMajority = Native.DERECHO_NO_MAJORITY,
         /// <summary>No contact answered; or only an RDMA device reaches some memory, and none does.</summary>
         Unreachable = Native.DERECHO_UNREACHABLE,

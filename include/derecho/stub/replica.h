@@ -350,7 +350,7 @@ static inline derecho_status derecho_stub_describe(derecho_config *config, const
 }
 
 /**
- * Join a group with one service; on DERECHO_OK this node is in a view, and the service has its state.
+ * Join a group with one service; on DERECHO_OK this node is in a view, the service has its state, and this node votes.
  * @param options   key, value, key, value ..., NULL: docs/options.md.
  * @param replica   made by a stub; its group and shard are set on DERECHO_OK.
  */

@@ -164,11 +164,11 @@ def _common(prefix: str) -> list[tuple[str, str]]:
         (f"int32_t {prefix}_close({prefix}_member *handle)", "Stop at once, as a crash would, and close the handle."),
         (
             f"int32_t {prefix}_wait_members({prefix}_member *handle, uint32_t count, int64_t timeout_ms)",
-            "Wait for a view of so many members, or more.",
+            "Wait for a view of so many members, or more, that vote.",
         ),
         (
             f"int32_t {prefix}_wait_members_exactly({prefix}_member *handle, uint32_t count, int64_t timeout_ms)",
-            "Wait for a view of so many members, no more and no fewer.",
+            "Wait for a view of so many members, no more and no fewer, all of which vote.",
         ),
         (
             f"int32_t {prefix}_view_members({prefix}_member *handle, uint64_t *view_out, uint32_t *nodes_out, "

@@ -195,7 +195,7 @@ namespace ${namespace}
             if (_member != IntPtr.Zero && !_ended) Native.${prefix}_close(_member);
         }
 
-        /// <summary>Wait for a view of so many members, or more; at most 10 s unless told.</summary>
+        /// <summary>Wait for a view of so many members, or more, that vote; at most 10 s unless told.</summary>
         public void WaitMembers(int count, TimeSpan? timeout = null)
         {
             Check(Native.${prefix}_wait_members(_member, (uint)count, Milliseconds(timeout)));

@@ -99,7 +99,7 @@ class {cls}:
             raise {cls}Error(status, self._library.{name}_last_error().decode())
 
     def wait_members(self, count: int, timeout_ms: int = _TIMEOUT_MS) -> None:
-        """Wait for a view of so many members, or more."""
+        """Wait for a view of so many members, or more, that vote."""
         self._check(self._library.{name}_wait_members(self._handle, ctypes.c_uint32(count), ctypes.c_int64(timeout_ms)))
 
     def leave(self) -> None:

@@ -372,8 +372,8 @@ final class Engine implements Pump.Target {
                 switch (status) {
                     case CLOSED -> "this node left the group";
                     case EJECTED -> "the others removed this node from the group: close it and join again";
-                    case NO_MAJORITY -> "half or more of the view was lost, so this node stopped, lest two halves go"
-                            + " separate ways: close the group, then join again or start afresh";
+                    case NO_MAJORITY -> "half or more of the members that vote were lost, so this node stopped, lest"
+                            + " two halves go separate ways: close the group, then join again or start afresh";
                     case NO_MEMORY -> "this node lacks memory or descriptors: close the group, and join again when it has"
                             + " them";
                     case DIFFERS -> "replicas differ, and option digest_policy is stop";

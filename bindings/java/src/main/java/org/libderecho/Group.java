@@ -34,7 +34,7 @@ public final class Group implements AutoCloseable {
 
     /**
      * Come into a group: join it, or found it, as the options say (docs/founding.md). Returns once this node is in
-     * a view and every service has its state.
+     * a view, every service has its state, and this node votes.
      *
      * @param config used up by this: its services are these
      * @param services the local replicas; every member gives the same services in the same order
