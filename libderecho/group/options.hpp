@@ -37,7 +37,7 @@ struct GroupOptions {
     Marker marker;                             // what was kept of an earlier incarnation
     std::vector<ServiceInfo> services;         // shard k of the view replicates services[k]
     bool client = false;                       // never in a view
-    bool require_majority = true;              // a view needs more than half of the one before
+    bool require_majority = true;              // a view needs more than half of those that vote in the one before
     uint32_t members_max = limits::members_max;
     uint64_t ring_bytes = 4 << 20;                 // of one sender in one shard; a power of two
     uint64_t message_max_bytes = 1 << 20;          // at most ring_bytes / 4

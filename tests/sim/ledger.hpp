@@ -98,7 +98,7 @@ public:
     std::function<uint64_t()> latest_time;
 
     // ---- at the end
-    // Views are one chain, each with more than half of the one before.
+    // Views are one chain, each with more than half of those that vote in the one before.
     void check_chain() const;
     // Everything that `sender` committed was delivered at `at`.
     void check_all_delivered(const Life& sender, const Replica& at) const;

@@ -40,6 +40,7 @@ derecho_status derecho_poll(derecho_group *g, derecho_event *e, size_t n, int64_
 derecho_status derecho_group_view(derecho_group *g, derecho_view *view) {
     (void)g;
     view->member_count = 1;
+    view->members[0].flags = DERECHO_MEMBER_HAS_STATE | DERECHO_MEMBER_VOTES;
     return DERECHO_OK;
 }
 int main(void) {
