@@ -40,7 +40,7 @@ class AsyncDriver:
         self.loop = loop
         self._engine = engine
         self._fd = engine.native.fd()
-        self._tasks = 0
+        self._waiting: set[object] = set()
         self._watching = False
         self._again: asyncio.Handle | None = None
 
@@ -48,7 +48,7 @@ class AsyncDriver:
         """Drive for good: handlers are to run on this loop alone. Called on its thread."""
         self._engine.pump.only = threading.get_ident()
         self._engine.aio = self
-        self._attach()
+        self._attach(self)
 
     async def wait(self, future: Future[Any], timeout: float) -> bool:
         """Wait for a future; False when the time passed first."""
@@ -62,31 +62,32 @@ class AsyncDriver:
             if not self.loop.is_closed():
                 self.loop.call_soon_threadsafe(wake)
 
-        self._attach()
         timer = self.loop.call_later(timeout, wake)
         try:
+            self._attach(woken)
             future.add_done_callback(done)
             await woken
         finally:
             timer.cancel()
-            self._release()
+            self._release(woken)
         return future.done()
 
-    def _attach(self) -> None:
-        self._tasks += 1
-        if self._tasks == 1 and self._engine.pump.may_drive():
-            self._engine.pump.enter()
+    def _attach(self, who: object) -> None:
+        alone = not self._waiting
+        self._waiting.add(who)
+        if alone and self._engine.pump.may_drive():
+            self._engine.pump.enter(self)
             self._schedule(0)  # the descriptor is armed by a poll that finds nothing
 
-    def _release(self) -> None:
-        self._tasks = max(0, self._tasks - 1)
-        if self._tasks == 0 and self._engine.aio is self and self._engine.pump.may_drive():
+    def _release(self, who: object) -> None:
+        self._waiting.discard(who)
+        if not self._waiting and self._engine.aio is self and self._engine.pump.may_drive():
             self._detach()
 
     def abandon(self) -> None:
         """Another loop takes over: tasks of this one were left waiting when it ended."""
-        if self._tasks > 0:
-            self._tasks = 0
+        if self._waiting:
+            self._waiting.clear()
             self._detach()
 
     def _detach(self) -> None:
@@ -97,7 +98,7 @@ class AsyncDriver:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        self._engine.pump.exit()
+        self._engine.pump.exit(self)
 
     def _schedule(self, delay: float) -> None:
         if self._again is None:
@@ -105,6 +106,13 @@ class AsyncDriver:
 
     def _step(self) -> None:
         self._again = None
+        try:
+            self._drive()
+        except BaseException:  # out of a signal's handler: the loop may go on
+            self._schedule(_LATER_S)
+            raise
+
+    def _drive(self) -> None:
         for _ in range(_ROUNDS):
             if self._engine.end is not None:
                 return

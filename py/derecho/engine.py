@@ -19,6 +19,7 @@ from .errors import (
     Closed,
     DerechoError,
     Ejected,
+    Incompatible,
     NoMajority,
     NoMemory,
     ReplicasDiffer,
@@ -45,6 +46,8 @@ _log = logging.getLogger("derecho")
 
 # DERECHO_EVENT_*
 MESSAGE, CALL, QUERY, ORDERED, REPLY, VIEW, STATE_REQUEST, STATE, CLOSED, MEMORY, DIFFERENCE = range(1, 12)
+_ONCE = {CALL, QUERY, STATE_REQUEST, STATE}  # what may not be dispatched again, and not be left out
+_AGAIN = {ORDERED, REPLY, VIEW, CLOSED, MEMORY, DIFFERENCE}  # what may be dispatched again
 _ANY_NODE = 0xFFFFFFFF
 _RETRY_S = 0.001
 _SPILLED_BYTES_MAX = 64 << 20
@@ -58,6 +61,10 @@ _COMPLAIN_S = 5.0
 _ENDS: dict[int, tuple[type[DerechoError], str]] = {
     Closed.status: (Closed, "this node left the group"),
     Ejected.status: (Ejected, "the others removed this node from the group: close it and join again"),
+    Incompatible.status: (
+        Incompatible,
+        "the group that this node was part of is no longer there: close it and join again",
+    ),
     NoMajority.status: (
         NoMajority,
         "half or more of the members that vote were lost, so this node stopped, lest two halves go separate ways: "
@@ -201,7 +208,9 @@ class Engine:
             left = self.outbox.retry()
         except Exception:
             self.tell(logging.ERROR, "sending answers and state failed")
-        except BaseException as error:  # of a service that saves its state in pieces
+        except BaseException as error:  # of a service that saves its state in pieces, or out of a signal's handler
+            if not self.outbox.gives_state:
+                raise
             self.leave_because("saving the state", error)
         return (self.unsent.retry(self.timeout) if self.unsent.waiting else False) or left
 
@@ -296,6 +305,7 @@ class Engine:
     # ---------------------------------------------------------------------------------------- dispatching
 
     def _dispatch(self, kind: int, shard: int, events: Iterator[Message]) -> None:
+        stuck = False
         while True:
             left = operator.length_hint(events)
             try:
@@ -303,8 +313,27 @@ class Engine:
                 return
             except Exception as error:  # not the application's: that is caught where it is called
                 self.tell(logging.ERROR, f"an event of kind {kind} could not be handled", error)
-                if operator.length_hint(events) == left and next(events, None) is None:
+                if operator.length_hint(events) < left:
+                    stuck = False
+                elif not stuck:  # a signal's handler may have raised it, before anything was done: once more
+                    stuck = True
+                elif next(events, None) is None:
                     return
+            except BaseException as error:  # out of a signal's handler, say Ctrl-C
+                if operator.length_hint(events) < left:
+                    self._interrupted(kind, events, error)
+                raise
+
+    def _interrupted(self, kind: int, events: Any, error: BaseException) -> None:
+        """Dispatching stopped somewhere in the last event that was taken, or after it: nobody knows."""
+        if self.end is not None:
+            return
+        if kind in _ONCE:
+            self.leave_because("dispatching", error)
+        elif kind in _AGAIN:
+            at = events.__reduce__()  # of an iterator over a list: how to make it again, its index last
+            if isinstance(at[-1], int):
+                events.__setstate__(at[-1] - 1)
 
     # ---------------------------------------------------------------------------------------- the application's code
 
@@ -379,12 +408,12 @@ class Engine:
     def _views(self, shard: int, events: Iterator[Message]) -> None:
         for _ in events:
             view = make_view(*self.native.view())
-            first = self.view is None
-            self.view = view
-            self.views.append(view)
-            if first and view.self_rank is not None and not view.members[view.self_rank].has_state:
+            if self.view is None and view.self_rank is not None and not view.members[view.self_rank].has_state:
                 for host in self.shards:
                     host.loading = True
+            again = bool(self.views) and self.views[-1].id == view.id  # see _interrupted
+            self.views[len(self.views) - again :] = [view]
+            self.view = view
             for function in list(self.on_view):
                 self.run("on_view", function, view)
 

@@ -297,9 +297,10 @@ class Replies(Future[T]):
         """Hand an answer to its future; whether it was the last one."""
         replies = self._replies
         reply = replies.get(event.sender) if replies is not None else None
-        if replies is None or reply is None or reply.done():
+        if replies is None or reply is None:
             return False
-        self._arrived.append(reply)
+        if reply not in self._arrived:  # otherwise its dispatch was interrupted, and it is dispatched again
+            self._arrived.append(reply)
         reply._take(event)
         last = len(self._arrived) == len(replies)
         if reply._error is None or not isinstance(reply._error, MemberRemoved):

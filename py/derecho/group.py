@@ -292,6 +292,7 @@ class Group:
 
     def _leave_in_slices(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
+        began = False
         while self._engine.end is None:
             left = deadline - time.monotonic()
             try:
@@ -302,6 +303,11 @@ class Group:
                     raise Timeout(
                         f"the others have not installed a view without this node within {seconds:g} s"
                     ) from None
+                began = True
+            except Closed:
+                if not began:
+                    raise
+                return  # it has left since the last slice ended
 
     def _leave_shortly(self) -> None:
         """Leave in good order if that can be done soon; in any case be closed."""

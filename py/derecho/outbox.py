@@ -77,6 +77,10 @@ class _State:
             if last:
                 return True
 
+    def give_up(self, error: BaseException) -> None:
+        """Tell the joiner that there is no more of it, and why."""
+        self.over, self.failed = True, error_parts(error)
+
     def _next(self) -> None:
         """Take the next piece, or so many of them that are small."""
         parts: list[Piece] = []
@@ -89,7 +93,7 @@ class _State:
             self.over = True
         except Exception as error:
             _log.exception("the state for a joiner cannot be saved")
-            self.over, self.failed = True, error_parts(error)
+            self.give_up(error)
         self.piece = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
         if self.over:
             self.done()
@@ -125,9 +129,14 @@ class Outbox:
     def no_state(self, node: int, request: int, error: BaseException) -> None:
         """Tell a joiner why there will be none."""
         failed = _State(request, Saving(iter(()), False, None), self._piece_bytes, lambda: None)
-        failed.over, failed.failed = True, error_parts(error)
+        failed.give_up(error)
         self._keep(node, failed)
         self.retry()
+
+    @property
+    def gives_state(self) -> bool:
+        """Whether a state is on its way."""
+        return any(isinstance(entry, _State) for queue in self._waiting.values() for entry in queue)
 
     def retry(self) -> bool:
         """Send again; return whether something is left."""
@@ -142,6 +151,10 @@ class Outbox:
                 dropped = queue.popleft()
                 if isinstance(dropped, _State) and not dropped.over:
                     dropped.done()
+            except BaseException as error:  # out of a signal's handler: whether the piece was sent, nobody knows
+                if queue and isinstance(queue[0], _State):
+                    queue[0].give_up(error)
+                raise
             if not queue:
                 del self._waiting[node]
         return bool(self._waiting)

@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ._native import Claim, Claiming, Message, fast
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RawShard"]
 
 _LONG_S = 3600.0
+_version = attrgetter("version")
 
 
 class RawShard:
@@ -153,22 +156,27 @@ class RawShard:
         Closed, Ejected, NoMajority, StateLost
             When the group has ended and every message was given.
         """
+        found: list[Message] = []
+        try:
+            self._poll(found, timeout, most)
+        except BaseException:  # out of a signal's handler: the next poll gives them
+            self._queue.extendleft(reversed(found))
+            raise
+        return found
+
+    def _poll(self, found: list[Message], timeout: float, most: int | None) -> None:
         queue = self._queue
         if not queue:
             # The short way, which nearly every poll takes: nobody else drives, and what comes next are messages.
-            found = None if self._host.on_message else self._take(self._index, queue, most, timeout, SPILL_AFTER_S)
-            if found is None:
+            if self._host.on_message or not self._take(self._index, queue, most, timeout, SPILL_AFTER_S, found):
                 self._look(timeout)
             elif not found and timeout > 0:
                 self._engine.spill()  # what the caller still has of the last batch must not hold back the next one
                 self._look(timeout - SPILL_AFTER_S)
             else:
-                return found
-        found = []
+                return
         with suppress(IndexError):  # one by one, for other threads add to it meanwhile, or take from it
-            for _ in range(len(queue) if most is None else most):
-                found.append(queue.popleft())
-        return found
+            found.extend(islice(iter(queue.popleft, None), len(queue) if most is None else most))
 
     def _look(self, timeout: float) -> None:
         if self._engine.end is not None:
@@ -181,23 +189,30 @@ class RawShard:
 
     def messages(self, timeout: float = math.inf) -> Iterator[Message]:
         """Iterate over messages as they are delivered; ends when none came for `timeout` seconds, or with the group."""
-        while True:
-            deadline = time.monotonic() + timeout
-            batch: list[Message] = []
-            while not batch:
-                left = deadline - time.monotonic()
-                if left <= 0 or (self._engine.end is not None and not self._queue):
-                    return
-                batch = self.poll(min(left, 1.0), 256)
-            batch.reverse()
-            while batch:
-                yield batch.pop()
+        batch: list[Message] = []
+        try:
+            while True:
+                deadline = time.monotonic() + timeout
+                while not batch:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or (self._engine.end is not None and not self._queue):
+                        return
+                    self._poll(batch, min(left, 1.0), 256)
+                batch.reverse()
+                # By an iterator in C: no signal's handler runs between taking a message off the batch and giving it.
+                try:  # noqa: SIM105 - suppress() is Python code, in which a signal's handler runs, too
+                    yield from iter(batch.pop, None)
+                except IndexError:
+                    pass
+        finally:  # whoever stops in the middle, or is stopped by a signal's handler, finds the rest where it was
+            self._queue.extendleft(sorted(batch, key=_version, reverse=True))  # whichever way round it lies
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         """Iterate in asyncio, through the group's descriptor; ends with the group."""
         while True:
-            while self._queue:
-                yield self._queue.popleft()
+            with suppress(IndexError):
+                for message in iter(self._queue.popleft, None):
+                    yield message
             if self._engine.end is not None:
                 return
             arrival = self._host.arrival

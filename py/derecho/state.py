@@ -20,13 +20,14 @@ from typing import Annotated, Any, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from ._native import Message
+from ._native import Message, fast
 from .codec.method import StateType
 from .errors import StateError
 from .service import schema
 
 __all__ = ["Incoming", "Local", "Piece", "Saving", "check_service", "load", "save"]
 
+refuse_buffers = fast.refuse_buffers
 _FIRST, _LAST = 2, 4  # DERECHO_FLAG_FIRST, DERECHO_FLAG_LAST
 _ATOMS = {type(None), bool, int, float, str, bytes}
 _LARGE_BYTES = 64 << 10  # at least what bin 32 is the canonical header of
@@ -169,6 +170,7 @@ def _pack(packer: Any, value: Any) -> Iterator[Piece]:
     elif type(value) is dict and len(value) > _MANY:
         yield packer.pack_map_header(len(value))
         for key, entry in value.items():
+            refuse_buffers(key)
             yield packer.pack(key)
             yield from _pack(packer, entry)
     elif type(value) is list and len(value) > _MANY:
@@ -176,6 +178,7 @@ def _pack(packer: Any, value: Any) -> Iterator[Piece]:
         for entry in value:
             yield from _pack(packer, entry)
     else:
+        refuse_buffers(value)  # which msgpack, for all its strictness, takes for bytes
         yield packer.pack(value)
 
 

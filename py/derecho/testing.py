@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .calls import REPLY_WANTED
-from .errors import DerechoError, Timeout
+from .errors import DerechoError, NoMajority, Timeout
 from .futures import Replies
 from .group import Group
 from .raw_host import RawHost
@@ -83,7 +83,13 @@ class Cluster:
         self._members[index].leave()
 
     def restart(self, index: int) -> Group:
-        """Let a member that is gone come back under its node id, with new replicas; return its group."""
+        """Let a member that is gone come back under its node id, with new replicas; return its group.
+
+        Raises
+        ------
+        NoMajority
+            When no member is there to take it in.
+        """
         if self._members[index].ended is None:
             raise ValueError(f"member {index} is there: kill it, or let it leave, first")
         self._members[index] = self._join(index + 1)
@@ -100,11 +106,13 @@ class Cluster:
         ------
         Timeout
             Naming what did not come.
+        NoMajority
+            When no member is there.
         """
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         while True:
-            members = self.alive
+            members = self._those_there()
             try:
                 for group in members:
                     self._settle(group, [g.node for g in members], deadline)
@@ -123,13 +131,22 @@ class Cluster:
 
     # ---------------------------------------------------------------------------------------- inside
 
+    def _those_there(self) -> list[Group]:
+        groups = self.alive
+        if not groups:
+            ends = "; ".join(f"node {group.node}: {group.ended}" for group in self._members)
+            raise NoMajority(f"no member of the cluster is there, and its state is gone: make a new cluster ({ends})")
+        return groups
+
     @property
     def _timeout(self) -> float:
         return float(self._options["timeout"])
 
     def _join(self, node: int) -> Group:
-        there = [member.address for group in self for member in group.view.members if member.node == group.node]
-        how: dict[str, Any] = {"contacts": there} if there else {"found": True}
+        how: dict[str, Any] = {"found": True}
+        if self._members:  # whoever founds later makes another group, without the state
+            groups = self._those_there()
+            how = {"contacts": [m.address for group in groups for m in group.view.members if m.node == group.node]}
         return Group.join(self._make(), node=node, listen="127.0.0.1:0", **how, **self._options)
 
     def _make(self) -> Any:

@@ -20,6 +20,7 @@ class _Entry:
         self.fail = fail
         self.nbytes = nbytes
         self.deadline = 0.0
+        self.begun = False  # an attempt was, and has not ended
 
 
 class Unsent:
@@ -60,9 +61,14 @@ class Unsent:
         """Send what can be sent, fail what waited too long; return whether something is left."""
         while self.waiting:
             entry = self.waiting[0]
+            if entry.begun:  # it must not be sent twice
+                self._drop(entry, DerechoError("interrupted while it was sent: whether it was is not known"))
+                continue
+            entry.begun = True
             try:
                 entry.attempt()
             except (RingFull, ViewChanging) as error:
+                entry.begun = False
                 if time.monotonic() < entry.deadline:
                     return True
                 self._drop(entry, type(error)(self._late(error, seconds)))

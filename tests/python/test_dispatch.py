@@ -7,17 +7,20 @@ things run over the real core in test_group.py.
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
 import derecho
+from derecho._native import pump
 from derecho.engine import CALL, CLOSED, ORDERED, QUERY, REPLY, STATE, STATE_REQUEST, VIEW, Engine
 from derecho.futures import Replies, Reply
 from derecho.raw_host import RawHost
@@ -83,14 +86,13 @@ class Script:
         self.left += 1
         raise derecho.Ejected("view 7 went on without it")
 
-    def poll(self, timeout_ns: int) -> list[Any]:
+    def poll(self, timeout_ns: int, backlog: list[Any]) -> None:
         self.polls.append(threading.get_ident())
         with self._changed:
             self._changed.wait_for(lambda: self.runs or self._woken, timeout_ns / 1e9)
             self._woken = False
-            runs = list(self.runs)
+            backlog += self.runs
             self.runs.clear()
-            return runs
 
     def spill(self, limit: int) -> None:
         pass
@@ -243,6 +245,116 @@ def test_ctrl_c_in_a_handler_answers_leaves_and_takes_its_course(rig: Rig) -> No
     assert rig.counter.log == []
 
 
+class InterruptAt:
+    """Traces, raising `KeyboardInterrupt` before the n-th opcode of a module, as a signal's handler may."""
+
+    def __init__(self, file: str, n: int) -> None:
+        self.file = file
+        self.left = n
+        self.raised = False
+
+    def __call__(self, frame: Any, event: str, arg: object) -> Any:
+        if frame.f_code.co_filename != self.file:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and not self.raised:
+            self.left -= 1
+            if self.left < 0:
+                self.raised = True
+                raise KeyboardInterrupt
+        return self
+
+
+def everywhere(rig: Rig, function: Callable[[], object]) -> Iterator[int]:
+    """Do `function` again and again, interrupted at each place in the pump in turn."""
+    for n in range(10_000):
+        interrupt = InterruptAt(pump.__file__, n)
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            function()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        right = rig.engine.pump._right
+        assert not right.held, f"interrupted at {n}"
+        assert right.waiters == right.followers == 0, f"interrupted at {n}"
+        yield n
+        if not interrupt.raised:
+            return
+
+
+def test_ctrl_c_anywhere_in_the_pump_leaves_nobody_driving_and_nothing_out(rig: Rig) -> None:
+    rig.script.add(CALL, Event(2, 0, payload=args(1), flags=WANTED))
+    for n in everywhere(rig, lambda: rig.engine.pump.turn(0.0)):
+        rig.drive()
+        assert rig.counter.log == [1] * (n + 1)
+        rig.script.add(CALL, Event(2, n + 1, payload=args(1), flags=WANTED))
+    assert n > 50
+
+
+def test_ctrl_c_anywhere_in_a_wait_leaves_nobody_waiting(rig: Rig) -> None:
+    looks = 0
+
+    def done() -> bool:
+        nonlocal looks
+        looks += 1
+        rig.script.wake()  # so that no poll takes long
+        return looks % 3 == 0
+
+    places = list(everywhere(rig, lambda: rig.engine.pump.wait(done, 1.0, "")))
+    places += everywhere(rig, lambda: rig.engine.pump.run(lambda: None))
+    rig.engine.pump.only = 0  # so that waiting is following
+    places += everywhere(rig, lambda: rig.engine.pump.turn(0.0))
+    assert len(places) > 150
+
+
+def test_what_was_dispatched_when_ctrl_c_came_is_dispatched_again_if_that_does_no_harm(rig: Rig) -> None:
+    view, told = rig.script.view, []
+    rig.engine.on_view.append(told.append)
+
+    def interrupted() -> Any:
+        rig.script.view = view  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    rig.script.view = interrupted  # type: ignore[method-assign]
+    rig.script.add(VIEW, Event())
+    with pytest.raises(KeyboardInterrupt):
+        rig.drive()
+    assert rig.engine.view is None
+    rig.drive()
+    assert rig.engine.views == told == [rig.engine.view]
+    assert rig.engine.end is None
+
+
+def test_an_exception_of_a_signals_handler_before_a_call_is_looked_at_loses_it_not(rig: Rig) -> None:
+    on_calls = rig.host.on_calls
+
+    def interrupted(_: object) -> None:
+        rig.host.on_calls = on_calls  # type: ignore[method-assign]
+        raise ValueError("out of a signal's handler")
+
+    rig.host.on_calls = interrupted  # type: ignore[method-assign]
+    rig.script.add(CALL, Event(2, 8, payload=args(4)))
+    rig.drive()
+    assert rig.counter.log == [4]
+
+
+def test_a_call_that_ctrl_c_may_have_left_out_ends_this_members_part(rig: Rig) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    rig.script.reply = interrupted  # type: ignore[method-assign]
+    rig.script.add(CALL, Event(2, 7, method=99, flags=WANTED), Event(2, 8, payload=args(4)))
+    with pytest.raises(KeyboardInterrupt):
+        rig.drive()
+    assert rig.script.left == 1
+    assert isinstance(rig.engine.end, derecho.Closed)
+    rig.drive()
+    assert rig.counter.log == []
+
+
 def test_a_handler_that_waits_is_told_so_instead_of_hanging(rig: Rig) -> None:
     caught: list[BaseException] = []
 
@@ -350,6 +462,14 @@ def test_the_end_of_the_group_fails_what_is_pending(rig: Rig) -> None:
 # ------------------------------------------------------------------------------------------------- who drives
 
 
+@pytest.mark.parametrize("kind", [derecho.Ejected, derecho.NoMajority, derecho.NoMemory, derecho.Incompatible])
+def test_the_end_has_the_class_of_its_status(rig: Rig, kind: type[derecho.DerechoError]) -> None:
+    rig.script.add(CLOSED, Event(status=kind.status))
+    rig.drive()
+    assert type(rig.engine.end) is kind
+    assert "status" not in str(rig.engine.end)
+
+
 def test_the_background_thread_drives_when_nobody_waits_and_yields_to_who_does(rig: Rig) -> None:
     rig.engine.pump.start()
     rig.script.add(CALL, Event(2, 1, payload=args(1)))
@@ -404,6 +524,39 @@ def test_the_state_goes_out_in_pieces_as_room_allows(rig: Rig) -> None:
     fresh = Counter()
     derecho.state.load(fresh, b"".join(piece for _, _, piece, _ in rig.script.pieces))
     assert vars(fresh) == {"total": 7, "log": []}
+
+
+def test_a_joiner_never_gets_a_piece_twice_when_sending_it_is_interrupted(rig: Rig) -> None:
+    state = rig.script.state
+
+    def interrupted(*piece: Any) -> bool:
+        rig.script.state = state  # type: ignore[method-assign]
+        state(*piece)
+        raise ValueError("out of a signal's handler")
+
+    rig.script.state = interrupted  # type: ignore[method-assign]
+    rig.script.add(STATE_REQUEST, Event(3, 99))
+    rig.drive()
+    rig.drive()
+    assert len(rig.script.pieces) == 1
+    ((node, request, text),) = rig.script.failures
+    assert (node, request, text) == (3, 99, b"ValueError: out of a signal's handler")
+
+
+def test_what_waits_for_room_is_not_sent_twice_when_sending_it_is_interrupted(rig: Rig) -> None:
+    sent, failed = [], []
+
+    def attempt() -> None:
+        sent.append(1)
+        if len(sent) == 1:
+            raise KeyboardInterrupt
+
+    rig.engine.unsent.add(attempt, failed.append, 1, 10.0)
+    with pytest.raises(KeyboardInterrupt):
+        rig.drive()
+    rig.drive()
+    assert sent == [1]
+    assert "interrupted" in str(failed[0])
 
 
 def test_a_joiner_applies_calls_only_after_its_state(rig: Rig) -> None:
@@ -592,7 +745,22 @@ def test_a_state_that_is_there_as_a_whole_tells_its_size(rig: Rig) -> None:
     assert rig.script.sizes[0] == (4, 99, 5)
 
 
-@pytest.mark.parametrize("value", [{1, 2}, (1, 2), object(), 1 << 70])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2},
+        (1, 2),
+        object(),
+        1 << 70,
+        bytearray(b"x"),
+        memoryview(b"x"),
+        [{"a": [bytearray(b"x")]}],
+        {memoryview(b"x"): 1},
+        [*range(100), bytearray(b"x")],
+        {**dict.fromkeys(range(100)), 100: {"a": bytearray(b"x")}},
+        {**dict.fromkeys(range(100)), memoryview(b"x"): 1},
+    ],
+)
 def test_a_service_whose_state_cannot_be_saved_is_refused_before_joining(value: object) -> None:
     counter = Counter()
     counter.extra = value  # type: ignore[attr-defined]
@@ -627,8 +795,6 @@ def test_a_service_saves_and_loads_itself_if_it_says_how() -> None:
 
 
 def test_await_follows_a_thread_that_drives(rig: Rig, tmp_path: Any) -> None:
-    import os
-
     read, write = os.pipe()
     rig.script.fd = lambda: read  # type: ignore[attr-defined]
 
@@ -649,6 +815,28 @@ def test_await_follows_a_thread_that_drives(rig: Rig, tmp_path: Any) -> None:
         return first, await replies.everyone
 
     assert asyncio.run(main()) == (5, {1: 6, 2: 6})
+
+
+def test_awaiting_goes_on_after_an_exception_out_of_a_signals_handler(rig: Rig) -> None:
+    read, write = os.pipe()
+    rig.script.fd = lambda: read  # type: ignore[attr-defined]
+    drive, told = rig.engine.pump.try_drive, []
+
+    def interrupted() -> bool | None:
+        rig.engine.pump.try_drive = drive  # type: ignore[method-assign]
+        raise ValueError
+
+    async def main() -> int:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        reply = rig.reply(1)
+        rig.script.add(REPLY, Event(1, 1, payload=result(3)))
+        return await reply
+
+    rig.engine.pump.try_drive = interrupted  # type: ignore[method-assign]
+    assert asyncio.run(main()) == 3
+    assert len(told) == 1
+    os.close(read)
+    os.close(write)
 
 
 def test_await_times_out_like_result(rig: Rig) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import derecho
+from derecho._native import fast
 
 if TYPE_CHECKING:
     from conftest import Nodes
@@ -195,6 +196,45 @@ def test_threads_call_and_query_at_once(nodes: Nodes) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+def test_ctrl_c_as_a_poll_returns_loses_nothing_of_what_came(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    (group,) = books(nodes, 1)
+
+    class Interrupted:
+        """The module `fast`, with a signal during the next poll that finds something: its handler runs right after."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(fast, name)
+
+        def poll(self, *args: Any) -> Any:
+            found = fast.poll(*args)
+            if found or (args[2:] and args[2]):
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+            return found
+
+    monkeypatch.setattr("derecho._native.group.fast", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        group[Book].put("first", b"").result()
+    assert group[Book].put("second", b"").result() == 2
+    assert list(group.local(Book).items) == ["first", "second"]
+
+
+def test_leaving_while_a_slice_of_it_times_out_is_leaving(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two slices the others install the view without it: the next one has nothing left to leave."""
+    (group,) = books(nodes, 1)
+    native = group._engine.native
+    leave = native.leave
+
+    def late(timeout_ms: int) -> None:
+        monkeypatch.undo()
+        leave(1000)
+        raise derecho.Timeout("it took a little longer")
+
+    group._engine.pump.stop()  # which would see that it left
+    monkeypatch.setattr(native, "leave", late)
+    group.leave()
 
 
 def test_a_closed_group_says_so(nodes: Nodes) -> None:

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -207,8 +207,39 @@ def test_what_another_thread_has_queued_comes_before_what_is_polled(nodes: Nodes
     a.send(b"first")
     a._engine.pump.turn(1.0)  # as another thread may, after this one saw an empty queue
     a.send(b"second")
-    assert a._take(a._index, a._queue, None, 1.0, 1.0) is None
+    found: list[derecho.Message] = []
+    assert not a._take(a._index, a._queue, None, 1.0, 1.0, found)
+    assert found == []
     assert read(a, 2) == [b"first", b"second"]
+
+
+def test_an_exception_out_of_a_signals_handler_loses_no_message(nodes: Nodes) -> None:
+    (a,) = logs(nodes, 1)
+    take = a._take
+
+    def interrupted(*args: Any) -> Any:
+        came = take(*args)
+        if came:
+            a._take = take
+            raise KeyboardInterrupt
+        return came
+
+    for receive in (lambda: a.poll(10.0), lambda: next(a.messages(10.0))):
+        a.send_many([b"1", b"2", b"3"])
+        a._take = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                receive()
+        assert read(a, 3) == [b"1", b"2", b"3"]
+
+
+def test_whoever_stops_iterating_finds_the_rest_later(nodes: Nodes) -> None:
+    (a,) = logs(nodes, 1)
+    a.send_many([b"1", b"2", b"3", b"4"])
+    for message in a.messages(10.0):
+        if message.tobytes() == b"2":
+            break
+    assert read(a, 2) == [b"3", b"4"]
 
 
 def test_a_claim_is_filled_in_place(nodes: Nodes) -> None:

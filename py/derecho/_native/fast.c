@@ -6,6 +6,7 @@
 // is dispatched"; only waiting and large copies let go of it.
 #include "fast/claim.h"
 #include "fast/parts.h"
+#include "fast/plain.h"
 #include "fast/right.h"
 
 // spill(group, limit): moves messages without views out of the ring, until spilled ones take `limit` bytes.
@@ -279,6 +280,7 @@ static PyMethodDef fast_methods[] = {
     FASTCALL(claiming),
     {"spill", fast_spill, METH_VARARGS, NULL},
     {"state", fast_state, METH_VARARGS, NULL},
+    {"refuse_buffers", fast_refuse_buffers, METH_O, NULL},
     {"set_errors", fast_set_errors, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

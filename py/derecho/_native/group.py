@@ -94,9 +94,9 @@ class NativeGroup:
         self._handle: Any = handle
         self.number = number(self._handle)
 
-    def poll(self, timeout_ns: int) -> Runs:
-        """Take completions, waiting for the first without the GIL; driving the protocol meanwhile."""
-        return fast.poll(self.number, timeout_ns)
+    def poll(self, timeout_ns: int, backlog: Runs) -> None:
+        """Add completions to `backlog`, waiting for the first without the GIL; driving the protocol meanwhile."""
+        fast.poll(self.number, timeout_ns, backlog)
 
     def spill(self, limit: int) -> None:
         """Move messages that are kept, but not being looked at, out of the ring, until copies take `limit` bytes."""

@@ -4,20 +4,30 @@ One thread at a time polls and dispatches, so handlers see ordered events in ord
 takes that right if it is free, otherwise it follows: it sleeps until the driver has dispatched something. The
 background thread has it while nobody waits, and yields at once to somebody who does. An event that was polled is always
 dispatched, even when a handler is interrupted (Ctrl-C): the next driver begins with what was left over.
+
+An exception may come out of a signal's handler between any two steps of Python code. So what must not be left half done
+is done by C code (`Right`), which calls what is to be done meanwhile: having the right, being counted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import DerechoError, InHandler, RingFull
 from ._load import Message, Right
 from .group import Runs
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    T = TypeVar("T")
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["Pollable", "Pump"]
 
@@ -36,7 +46,7 @@ class Pollable(Protocol):
 
     number: int
 
-    def poll(self, timeout_ns: int) -> Runs: ...
+    def poll(self, timeout_ns: int, backlog: Runs) -> None: ...
     def wake(self) -> None: ...
 
 
@@ -76,8 +86,8 @@ class Pump:
         self._quiet_ns = 0  # polled in vain since the last event, up to when room is made
         self._right = Right(native.number)
         self._background_drives = False
-        self._waiters: list[None] = []  # its length counts threads and loops that want to drive or follow
-        self._changed = threading.Condition(threading.Lock())
+        self._loops: set[object] = set()  # that want to drive for as long as they are in it
+        self._sleepers: deque[Any] = deque()  # a held lock for each follower: released, it wakes
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._background, name="derecho-pump", daemon=True)
 
@@ -98,7 +108,7 @@ class Pump:
         """In the child of a fork: whatever other threads hold, or wait for, they are not here."""
         self._stopping.set()
         del self._right.backlog[:]
-        self._changed = threading.Condition(threading.Lock())
+        self._sleepers.clear()
 
     def stop(self) -> None:
         """End the background thread; wait for it unless called from it."""
@@ -140,27 +150,22 @@ class Pump:
             return True
         if self._right.mine:
             raise InHandler(f"a handler must not wait ({what}): what it waits for is dispatched after it returned")
-        deadline = time.monotonic() + timeout
-        self.enter()
-        try:
-            while not done():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._turn(left)
-            return True
-        finally:
-            self.exit()
+        return self._right.wait(self._wait, done, time.monotonic() + timeout)
+
+    def _wait(self, done: Callable[[], bool], deadline: float) -> bool:
+        self._background_stands_aside()
+        while not done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._turn(left)
+        return True
 
     def turn(self, timeout: float) -> None:
         """Drive once, or follow once; for loops that retry something themselves. Does nothing in a handler."""
         if self._right.mine:
             return
-        self.enter()
-        try:
-            self._turn(timeout)
-        finally:
-            self.exit()
+        self._right.wait(self._turn, timeout)
 
     def may_drive(self) -> bool:
         """Whether the calling thread is one that runs handlers."""
@@ -171,16 +176,17 @@ class Pump:
         if self._right.mine:
             function()
             return
-        self.enter()
-        try:
-            while not self._right.acquire():
+
+        def call() -> bool:
+            function()
+            return True
+
+        def wait() -> None:
+            self._background_stands_aside()
+            while self._drive_by(call) is None:
                 self._follow(_FOLLOW_S)
-            try:
-                function()
-            finally:
-                self._release()
-        finally:
-            self.exit()
+
+        self._right.wait(wait)
 
     def try_drive(self) -> bool | None:
         """Drive once, without waiting.
@@ -190,30 +196,33 @@ class Pump:
         bool or None
             Whether events were dispatched; None when another thread drives, or this one, which runs a handler.
         """
-        if not self.may_drive() or not self._right.acquire():
+        if not self.may_drive():
             return None
         self._right.entries += 1  # so that the background thread stands aside for a while
-        return self._drive_and_release(0)
+        return self._drive_by(self._drive, 0)
 
     @property
-    def take(self) -> Callable[[int, deque[Message], int | None, float, float], list[Message] | None]:
-        """``take(shard, queue, most, timeout_s, longest_s)``: poll once; return plain messages, undispatched.
+    def take(self) -> Callable[[int, deque[Message], int | None, float, float, list[Message]], bool]:
+        """``take(shard, queue, most, timeout_s, longest_s, found)``: poll once; add plain messages to the list `found`.
 
-        None when there is more to do (some are in the queue, another thread drives, more than `most` or other events
+        False when there is more to do (some are in the queue, another thread drives, more than `most` or other events
         came, the group has ended): then `wait`.
         """
         return self._right.take
 
-    def enter(self) -> None:
-        """Announce that somebody is going to wait, so that the background thread stands aside."""
-        self._waiters.append(None)
+    def enter(self, loop: object) -> None:
+        """Announce that a loop is going to drive, so that the background thread stands aside."""
+        self._loops.add(loop)
         self._right.entries += 1
+        self._background_stands_aside()
+
+    def exit(self, loop: object) -> None:
+        """End what `enter` began, if it did."""
+        self._loops.discard(loop)
+
+    def _background_stands_aside(self) -> None:
         if self._background_drives and self.only is None:
             self._native.wake()
-
-    def exit(self) -> None:
-        """End what `enter` began."""
-        self._waiters.pop()
 
     @property
     def must_retry(self) -> bool:
@@ -221,39 +230,43 @@ class Pump:
         return self._right.must_retry
 
     def _turn(self, timeout: float) -> None:
-        if self.may_drive() and self._right.acquire():
-            self._drive_and_release(int(min(timeout, _DRIVE_S) * 1e9))
-        else:
+        if not self.may_drive() or self._drive_by(self._drive, int(min(timeout, _DRIVE_S) * 1e9)) is None:
             self._follow(timeout)
 
     def _follow(self, timeout: float) -> None:
-        right = self._right
-        with self._changed:
-            right.followers += 1
-            try:
-                if right.held or not self.may_drive():
-                    if self._background_drives and self.only is None:
-                        self._native.wake()
-                    self._changed.wait(min(timeout, _FOLLOW_S))
-            finally:
-                right.followers -= 1
+        self._right.follow(self._sleep, min(timeout, _FOLLOW_S))
+
+    def _sleep(self, timeout: float) -> None:
+        # No `threading.Condition`: interrupted in the middle of entering it, a thread would keep its lock for ever.
+        woken = threading.Lock()
+        woken.acquire()
+        try:
+            self._sleepers.append(woken)
+            if self._right.held or not self.may_drive():
+                self._background_stands_aside()
+                woken.acquire(timeout=timeout)
+        finally:
+            with contextlib.suppress(ValueError):  # woken, it is there no more
+                self._sleepers.remove(woken)
+
+    def _wake_followers(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._sleepers.pop().release()
 
     # ---------------------------------------------------------------------------------------- driving
 
-    def _drive_and_release(self, timeout_ns: int) -> bool:
-        """Poll and dispatch once; the caller has just taken the right."""
+    def _drive_by(self, function: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T | None:
+        """Call a function while having the right, then wake those that follow; None if another thread has it."""
+        right = self._right
         try:
-            return self._drive(timeout_ns)
+            return right.drive(function, *args)
         finally:
-            self._release()
-
-    def _release(self) -> None:
-        self._right.release()
-        if self._right.followers:
-            with self._changed:
-                self._changed.notify_all()
+            if right.followers and not right.held:
+                self._wake_followers()
 
     def _drive(self, timeout_ns: int) -> bool:
+        """Poll and dispatch once; return whether anything came."""
         right, backlog = self._right, self._right.backlog
         if not backlog:
             if right.must_retry:
@@ -261,7 +274,7 @@ class Pump:
             elif self._quiet_ns < _QUIET_NS:
                 timeout_ns = min(timeout_ns, _QUIET_NS)
             try:
-                backlog += self._native.poll(timeout_ns)
+                self._native.poll(timeout_ns, backlog)
             except RingFull:  # too many leases are held
                 self._make_room(True)
                 time.sleep(min(timeout_ns, _RETRY_NS) / 1e9)
@@ -290,20 +303,24 @@ class Pump:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         seen, pause = -1, _BACKGROUND_PAUSE_S[0]
         while not self._stopping.is_set():
-            if self.only is None and (self._waiters or self._right.entries != seen):
+            if self.only is None and (self._waited_for or self._right.entries != seen):
                 pause = min(pause * 1.5, _BACKGROUND_PAUSE_S[1])
                 seen = self._right.entries
                 self._stopping.wait(pause)
                 continue
             pause = _BACKGROUND_PAUSE_S[0]
-            if not self._right.acquire():
+            if self._drive_by(self._drive_in_background) is None:
                 self._stopping.wait(pause)
-                continue
-            self._background_drives = True
-            try:
-                if self._waiters and self.only is None:  # came between the two lines above, and saw that nobody drives
-                    self._right.release()
-                else:
-                    self._drive_and_release(_BACKGROUND_POLL_NS)
-            finally:
-                self._background_drives = False
+
+    def _drive_in_background(self) -> bool:
+        self._background_drives = True
+        try:
+            if self._waited_for and self.only is None:  # came just now, and saw that nobody drives
+                return False
+            return self._drive(_BACKGROUND_POLL_NS)
+        finally:
+            self._background_drives = False
+
+    @property
+    def _waited_for(self) -> bool:
+        return self._right.waiters > 0 or bool(self._loops)

@@ -67,10 +67,20 @@ static PyObject *runs_of(const Polled *polled, Lease *lease) {
     return runs;
 }
 
+// Adds `found`, a list or NULL, to the end of `list`; takes `found` over.
+static int append_all(PyObject *list, PyObject *found) {
+    const Py_ssize_t end = PyList_GET_SIZE(list);
+    const int result = found == NULL ? -1 : PyList_SetSlice(list, end, end, found);
+    Py_XDECREF(found);
+    return result;
+}
+
+// poll(group, timeout_ns, backlog): adds what came to the list `backlog` itself. Returned, it would be lost when a signal's
+// handler raises, which the interpreter lets it do right after this call.
 static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "poll(group, timeout_ns)");
+    if (count != 3 || !PyList_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "poll(group, timeout_ns, backlog)");
         return NULL;
     }
     derecho_group *group = handle(PyLong_AsUnsignedLongLong(args[0]));
@@ -82,7 +92,9 @@ static PyObject *fast_poll(PyObject *module, PyObject *const *args, Py_ssize_t c
     if (polled.status != DERECHO_OK)
         return fail(polled.status);
     Lease *lease = Lease_of(group, &polled);
-    PyObject *runs = lease == NULL ? NULL : runs_of(&polled, lease);
+    const int result = lease == NULL ? -1 : append_all(args[2], runs_of(&polled, lease));
     Py_XDECREF(lease);
-    return runs;
+    if (result != 0)
+        return NULL;
+    Py_RETURN_NONE;
 }

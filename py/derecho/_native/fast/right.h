@@ -1,4 +1,7 @@
 // The right to poll a group and to dispatch what came. The GIL makes taking it and giving it back atomic.
+//
+// It is held by C code while that calls a function, never between two steps of Python code: the handler of a signal
+// (Ctrl-C) may raise between any two of those, and the right would be held for ever. The same goes for the counts.
 #pragma once
 
 #include "polling.h"
@@ -9,6 +12,7 @@ typedef struct {
     PyObject *backlog;         // list: runs that were polled and not yet dispatched
     unsigned long driver;      // the thread that has it; 0: free
     unsigned long long entries; // grows whenever somebody starts to wait, so that the background thread stands aside
+    Py_ssize_t waiters;        // threads and loops that want to drive or follow
     Py_ssize_t followers;      // threads that sleep until the driver has dispatched something
     char must_retry;           // something waits for room
 } Right;
@@ -33,53 +37,68 @@ static void Right_dealloc(PyObject *self) {
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *Right_acquire(PyObject *self, PyObject *unused) {
-    (void)unused;
+static PyObject *call_with(PyObject *const *args, Py_ssize_t count) {
+    if (count > 0)
+        return PyObject_Vectorcall(args[0], args + 1, (size_t)count - 1, NULL);
+    PyErr_SetString(PyExc_TypeError, "a function is missing");
+    return NULL;
+}
+
+// drive(function, *args) -> what function(*args) returns, called while this thread has the right; None: another has it
+static PyObject *Right_drive(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     Right *right = (Right *)self;
     if (right->driver != 0)
-        Py_RETURN_FALSE;
-    right->driver = PyThread_get_thread_ident();
-    Py_RETURN_TRUE;
-}
-
-static PyObject *Right_release(PyObject *self, PyObject *unused) {
-    (void)unused;
-    ((Right *)self)->driver = 0;
-    Py_RETURN_NONE;
-}
-
-static PyObject *take_polled(Right *right, unsigned long shard, size_t most, int64_t timeout_ns) {
-    Polled polled;
-    poll_group(right->group, timeout_ns, &polled);
-    if (polled.status != DERECHO_OK)
         Py_RETURN_NONE;
-    if (polled.count == 0)
-        return PyList_New(0);
-    Lease *lease = Lease_of(right->group, &polled);
-    if (lease == NULL)
-        return NULL;
-    PyObject *result = NULL;
-    if (polled.events[0].kind == DERECHO_EVENT_MESSAGE && polled.events[0].shard == shard && polled.count <= most &&
-        run_length(polled.events, polled.count) == polled.count) {
-        result = messages_of(polled.events, polled.count, lease);
-    } else {
-        PyObject *runs = runs_of(&polled, lease);
-        const Py_ssize_t end = PyList_GET_SIZE(right->backlog);
-        if (runs != NULL && PyList_SetSlice(right->backlog, end, end, runs) == 0)
-            result = Py_NewRef(Py_None);
-        Py_XDECREF(runs);
-    }
-    Py_DECREF(lease);
+    right->driver = PyThread_get_thread_ident();
+    PyObject *result = call_with(args, count);
+    right->driver = 0;
     return result;
 }
 
-// take(shard, queue, most, timeout_s, longest_s): the short way of a thread that polls for plain messages, of which none
-// is in the queue. Whatever is not as simple as that (another driver, other events, more than `most`, an error) is left
-// to the long way, which the caller takes when this returns None. The right is given back last: what others dispatch
-// comes after.
+// wait(function, *args) -> what function(*args) returns, called while this thread is counted among those that wait
+static PyObject *Right_wait(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    Right *right = (Right *)self;
+    right->waiters++;
+    right->entries++;
+    PyObject *result = call_with(args, count);
+    right->waiters--;
+    return result;
+}
+
+// follow(function, *args) -> what function(*args) returns, called while this thread is counted among the followers
+static PyObject *Right_follow(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    Right *right = (Right *)self;
+    right->followers++;
+    PyObject *result = call_with(args, count);
+    right->followers--;
+    return result;
+}
+
+static PyObject *take_polled(Right *right, unsigned long shard, size_t most, int64_t timeout_ns, PyObject *found) {
+    Polled polled;
+    poll_group(right->group, timeout_ns, &polled);
+    if (polled.status != DERECHO_OK)
+        Py_RETURN_FALSE;
+    if (polled.count == 0)
+        Py_RETURN_TRUE;
+    Lease *lease = Lease_of(right->group, &polled);
+    if (lease == NULL)
+        return NULL;
+    const int simple = polled.events[0].kind == DERECHO_EVENT_MESSAGE && polled.events[0].shard == shard &&
+                       polled.count <= most && run_length(polled.events, polled.count) == polled.count;
+    const int result = simple ? append_all(found, messages_of(polled.events, polled.count, lease))
+                              : append_all(right->backlog, runs_of(&polled, lease));
+    Py_DECREF(lease);
+    return result == 0 ? PyBool_FromLong(simple) : NULL;
+}
+
+// take(shard, queue, most, timeout_s, longest_s, found): the short way of a thread that polls for plain messages, of which
+// none is in the queue; they are added to the list `found`. Whatever is not as simple as that (another driver, other
+// events, more than `most`, an error) is left to the long way, which the caller takes when this returns False. The right
+// is given back last: what others dispatch comes after.
 static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    if (count != 5) {
-        PyErr_SetString(PyExc_TypeError, "take(shard, queue, most, timeout_s, longest_s)");
+    if (count != 6 || !PyList_Check(args[5])) {
+        PyErr_SetString(PyExc_TypeError, "take(shard, queue, most, timeout_s, longest_s, found)");
         return NULL;
     }
     unsigned long shard = PyLong_AsUnsignedLong(args[0]);
@@ -93,10 +112,10 @@ static PyObject *Right_take(PyObject *self, PyObject *const *args, Py_ssize_t co
     Right *right = (Right *)self;
     if (right->driver != 0 || right->followers != 0 || right->must_retry || PyList_GET_SIZE(right->backlog) != 0 ||
         PyObject_Size(queue) != 0)
-        Py_RETURN_NONE;
+        Py_RETURN_FALSE;
     right->driver = PyThread_get_thread_ident();
     right->entries++;
-    PyObject *result = take_polled(right, shard, most, timeout_ns);
+    PyObject *result = take_polled(right, shard, most, timeout_ns, args[5]);
     right->driver = 0;
     return result;
 }
@@ -114,7 +133,8 @@ static PyObject *Right_held(PyObject *self, void *unused) {
 static PyMemberDef Right_members[] = {
     {"backlog", T_OBJECT, offsetof(Right, backlog), READONLY, "list: runs that were polled and not yet dispatched"},
     {"entries", T_ULONGLONG, offsetof(Right, entries), 0, "int: grows whenever somebody starts to wait"},
-    {"followers", T_PYSSIZET, offsetof(Right, followers), 0, "int: threads that sleep until something was dispatched"},
+    {"waiters", T_PYSSIZET, offsetof(Right, waiters), READONLY, "int: threads and loops that want to drive or follow"},
+    {"followers", T_PYSSIZET, offsetof(Right, followers), READONLY, "int: threads that sleep until something was dispatched"},
     {"must_retry", T_BOOL, offsetof(Right, must_retry), 0, "bool: something waits for room"},
     {NULL, 0, 0, 0, NULL},
 };
@@ -126,10 +146,14 @@ static PyGetSetDef Right_getset[] = {
 };
 
 static PyMethodDef Right_methods[] = {
-    {"acquire", Right_acquire, METH_NOARGS, "acquire()\n--\n\nTake it if it is free; whether it was."},
-    {"release", Right_release, METH_NOARGS, "release()\n--\n\nGive it back."},
+    {"drive", (PyCFunction)(void (*)(void))Right_drive, METH_FASTCALL,
+     "drive(function, *args)\n--\n\nCall a function while this thread has it; None if another has."},
+    {"wait", (PyCFunction)(void (*)(void))Right_wait, METH_FASTCALL,
+     "wait(function, *args)\n--\n\nCall a function while this thread counts as one that waits."},
+    {"follow", (PyCFunction)(void (*)(void))Right_follow, METH_FASTCALL,
+     "follow(function, *args)\n--\n\nCall a function while this thread counts as a follower."},
     {"take", (PyCFunction)(void (*)(void))Right_take, METH_FASTCALL,
-     "take(shard, queue, most, timeout_s, longest_s)\n--\n\nReturn messages of a shard, or None when there is more to do."},
+     "take(shard, queue, most, timeout_s, longest_s, found)\n--\n\nAdd messages of a shard to found; False: there is more to do."},
     {NULL, NULL, 0, NULL},
 };
 
