@@ -464,10 +464,11 @@ private:
         std::string text = status == DERECHO_EJECTED ? "the others removed this node from the group"
                            : status == DERECHO_NO_MAJORITY
                                ? "half or more of the members that vote were lost, so this node stopped"
-                           : status == DERECHO_NO_MEMORY  ? "this node lacks memory or descriptors"
-                           : status == DERECHO_DIFFERS    ? "replicas differ, and option digest_policy is stop"
-                           : status == DERECHO_STATE_LOST ? "every member that had the state is gone"
-                                                          : "this node left the group";
+                           : status == DERECHO_NO_MEMORY    ? "this node lacks memory or descriptors"
+                           : status == DERECHO_DIFFERS      ? "replicas differ, and option digest_policy is stop"
+                           : status == DERECHO_STATE_LOST   ? "every member that had the state is gone"
+                           : status == DERECHO_INCOMPATIBLE ? "this node cannot be with that group any more"
+                                                            : "this node left the group";
         if (derecho_group_leave(raw.handle(), 0) == status) text += std::string(" (") + derecho_last_error() + ")";
         end(status, text);
     }

@@ -338,6 +338,8 @@ namespace Derecho
                 case Status.StateLost:
                     return new StateLost(
                         "every member that had the state is gone: close the group and start afresh" + details);
+                case Status.Incompatible:
+                    return new Incompatible("this node cannot be with that group any more: close it" + details);
                 default:
                     return new Closed("this node left the group");
             }

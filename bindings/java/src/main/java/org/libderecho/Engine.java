@@ -378,6 +378,7 @@ final class Engine implements Pump.Target {
                             + " them";
                     case DIFFERS -> "replicas differ, and option digest_policy is stop";
                     case STATE_LOST -> "every member that had the state is gone: close the group and start afresh";
+                    case INCOMPATIBLE -> "this node cannot be with that group any more: close it";
                     default -> "the group ended with status " + status;
                 };
         try {
