@@ -136,7 +136,9 @@ class CffiRing:
     def poll(self, group: _Group, capacity: int, timeout_ns: int) -> tuple[list[Event], list[Message]]:
         """What was taken stays held as long as its messages do: the list of them is the lease."""
         if not group.surplus:
-            group.surplus = [m for _, _, run in group.native.poll(timeout_ns) for m in run]
+            runs: list[Any] = []
+            group.native.poll(timeout_ns, runs)
+            group.surplus = [m for _, _, run in runs for m in run]
         taken, group.surplus = group.surplus[:capacity], group.surplus[capacity:]
         return [_event(message) for message in taken], taken
 

@@ -360,8 +360,12 @@ class GroupTest {
         counter.add(5).result();
         final Counter second = new Counter();
         second.loading = new CountDownLatch(1);
+        final CountDownLatch joins = new CountDownLatch(1);
+        group.onView(view -> {
+            if (view.nodes().equals(List.of(1, 2))) joins.countDown();
+        });
         final CompletableFuture<Group> joining = CompletableFuture.supplyAsync(() -> join(second));
-        group.waitView(2);
+        assertTrue(joins.await(10, TimeUnit.SECONDS));
         for (int i = 0; i < 100; i++) counter.addSend(1);
         assertEquals(0, second.sum);
         second.loading.countDown();
