@@ -322,7 +322,8 @@ public final class Group implements AutoCloseable {
 
     /** @throws Timeout naming the view there is instead */
     public View waitViewExactly(int members, Duration timeout) {
-        return waitView(view -> allVote(view) && view.members().size() == members, "exactly " + members + " members", timeout);
+        return waitView(
+                view -> allVote(view) && view.members().size() == members, "exactly " + members + " members", timeout);
     }
 
     /** Wait for a view of exactly these nodes, all of which vote. */
