@@ -537,6 +537,40 @@ TEST(StateTransfer, who_has_not_released_the_last_piece_does_not_hold_the_state_
     EXPECT_TRUE(pump({&a, &b}, [&] { return a.sees_voters(2) && b.sees_voters(2); }));
 }
 
+// A new view begins transfers anew: a vote for who is ready waits for who nearly is, as long as the first took.
+TEST(StateTransfer, those_that_get_the_state_at_about_the_same_time_get_their_votes_in_one_view) {
+    for (const bool second_comes : {true, false}) {
+        TestNode a(1), b(2), c(3);
+        const Nodes all{&a, &b, &c};
+        ASSERT_NO_FATAL_FAILURE(form({&a}));
+        a.gives_state = false;
+        ASSERT_NO_FATAL_FAILURE(b.join(&a));
+        ASSERT_NO_FATAL_FAILURE(c.join(&a));
+        ASSERT_TRUE(
+            pump(all, [&] { return a.view().member_count == 3 && a.all(DERECHO_EVENT_STATE_REQUEST).size() == 3; }));
+        const auto votes = [&](size_t rank) { return (a.view().members[rank].flags & DERECHO_MEMBER_VOTES) != 0; };
+        const auto for_ms = [&](int ms) {
+            const auto until = Clock::now() + std::chrono::milliseconds(ms);
+            ASSERT_TRUE(pump(all, [&] { return Clock::now() > until; }));
+        };
+        const auto give = [&](uint32_t node) {
+            const auto requests = a.all(DERECHO_EVENT_STATE_REQUEST);
+            const auto last = std::ranges::find_if(requests.rbegin(), requests.rend(),
+                                                   [&](const Seen* one) { return one->event.node == node; });
+            ASSERT_DERECHO_OK(derecho_group_state(a.group, node, (*last)->event.id, "s", 1, 1));
+        };
+        const uint64_t view = a.view().id;
+        for_ms(1000);
+        give(2);
+        for_ms(200);
+        EXPECT_FALSE(votes(1));
+        if (second_comes) give(3);
+        ASSERT_TRUE(pump(all, [&] { return votes(1); }));
+        EXPECT_EQ(votes(2), second_comes);
+        EXPECT_EQ(a.view().id, view + 1);
+    }
+}
+
 // The leader, who connected to the joiner first, may have no state itself: then the donor hears of the joiner before it
 // is connected to it.
 TEST(StateTransfer, a_donor_that_is_not_connected_to_the_joiner_yet_does_not_lose_its_state) {

@@ -49,7 +49,6 @@ struct PastLife {
     bool cut_off = false;  // by this node, for good
     bool member = false;   // it was in a view
     std::unique_ptr<MirrorTable> mirrors;
-    bool last_words = false;  // what it showed and nobody has asked for stays until its end was heard of
 };
 
 }  // namespace libderecho

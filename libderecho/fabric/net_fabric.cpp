@@ -141,6 +141,7 @@ private:
     bool tcp_due_ = false;  // so have been peers over TCP
     uint32_t broken_ = 0;   // peers lost and not yet reported
     uint64_t polls_ = 0;
+    bool last_words_ = false;  // a member has gone whose mirrors are kept though nobody has asked for them yet
     Instant last_look_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the poll in progress
     uint64_t pushes_ = 0, wakes_ = 0;
@@ -451,17 +452,19 @@ void NetFabricImpl::bury(uint32_t slot, bool cut_off) {
         VerbsLink::bury(std::move(peer->verbs));
     }
     const bool last_words = peer->was_member && !cut_off;
+    last_words_ |= last_words;
     if (!last_words) peer->mirrors->drop_unasked();
     if (peer->shm && !peer->shm->process_ended())
         if (Status frozen = peer->mirrors->freeze_all(); !frozen.ok()) lacking_ = std::move(frozen);
     if (past_.size() >= kPastLivesMax) forget_past_life();
-    past_.push_back({peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors),
-                     last_words});
+    past_.push_back(
+        {peer->node(), peer->hello.incarnation, polls_, cut_off, peer->was_member, std::move(peer->mirrors)});
 }
 
+// At the poll after the one that told of the end: whoever wanted to see them has asked.
 void NetFabricImpl::drop_last_words() {
-    for (PastLife& life : past_)
-        if (life.ended_at_poll != polls_ && std::exchange(life.last_words, false)) life.mirrors->drop_unasked();
+    if (!std::exchange(last_words_, false)) return;
+    for (PastLife& life : past_) life.mirrors->drop_unasked();
 }
 
 // The oldest of which nothing is looked at any more; a stranger's rather than a member's, which must not come back.

@@ -1,6 +1,6 @@
 // Who has asked the leader to be let in, and when the view may change for that. A change stops all senders for a
-// moment: those who come close together are let in at once, and that takes no more than a tenth of the time, that they
-// get to vote included. Driver only.
+// moment: those who come close together are let in at once, and the changes that let them in and give them votes take
+// no more than a tenth of the time. Driver only.
 #pragma once
 
 #include <algorithm>

@@ -9,6 +9,15 @@
 #include "base/log.hpp"
 
 namespace libderecho {
+namespace {
+
+RankSet voters_of(const View& view) {
+    RankSet voters = 0;
+    for (size_t r = 0; r < view.members.size(); ++r) voters |= view.members[r].votes ? just(r) : 0;
+    return voters;
+}
+
+}  // namespace
 
 ViewChangeColumns::ViewChangeColumns(size_t members, size_t trims) {
     Layout layout;
@@ -31,16 +40,6 @@ ViewChangeColumns::ViewChangeColumns(size_t members, size_t trims) {
     layout.align();
     counter_bytes = row_bytes = layout.end();
 }
-
-namespace {
-
-RankSet voters_of(const View& view) {
-    RankSet voters = 0;
-    for (size_t r = 0; r < view.members.size(); ++r) voters |= view.members[r].votes ? just(r) : 0;
-    return voters;
-}
-
-}  // namespace
 
 ViewChange::ViewChange(const View& view, Rank self, size_t trims, Table& table, ViewChangeOptions options, Instant now)
     : view_(view),
