@@ -560,7 +560,7 @@ TEST(StateTransfer, those_that_get_the_state_at_about_the_same_time_get_their_vo
             ASSERT_DERECHO_OK(derecho_group_state(a.group, node, (*last)->event.id, "s", 1, 1));
         };
         const uint64_t view = a.view().id;
-        for_ms(1000);
+        for_ms(2000);  // so long is waited for the second, however slow this machine is
         give(2);
         for_ms(200);
         EXPECT_FALSE(votes(1));
