@@ -41,6 +41,7 @@ enum class Branch : uint8_t {
     clock_not_believed,      // this node's own, far from most
     silent_joiner,           // was not let in
     newcomer_stalled,        // was let in, held all up, and was removed
+    told_to_wait,            // a joiner, for that
     clocks_apart,            // of a node and one that it would join
     direct_done,             // an operation on memory was carried out by the devices
     direct_broken,           // what was under way had to be done again
@@ -84,6 +85,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Branch::count)
     "own clock not believed",
     "silent joiner not let in",
     "a newcomer held all up",
+    "a joiner was told to wait",
     "clocks apart at a join",
     "memory reached directly",
     "direct access broke",

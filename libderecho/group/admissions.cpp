@@ -40,8 +40,15 @@ void Admissions::pause(const std::string& newcomer, Duration stalled, Instant no
     stalls_ = again ? std::min(2 * stalls_, kShareOfTime - 1) : 1;
     const Duration pause = std::min(Duration{stalls_ * stalled.ns}, kLongestPause);
     paused_until_ = now + pause;
-    log::warn(newcomer + " joined, held all up for " + std::to_string(stalled.ns / 1'000'000) +
-              " ms and is removed: nobody is let in for " + std::to_string(pause.ns / 1'000'000) + " ms");
+    paused_why_ =
+        newcomer + " joined, held all up for " + std::to_string(stalled.ns / 1'000'000) + " ms and is removed";
+    log::warn(paused_why_ + ": nobody is let in for " + std::to_string(pause.ns / 1'000'000) + " ms");
+}
+
+std::string Admissions::paused(Instant now) const {
+    if (now >= paused_until_) return {};
+    const uint64_t left_ms = (paused_until_ - now).ns / 1'000'000 + 1;
+    return "nobody is let in for another " + std::to_string(left_ms) + " ms: " + paused_why_;
 }
 
 std::vector<Member> Admissions::candidates(const View& view, Instant now) const {

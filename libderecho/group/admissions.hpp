@@ -25,6 +25,9 @@ public:
     // A newcomer held all up for so long, and is to be removed: nobody is let in for a while, whyever the view changes.
     void pause(const std::string& newcomer, Duration stalled, Instant now);
 
+    // Why nobody is let in now; empty: they are.
+    std::string paused(Instant now) const;
+
     // Those who can be in the view after this one: not who has fallen silent since it asked, for it would hold up all.
     std::vector<Member> candidates(const View& view, Instant now) const;
     // When the view may change again for those who join.
@@ -39,6 +42,7 @@ private:
     std::vector<Waiting> waiting_;
     Instant next_change_{};
     Instant paused_until_{};
+    std::string paused_why_;
     uint64_t stalls_ = 0;  // of late: how long a pause is, in terms of the stall before it
 };
 

@@ -57,6 +57,9 @@ TEST_F(AdmissionsTest, after_a_newcomer_that_held_all_up_nobody_is_let_in_for_a_
     admissions.pause("node 2", milliseconds(2000), at_ms(10'000));
     admissions.pause("node 4", milliseconds(2000), at_ms(10'000));  // with it: that counts once
     EXPECT_FALSE(may_come(10'000));
+    EXPECT_EQ(admissions.paused(at_ms(10'500)),
+              "nobody is let in for another 1501 ms: node 2 joined, held all up for 2000 ms and is removed");
+    EXPECT_EQ(admissions.paused(at_ms(12'000)), "");
     admissions.entered(view, milliseconds(1), at_ms(10'500));
     EXPECT_FALSE(may_come(11'999));
     EXPECT_TRUE(may_come(12'000));

@@ -278,6 +278,11 @@ void Group::answer_join(const Mail::Letter& letter, Instant now) {
         return refuse_join(letter.from, DERECHO_TOO_LARGE,
                            "the group is full: it has " + std::to_string(options_.members_max) +
                                " members, and more there cannot be; join when one has left");
+    if (const std::string why = admissions_.paused(now); !why.empty()) {
+        ByteWriter body;
+        body.text(why);
+        write_letter(mail_, letter.from, Letter::later, body);
+    }
     admissions_.asked(std::move(joiner), now);
     steps_to_look_ = 0;
 }

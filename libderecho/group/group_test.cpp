@@ -118,6 +118,35 @@ TEST(Group, a_joiner_is_told_how_far_its_clock_is_from_that_of_the_group) {
     }
 }
 
+void first_letter(FakeFabric& fabric, Letter kind, std::span<const std::byte> body) {
+    const auto size = static_cast<uint32_t>(body.size());
+    const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(kind), 0};
+    const auto mail = fabric.theirs(kPeer, 0);
+    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
+    std::memcpy(mail.data() + kMailRing + sizeof(FrameHeader), body.data(), size);
+    put(mail, 0, frame_bytes(size));
+}
+
+TEST(Group, a_joiner_tells_why_it_is_not_let_in_yet) {
+    FakeFabric fabric{NodeId{1}};
+    GroupOptions options = founder();
+    options.found = false;
+    options.contacts = {"127.0.0.1:7002"};
+    Group group(options, fabric, {});
+    PeerEvent up;
+    up.peer = kPeer;
+    up.incarnation = 5;
+    up.address = options.contacts[0];
+    fabric.events.push_back(up);
+    group.step({});
+    ByteWriter why;
+    why.text("nobody is let in for another 7 ms: node 3 held all up");
+    first_letter(fabric, Letter::later, why.bytes());
+    group.step({});
+    EXPECT_EQ(group.phase(), Group::Phase::joining);
+    EXPECT_EQ(group.end().detail, "a view that holds node 1; nobody is let in for another 7 ms: node 3 held all up");
+}
+
 TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_to_join) {
     FakeFabric fabric{NodeId{1}};
     Group group(founder(), fabric, {});
@@ -130,10 +159,7 @@ TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_
     group.step({});
     group.peer_events().clear();
 
-    const FrameTag frame{3, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
-    const auto mail = fabric.theirs(kPeer, 0);
-    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
-    put(mail, 0, frame_bytes(3));
+    first_letter(fabric, Letter::join, std::vector<std::byte>(3));
     group.step({});
     ASSERT_EQ(group.peer_events().size(), 1u);
     EXPECT_EQ(group.peer_events()[0].kind, PeerEvent::Kind::lost);
@@ -154,12 +180,7 @@ void ask_to_join(FakeFabric& fabric, Group& group) {
     Outsider outside;
     outside.incarnation = 5;
     encode(join, outside);
-    const auto size = static_cast<uint32_t>(join.bytes().size());
-    const FrameTag frame{size, FrameKind::mail, static_cast<uint8_t>(Letter::join), 0};
-    const auto mail = fabric.theirs(kPeer, 0);
-    put(mail, kMailRing, std::bit_cast<uint64_t>(frame));
-    std::memcpy(mail.data() + kMailRing + sizeof(FrameHeader), join.bytes().data(), size);
-    put(mail, 0, frame_bytes(size));
+    first_letter(fabric, Letter::join, join.bytes());
 }
 
 TEST(Group, that_is_full_says_so_to_whom_it_does_not_let_in) {

@@ -202,6 +202,7 @@ void Joining::letter(const Mail::Letter& letter) {
     Peer* const peer = find(letter.from);
     if (!peer) return;
     peer->heard = last_step_;
+    peer->not_yet.clear();
     switch (static_cast<Letter>(letter.kind)) {
         case Letter::join:
             in.number<uint64_t>();
@@ -234,7 +235,11 @@ void Joining::letter(const Mail::Letter& letter) {
             if (in.good() && peer->trusted) failure_ = libderecho::failure(code, std::move(why));
             return;
         }
-        default:
+        case Letter::later:
+            if (std::string why = in.text(1024); in.finished() && peer->trusted) {
+                coverage::hit(coverage::Branch::told_to_wait);
+                peer->not_yet = std::move(why);
+            }
             return;
     }
 }
@@ -274,6 +279,8 @@ std::string Joining::waiting_for() const {
         return founding + (silent.empty() ? "" : "; not here: " + silent);
     if (peers_.empty()) return "a contact to answer: " + silent;
     std::string text = "a view that holds node " + std::to_string(raw(options_.self));
+    for (const Peer& peer : peers_)
+        if (!peer.not_yet.empty()) text += "; " + peer.not_yet;
     if (!std::ranges::all_of(peers_, &Peer::outside)) return text;
     text += "; only nodes answered that are in no group, or no more: ";
     for (const Peer& peer : peers_) text += (&peer == peers_.data() ? "" : ", ") + peer.address;

@@ -59,6 +59,7 @@ private:
         bool just_came = true;   // since the clock was read
         bool compared = false;   // with this node's
         bool apart = false;      // and too far from it
+        std::string not_yet{};   // why it lets nobody in now, as it said
     };
     Contact* contact_at(const std::string& address);
     Peer* find(NodeId node);

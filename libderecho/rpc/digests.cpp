@@ -33,7 +33,7 @@ uint64_t answer_digest(derecho_status status, std::span<const std::byte> data, u
 Digests::Locked::~Locked() {
     digests_.has_events_.store(!digests_.due_.empty() || digests_.not_given_ > 0, std::memory_order_relaxed);
     digests_.has_letters_.store(!digests_.letters_.empty(), std::memory_order_relaxed);
-    digests_.any_found_.store(digests_.not_over_ > 0, std::memory_order_relaxed);
+    digests_.any_found_.store(digests_.not_over_ > 0 || !digests_.unsaved_.empty(), std::memory_order_relaxed);
 }
 
 Digests::Digests(const GroupOptions& options)
@@ -98,7 +98,7 @@ void Digests::close(uint32_t index) {
     }
     const auto under_way = std::ranges::count_if(
         intervals_, [&](const Interval& i) { return i.key.shard == index && i.request != 0 && !i.own; });
-    if (static_cast<size_t>(under_way) >= kSavingsMax) return;  // others will be compared
+    if (static_cast<size_t>(under_way) >= kSavingsMax || shard.unsaved) return;  // others will be compared
     interval->request = ++requests_ << 8 | index;
     due_.push_back(interval->request);
 }
@@ -160,10 +160,15 @@ derecho_status Digests::state_piece(uint64_t request, std::span<const std::byte>
     return DERECHO_OK;
 }
 
-derecho_status Digests::state_failed(uint64_t request) {
+derecho_status Digests::state_failed(uint64_t request, std::string_view why) {
     const Locked lock(*this);
-    if ((request & 0xff) >= shards_.size() || request >> 8 > requests_) return DERECHO_INVALID;
+    const size_t shard = request & 0xff;
+    if (shard >= shards_.size() || request >> 8 > requests_) return DERECHO_INVALID;
     if (Interval* const interval = requested(request)) interval->request = 0;
+    if (!std::exchange(shards_[shard].unsaved, true))
+        unsaved_.push_back(
+            "the state of " + options_.services[shard].name + " at node " + std::to_string(raw(self_)) +
+            " is not compared with that of others in this view, for it cannot be saved: " + std::string(why));
     return DERECHO_OK;
 }
 
@@ -319,6 +324,7 @@ bool Digests::take_difference(derecho_event& event) {
 Digests::Verdict Digests::judge(Instant now, const View& current) {
     const Locked lock(*this);
     Verdict verdict;
+    verdict.troubles = std::exchange(unsaved_, {});
     for (Difference& difference : differences_)
         if (!difference.over) {
             decide(difference, now, current, verdict);

@@ -62,7 +62,7 @@ public:
     // ---- what it answers
     void answered(NodeId caller, uint64_t call, derecho_status status, std::span<const std::byte> data);
     derecho_status state_piece(uint64_t request, std::span<const std::byte> data, bool last);
-    derecho_status state_failed(uint64_t request);
+    derecho_status state_failed(uint64_t request, std::string_view why);
 
     // ---- other members
     struct Letter {
@@ -127,6 +127,7 @@ private:
     struct Shard {
         Interval* open = nullptr;
         uint32_t intervals = 0;  // closed in this view
+        bool unsaved = false;    // the application could not: it is not asked again in this view
     };
     struct Difference {
         Key key;
@@ -183,6 +184,7 @@ private:
     std::deque<Letter> letters_;
     std::list<Difference> differences_;
     size_t not_given_ = 0, not_over_ = 0;  // of them
+    std::vector<std::string> unsaved_;     // sentences, to be told
     Totals totals_;
     std::atomic<bool> has_events_{false}, has_letters_{false}, any_found_{false};
 };

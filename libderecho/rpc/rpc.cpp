@@ -287,10 +287,7 @@ derecho_status Rpc::send_state(NodeId node, uint64_t request, std::span<const st
 
 derecho_status Rpc::fail_state(NodeId node, uint64_t request, std::string_view why) {
     why = why.substr(0, letter_max_bytes());
-    if (node == self_ && digests_) {
-        log::warn("this node takes no part in a digest, for its state cannot be saved: " + std::string(why));
-        return digests_->state_failed(request);
-    }
+    if (node == self_ && digests_) return digests_->state_failed(request, why);
     const std::lock_guard lock(mutex_);
     Transfer* transfer = nullptr;
     const derecho_status status = find_transfer(node, request, transfer);

@@ -92,7 +92,7 @@ class _State:
         except StopIteration:
             self.over = True
         except Exception as error:
-            _log.exception("the state for a joiner cannot be saved")
+            _log.exception("the state cannot be saved")
             self.give_up(error)
         self.piece = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
         if self.over:

@@ -146,6 +146,20 @@ def test_a_digest_of_states_looks_at_calls_that_nobody_wants_answers_to(three: A
     assert {difference.node for difference in told.everywhere()} == {3}
 
 
+def test_a_state_that_cannot_be_saved_is_reported_once_and_not_asked_for_again(
+    three: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b, c = three(digest="state", digest_every=2)
+    b.local(Counter).sum = object()  # type: ignore[assignment]
+    for _ in range(12):
+        a[Counter].check([]).all()
+    said = "the state of Counter at node 2 is not compared with that of others in this view, for it cannot be saved: "
+    assert b._engine.wait(b.troubles, TIMEOUT_S, "a trouble")
+    assert [trouble.startswith(said) for trouble in b.troubles()] == [True]
+    assert len([record for record in caplog.records if "cannot be saved" in record.message]) == 1
+    assert a.troubles() == c.troubles() == []
+
+
 def test_a_failure_at_one_replica_alone_is_in_the_digest_of_answers(three: Any) -> None:
     groups = three(digest="answers", digest_every=2)
     told = Told(groups)

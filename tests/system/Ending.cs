@@ -10,7 +10,7 @@ internal static class Ending
     private static void Main(string[] words)
     {
         var config = new Config { ["node"] = "9", ["listen"] = "127.0.0.1:0", ["contacts"] = words[0] };
-        var options = new GroupOptions { Timeout = TimeSpan.FromSeconds(60) };
+        var options = new GroupOptions { Timeout = TimeSpan.FromSeconds(60), LeaveAtExit = words[1] != "unwatched" };
         Member = Group.Join(config, options, new RawService("log", e => { }));
         Console.WriteLine("joined");
         Console.ReadLine();

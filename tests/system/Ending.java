@@ -9,7 +9,11 @@ public final class Ending {
 
     public static void main(String[] words) throws Exception {
         final Config config = new Config().node(9).listen("127.0.0.1:0").contacts(words[0]);
-        group = Group.with(config).raw("log", event -> {}).timeout(Duration.ofSeconds(60)).join();
+        group = Group.with(config)
+                .raw("log", event -> {})
+                .timeout(Duration.ofSeconds(60))
+                .leaveAtExit(!words[1].equals("unwatched"))
+                .join();
         System.out.println("joined");
         System.in.read();
         switch (words[1]) {

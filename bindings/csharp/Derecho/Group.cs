@@ -25,6 +25,11 @@ namespace Derecho
         /// <summary>As <see cref="Group.OnEnd"/>.</summary>
         public Action<DerechoError> OnEnd { get; set; }
 
+        /// <summary>Whether the end of the process (Ctrl-C, SIGTERM, Environment.Exit, the return of Main) leaves the
+        /// group in good order, within two seconds. It does unless set. A Ctrl-C that a handler registered before
+        /// has cancelled does not; a program that takes Ctrl-C in another way turns this off.</summary>
+        public bool LeaveAtExit { get; set; } = true;
+
         /// <summary>Gives up joining: it then throws <see cref="OperationCanceledException"/>.</summary>
         public CancellationToken Cancellation { get; set; }
     }
@@ -38,7 +43,9 @@ namespace Derecho
     /// </remarks>
     public sealed partial class Group : IDisposable
     {
-        private bool _closed;
+        private const long LeaveAtExitMs = 2000;
+
+        private int _closed;
 
         private Group(Engine engine, uint node, string name)
         {
@@ -178,7 +185,9 @@ namespace Derecho
                 engine.OnProgress = options.OnProgress;
                 engine.Start();
                 if (options.OnEnd != null) engine.OnEnd(options.OnEnd);
-                return new Group(engine, uint.Parse(config["node"], Invariant), config["group"]);
+                var group = new Group(engine, uint.Parse(config["node"], Invariant), config["group"]);
+                if (options.LeaveAtExit) group.WatchForExit();
+                return group;
             }
             catch // a member that merely closed would count as crashed
             {
@@ -200,7 +209,7 @@ namespace Derecho
         /// <exception cref="Derecho.Timeout">The others did not confirm; the group is closed all the same.</exception>
         public void Leave()
         {
-            if (_closed) return;
+            if (Volatile.Read(ref _closed) != 0) return;
             try
             {
                 if (Engine.End == null) Engine.Raw.Leave(Milliseconds(Engine.Timeout));
@@ -217,9 +226,28 @@ namespace Derecho
         /// <summary>Stop at once, as a crash would; whatever is pending fails with <see cref="Closed"/>.</summary>
         public void Close()
         {
-            if (_closed) return;
-            _closed = true;
+            if (Interlocked.Exchange(ref _closed, 1) != 0) return;
+            AppDomain.CurrentDomain.ProcessExit -= AtExit;
+            Console.CancelKeyPress -= AtCancel;
             Engine.Close(new Closed($"this node closed the group {Name}"));
+        }
+
+        // Others need not take the end of this process for a crash.
+        private void WatchForExit()
+        {
+            AppDomain.CurrentDomain.ProcessExit += AtExit;
+            Console.CancelKeyPress += AtCancel;
+        }
+
+        private void AtExit(object sender, EventArgs exit)
+        {
+            if (Engine.End == null) Engine.Raw.TryLeave(LeaveAtExitMs);
+        }
+
+        // The runtime ends the process without more ado, unless somebody has cancelled that.
+        private void AtCancel(object sender, ConsoleCancelEventArgs key)
+        {
+            if (!key.Cancel) AtExit(sender, key);
         }
 
         /// <summary>Leave in good order; what goes wrong with that is logged.</summary>

@@ -102,7 +102,7 @@ namespace Derecho
             }
             catch (Exception error)
             {
-                Log.Write("the state for a joiner cannot be saved", error);
+                Log.Write("the state cannot be saved", error);
                 Fail(error);
             }
             _made();

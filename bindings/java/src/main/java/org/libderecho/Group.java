@@ -16,16 +16,19 @@ import java.util.stream.Collectors;
  * This process's part in one group, with services. Any thread may use it. A thread that waits for an answer drives the
  * group; when none waits, a background thread does: handlers run on either, one at a time, in order.
  *
- * <p>Leaving the block of a {@code try} leaves the group in good order; {@link #abandon} stops as a crash would. A
- * group that is merely forgotten goes on: its replicas serve the others.
+ * <p>Leaving the block of a {@code try} leaves the group in good order, and so does the end of the process, unless it
+ * is killed or halted; {@link #abandon} stops as a crash would. A group that is merely forgotten goes on: its replicas
+ * serve the others.
  */
 public final class Group implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("derecho");
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration TIMEOUT_AT_EXIT = Duration.ofSeconds(2);
 
     private final Engine engine;
     private final String name;
     private final AtomicBoolean stopped = new AtomicBoolean();
+    private final Thread atExit = new Thread(this::leaveAtExit, "derecho-exit");
 
     private Group(Engine engine, String name) {
         this.engine = engine;
@@ -60,6 +63,7 @@ public final class Group implements AutoCloseable {
         private final List<Consumer<Difference>> onDifference = new ArrayList<>();
         private Duration timeout = TIMEOUT;
         private Consumer<Progress> onProgress;
+        private boolean leavesAtExit = true;
 
         private Joining(Config config) {
             this.config = config;
@@ -96,6 +100,16 @@ public final class Group implements AutoCloseable {
             return this;
         }
 
+        /**
+         * Whether the end of the process (Ctrl-C, SIGTERM, {@code System.exit}, the return of main) leaves the group in
+         * good order, within two seconds: a shutdown hook. It does unless set; a program that has a hook of its own
+         * which still uses the group turns that off, and closes the group itself.
+         */
+        public Joining leaveAtExit(boolean whether) {
+            leavesAtExit = whether;
+            return this;
+        }
+
         /** As {@link Group#onEnd}. */
         public Joining onEnd(Consumer<DerechoError> function) {
             onEnd.add(function);
@@ -123,7 +137,9 @@ public final class Group implements AutoCloseable {
                 final long pieceBytes = Long.parseLong(config.get("mail_bytes")) / 8; // room for others' mail
                 final RawGroup raw = RawGroup.join(config, timeout);
                 try {
-                    return new Group(start(raw, pieceBytes), config.get("group"));
+                    final Group group = new Group(start(raw, pieceBytes), config.get("group"));
+                    if (leavesAtExit) Runtime.getRuntime().addShutdownHook(group.atExit);
+                    return group;
                 } catch (Throwable error) { // a member that merely closed would count as crashed
                     try {
                         raw.leave(Duration.ofSeconds(1));
@@ -183,6 +199,20 @@ public final class Group implements AutoCloseable {
         engine.ended(new Closed("this node closed the group " + name));
         engine.group.close();
         engine.pump.stop();
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException error) { // the process is ending
+            LOG.log(System.Logger.Level.DEBUG, "{0} is closed at the end of the process", name);
+        }
+    }
+
+    /** Others need not take the end of this process for a crash. */
+    private void leaveAtExit() {
+        try {
+            leave(TIMEOUT_AT_EXIT);
+        } catch (DerechoError error) {
+            LOG.log(System.Logger.Level.WARNING, "leaving {0} at exit: {1}", name, error.getMessage());
+        }
     }
 
     /** Why the group is over for this node; empty while it goes on. */

@@ -165,7 +165,7 @@ final class Outbox {
                 if (pieces.hasNext()) return pieces.next();
                 pieces = null;
             } catch (Throwable error) {
-                LOG.log(System.Logger.Level.ERROR, "the state for a joiner cannot be saved", error);
+                LOG.log(System.Logger.Level.ERROR, "the state cannot be saved", error);
                 fail(error);
             }
             done.run();
