@@ -1,4 +1,4 @@
-"""A JVM or a CLR that ends without closing its group, in whichever way: it leaves in good order if it can; if it cannot,
+"""A JVM or a CLR that ends without closing its group, in whichever way: it leaves in good order if it can, or
 the others notice at once."""
 
 from __future__ import annotations
