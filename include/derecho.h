@@ -356,7 +356,8 @@ DERECHO_API derecho_status derecho_shard_send_many(derecho_shard *shard, const d
 /**
  * A method call to every member of the shard, in order with all messages. Each member gets a DERECHO_EVENT_CALL. With
  * DERECHO_CALL_REPLY the caller gets one DERECHO_EVENT_ORDERED, then one DERECHO_EVENT_REPLY a member, whatever happens
- * to that member.
+ * to that member: DERECHO_REMOVED if it left the view before it answered, DERECHO_CLOSED if this node's own part in the
+ * group ended before (DERECHO_EVENT_CLOSED, which follows, says why).
  * @param args         size_bytes bytes, copied before return.
  * @param call_out     names the call in its events (field id); may be NULL without DERECHO_CALL_REPLY.
  * @return as derecho_shard_send(); also DERECHO_AGAIN when too many calls await replies.
@@ -491,7 +492,8 @@ enum {
         DERECHO_NO_MEMORY (this node lacks memory or descriptors), DERECHO_DIFFERS (option digest_policy = stop). */
     DERECHO_EVENT_CLOSED = 9,
     /** An operation on registered memory ended. node: whose memory; id: operation; status: DERECHO_OK (all bytes
-        were moved), DERECHO_REMOVED (the member left the view first), DERECHO_INVALID (data: why, as text),
+        were moved), DERECHO_REMOVED (the member left the view first), DERECHO_CLOSED (this node's part in the group
+        ended first), DERECHO_INVALID (data: why, as text),
         DERECHO_UNREACHABLE (as text, too: no RDMA device carries out what only one can). */
     DERECHO_EVENT_MEMORY = 10,
     /** Option digest: a member's replica differs from those of a majority; told once for each member. node: that

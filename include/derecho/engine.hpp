@@ -425,7 +425,7 @@ private:
 
     void replied(const derecho_event& event) {
         const std::shared_ptr<Pending> pending = find(event.id);
-        if (!pending) return;
+        if (!pending || event.status == DERECHO_CLOSED) return;  // what ended the group fails it, at once
         if (pending->take(event)) {
             const std::lock_guard lock(mutex_);
             pending_.erase(event.id);

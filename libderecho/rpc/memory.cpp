@@ -329,7 +329,7 @@ void Memory::disconnect(NodeId node) {
     // What it had answered, it did.
     Mail::Letter letter;
     while (mail_.read(letter)) read_letter(letter);
-    lose(*peer);
+    lose(*peer, DERECHO_REMOVED);
     peer->connected = false;
     peer->lost = true;
     peer->direct = nullptr;
@@ -342,7 +342,7 @@ void Memory::members_changed(const View& view) {
         std::erase_if(buffer.keys, [&](const Key& key) { return !view.holds(key.node, key.incarnation); });
     for (const auto& peer : peers_) {
         peer->member = view.holds(peer->node, peer->incarnation);
-        if (!peer->member) lose(*peer);
+        if (!peer->member) lose(*peer, DERECHO_REMOVED);
     }
     for (const Member& member : view.members) {
         Peer& peer = peer_of(member.node, member.incarnation);
@@ -362,13 +362,13 @@ void Memory::end() {
     over_ = true;
     for (auto& [id, buffer] : buffers_) buffer.keys.clear();
     for (const auto& peer : peers_) {
-        lose(*peer);
+        lose(*peer, DERECHO_CLOSED);
         peer->member = false;
     }
 }
 
 // Its operations end, in the order they were begun. Answers to them may still come.
-void Memory::lose(Peer& peer) {
+void Memory::lose(Peer& peer, derecho_status why) {
     take_done(peer);
     peer.asker = nullptr;  // fences: from here on nothing lands here of what was asked for, nor of the peer's
     peer.joining = peer.joined = false;
@@ -378,7 +378,7 @@ void Memory::lose(Peer& peer) {
         Operation& operation = operations_[slot];
         if (operation.state != Operation::State::open) return;
         operation.outcome = MemoryOutcome::done;
-        operation.status = DERECHO_REMOVED;
+        operation.status = why;
         finish(slot);
     };
     const auto remove_asked = [&](const Chunk& chunk) {

@@ -281,7 +281,7 @@ private:
     void note_answered(uint32_t slot, MemoryOutcome outcome);
     void disconnect(NodeId node);
     void forget_strangers();
-    void lose(Peer& peer);
+    void lose(Peer& peer, derecho_status why);
     void finish(uint32_t slot);
 
     const NodeId self_;

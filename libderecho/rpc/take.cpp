@@ -238,7 +238,7 @@ void Rpc::enter_view() {
 // gone
 
 bool Rpc::is_gone(const Call& call, uint32_t rank) const {
-    return closed_ || (call.roll->skipped[call.shard] >> rank & 1) || !roll_->holds(*call.roll, rank);
+    return (call.roll->skipped[call.shard] >> rank & 1) || !roll_->holds(*call.roll, rank);
 }
 
 void Rpc::sweep(Out& out) {
@@ -262,29 +262,30 @@ void Rpc::sweep(Out& out) {
 
 // False if there was no room for all its events.
 bool Rpc::sweep_call(Call& call, Out& out) {
-    const auto removed = [&](uint32_t node) {
+    const auto unanswered = [&](uint32_t node, bool gone) {
         derecho_event& event = out.add();
         event.kind = DERECHO_EVENT_REPLY;
         event.node = node;
         event.id = call.id;
-        event.status = DERECHO_REMOVED;
+        event.status = gone ? DERECHO_REMOVED : DERECHO_CLOSED;  // not to be blamed for the end of this node's part
     };
     if (call.kind == Call::Kind::query) {
         if (!call.lost && !closed_) return true;
         if (out.full()) return false;
-        removed(raw(call.target));
+        unanswered(raw(call.target), call.lost);
         calls_.close(call);
         return true;
     }
     if (!call.announced) return true;
     for (uint32_t rank = 0; rank < call.roll->count; ++rank) {
-        if (!(call.pending >> rank & 1) || !is_gone(call, rank)) continue;
+        const bool gone = is_gone(call, rank);
+        if (!(call.pending >> rank & 1) || !(gone || closed_)) continue;
         if (std::any_of(early_.begin(), early_.end(), [&](const EarlyReply& e) {
                 return e.call == call.id && raw(e.node) == call.roll->nodes[rank];
             }))
             continue;  // it did reply
         if (out.full()) return false;
-        removed(call.roll->nodes[rank]);
+        unanswered(call.roll->nodes[rank], gone);
         call.pending &= ~(1ull << rank);
     }
     if (call.pending == 0) calls_.close(call);

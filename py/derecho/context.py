@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from .service_host import ServiceHost
+from typing import NamedTuple, Protocol
 
 __all__ = ["CallContext", "context", "running"]
 
@@ -24,8 +21,14 @@ class CallContext(NamedTuple):
     still while there are none; 0 where there was none yet."""
 
 
+class Handling(Protocol):
+    """What runs methods."""
+
+    def call_context(self) -> CallContext | None: ...
+
+
 class _Running(threading.local):
-    host: ServiceHost | None = None  # whose method this thread runs
+    host: Handling | None = None  # whose method this thread runs
 
 
 #: Set by hosts for as long as they run methods.
@@ -38,7 +41,8 @@ def context() -> CallContext:
     Raises
     ------
     RuntimeError
-        Outside of such a method, and on other threads than the one that runs it.
+        Outside of such a method, and on other threads than the one that runs it. A test that calls a method without
+        a group has `derecho.testing.call_context`.
     """
     found = running.host.call_context() if running.host is not None else None
     if found is None:

@@ -400,6 +400,8 @@ class Engine:
     def _replies(self, shard: int, events: Iterator[Message]) -> None:
         pending = self.pending
         for event in events:
+            if event.status == Closed.status:
+                continue  # what ended the group fails it, at once
             call = event.id
             future = pending.get(call)
             if future is not None and future._take(event):

@@ -77,6 +77,7 @@ class Transfer(Future[int]):
             self._set(None, from_status(event.status, f"{self._what}: {str(event.data, 'utf-8', 'replace')}"))
 
     def _fail(self, error: DerechoError) -> None:
+        self._give_back()
         self._set(None, error)
 
     def _give_back(self) -> None:
@@ -251,6 +252,8 @@ class Memories:
     def on_events(self, _: int, events: Iterator[Message]) -> None:
         """Finish what ended."""
         for event in events:
+            if event.status == Closed.status:
+                continue  # what ended the group fails it, at once
             with self._lock:
                 transfer = self._transfers.pop(event.id, None)
             if transfer is not None:

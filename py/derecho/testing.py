@@ -15,17 +15,20 @@ With pytest, the fixture ``derecho_cluster`` does the same: ``members = derecho_
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .calls import REPLY_WANTED
+from .context import CallContext, running
 from .errors import DerechoError, NoMajority, Timeout
 from .futures import Replies
 from .group import Group
 from .raw_host import RawHost
 
-__all__ = ["Cluster", "cluster"]
+__all__ = ["Cluster", "call_context", "cluster"]
 
 S = TypeVar("S")
 _NO_METHOD = 0xFFFFFFFF  # each member says in its turn that it does not know it
@@ -201,3 +204,41 @@ def cluster(count: int, *services: Any, raw: Sequence[str] = (), timeout: float 
 
 def _instance(make: Callable[[], Any]) -> Any:
     return make()
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    context: CallContext
+
+    def call_context(self) -> CallContext:
+        return self.context
+
+
+@contextlib.contextmanager
+def call_context(caller: int = 1, version: int = 1, time_ns: int | None = None) -> Iterator[CallContext]:
+    """Let `derecho.context` answer on this thread, for tests that call a service's methods without a group.
+
+    Parameters
+    ----------
+    caller : int
+        Id of the node that makes the call.
+    version : int
+        Of the call.
+    time_ns : int, optional
+        Nanoseconds since the Unix epoch; now, if not given.
+
+    Examples
+    --------
+    ::
+
+        lock = Lock()
+        with call_context(caller=2, time_ns=5_000_000_000):
+            lock.acquire("printer")
+        assert lock.owner("printer") == 2
+    """
+    context = CallContext(caller, version, time.time_ns() if time_ns is None else time_ns)
+    before, running.host = running.host, _Fixed(context)
+    try:
+        yield context
+    finally:
+        running.host = before

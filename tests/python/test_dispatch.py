@@ -441,6 +441,16 @@ def test_replies_fail_when_every_member_left(rig: Rig) -> None:
         replies.all()
 
 
+def test_what_is_pending_when_the_group_ends_fails_with_the_reason_for_that(rig: Rig) -> None:
+    replies, reply = rig.replies(5), rig.reply(6, 1)
+    rig.script.add(ORDERED, ordered(5, 1, 2))
+    rig.script.add(REPLY, Event(1, 5, status=5), Event(2, 5, status=5), Event(1, 6, status=5))
+    rig.script.add(CLOSED, Event(0, 0, status=10))
+    for pending in (replies, reply):
+        with pytest.raises(derecho.NoMajority):
+            pending.result()
+
+
 def test_a_reply_in_time_or_a_timeout_that_names_the_member(rig: Rig) -> None:
     late, known = rig.reply(5, 3), rig.reply(6, 3)
     rig.script.add(REPLY, Event(3, 6, payload=result(1)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import derecho
-from derecho.testing import Cluster, cluster
+from derecho.testing import Cluster, call_context, cluster
 
 Make = Callable[..., Cluster]
 
@@ -83,6 +83,9 @@ def test_a_member_that_leaves_is_missed_by_nobody(derecho_cluster: Make) -> None
 def test_without_a_majority_waiting_says_so(derecho_cluster: Make) -> None:
     members = derecho_cluster(2, Counter)
     members.kill(0)
+    with pytest.raises(derecho.NoMajority):  # and not that this very member left
+        for _ in range(1_000_000):
+            members[1][Counter].get().result()
     with pytest.raises(derecho.NoMajority):
         members[1][Counter].add(1).result()
     assert members.alive == []
@@ -132,3 +135,25 @@ def test_the_plugin_loads_nothing_that_no_test_asks_for(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_method_that_asks_for_its_context_runs_without_a_group() -> None:
+    @derecho.service
+    class Lock:
+        owner = 0
+        since = 0
+
+        @derecho.ordered
+        def take(self) -> int:
+            self.owner, _, self.since = derecho.context()
+            return self.owner
+
+    lock = Lock()
+    with call_context(caller=2, version=7, time_ns=9) as outer:
+        assert lock.take() == 2
+        with call_context(caller=3):
+            assert lock.take() == 3
+        assert lock.since > 1_000_000_000_000_000_000
+        assert derecho.context() == outer == (2, 7, 9)
+    with pytest.raises(RuntimeError):
+        lock.take()

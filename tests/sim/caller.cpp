@@ -165,7 +165,7 @@ void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica
                                          [&](const Member& m) { return raw(m.node) == event.node; });
         if (call.skipped.contains(event.node))
             coverage_.hit("call to a member that skipped it");
-        else if (!ended_ && replica.view.holds(member->node, member->incarnation))
+        else if (replica.view.holds(member->node, member->incarnation))
             throw Violation("only who was removed is reported as removed: " + of_call(event));
     }
     check_answer(event, false);
@@ -173,8 +173,10 @@ void Caller::on_reply(const derecho_event& event, const Ledger::Replica& replica
 }
 
 void Caller::check_answer(const derecho_event& event, bool of_query) const {
-    if (event.status == DERECHO_REMOVED) {
-        if (event.size_bytes != 0) throw Violation("who was removed says nothing: " + of_call(event));
+    if (event.status == DERECHO_CLOSED && !ended_)
+        throw Violation("no call ends with a group that goes on: " + of_call(event));
+    if (event.status == DERECHO_REMOVED || event.status == DERECHO_CLOSED) {
+        if (event.size_bytes != 0) throw Violation("who did not answer says nothing: " + of_call(event));
         return;
     }
     if (event.status != DERECHO_OK && event.status != DERECHO_REMOTE_ERROR)

@@ -118,6 +118,7 @@ void MemoryUser::on_event(const derecho_event& event) {
             if (one.scratch.by_devices_only || one.key.memory & kByDevicesOnly)
                 coverage_.hit("memory that only devices reach used");
             break;
+        case DERECHO_CLOSED:
         case DERECHO_REMOVED:
             coverage_.hit("an operation on the memory of a member that went");
             if (!one.read) wrote_.erase({one.target, one.target_buffer});

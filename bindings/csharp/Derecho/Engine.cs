@@ -184,7 +184,7 @@ namespace Derecho
         private void OnReply(Event reply)
         {
             IPending answers = Find(reply.Id);
-            if (answers == null) return;
+            if (answers == null || reply.Status == Status.Closed) return; // what ended the group fails it, at once
             reply.Data.LendForGood(_replies);
             lock (_answering)
                 if (!answers.Take(reply, _replies)) return;

@@ -218,7 +218,7 @@ static inline void derecho_awaited_see(void *context, const derecho_event *event
     derecho_awaited *awaited = (derecho_awaited *)context;
     if (event->id != awaited->call) return;
     if (event->kind == DERECHO_EVENT_ORDERED) awaited->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
-    if (event->kind != DERECHO_EVENT_REPLY) return;
+    if (event->kind != DERECHO_EVENT_REPLY || event->status == DERECHO_CLOSED) return; /* the end, and why, follows */
     awaited->answered++;
     if (event->status == DERECHO_OK || event->status == DERECHO_REMOVED) return;
     awaited->status = event->status;

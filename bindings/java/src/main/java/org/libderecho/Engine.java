@@ -326,6 +326,7 @@ final class Engine implements Pump.Target {
     }
 
     private void onReply(EventBatch events, int i) {
+        if (events.status(i) == Status.CLOSED) return; // what ended the group fails it, at once
         final CallTable.Answers answers = calls.find(events.id(i));
         if (answers != null && answers.take(events, i)) calls.remove(events.id(i));
     }
