@@ -65,7 +65,15 @@ int32_t cache_view_members(cache_member *handle, uint64_t *view_out, uint32_t *n
     size_t *count_out) {
     return dll::guarded_of(open_members, handle, [&] {
         dll::check_out(count_out);
-        *count_out = open_members.find(handle)->view(view_out, nodes_out, room);
+        *count_out = open_members.find(handle)->members(view_out, nodes_out, room);
+    });
+}
+
+int32_t cache_view_voters(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
+    size_t *count_out) {
+    return dll::guarded_of(open_members, handle, [&] {
+        dll::check_out(count_out);
+        *count_out = open_members.find(handle)->voters(view_out, nodes_out, room);
     });
 }
 

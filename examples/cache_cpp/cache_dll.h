@@ -63,6 +63,10 @@ int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t
 int32_t cache_view_members(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
     size_t *count_out);
 
+/** The same of those members that vote: the others are still joining. */
+int32_t cache_view_voters(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
+    size_t *count_out);
+
 /**
  * A descriptor for poll, epoll and event loops: readable when an answer or a view has come since it was read last (read
  * 8 bytes). It is closed with the handle.

@@ -258,6 +258,14 @@ inline Config parse_config(const char* pairs) {
     return config;
 }
 
+/** Tell a view's id, and as many of these nodes of it as there is room for. @return how many they are */
+inline size_t tell(const View& view, const std::vector<uint32_t>& nodes, uint64_t* id_out, uint32_t* nodes_out,
+                   size_t room) {
+    if (id_out != nullptr) *id_out = view.id;
+    for (size_t i = 0; nodes_out != nullptr && i < std::min(room, nodes.size()); i++) nodes_out[i] = nodes[i];
+    return nodes.size();
+}
+
 /** A member with a service of its own: what an open handle of a stub DLL is. */
 template <class Service>
 struct Open {
@@ -266,13 +274,13 @@ struct Open {
           group(Group::join(config, *service)),
           calls(group.template replicated<Service>()) {}
 
-    /** The view there is: its id, and as many of its nodes as there is room for. @return how many it has */
-    size_t view(uint64_t* id_out, uint32_t* nodes_out, size_t room) const {
+    size_t members(uint64_t* id_out, uint32_t* nodes_out, size_t room) const {
         const View view = group.view();
-        const std::vector<uint32_t> nodes = view.nodes();
-        if (id_out != nullptr) *id_out = view.id;
-        for (size_t i = 0; nodes_out != nullptr && i < std::min(room, nodes.size()); i++) nodes_out[i] = nodes[i];
-        return nodes.size();
+        return tell(view, view.nodes(), id_out, nodes_out, room);
+    }
+    size_t voters(uint64_t* id_out, uint32_t* nodes_out, size_t room) const {
+        const View view = group.view();
+        return tell(view, view.voters(), id_out, nodes_out, room);
     }
 
     Said said;

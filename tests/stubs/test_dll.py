@@ -267,6 +267,8 @@ def test_the_view_is_told_by_nodes(untyped: Any, ports: list[int]) -> None:
     assert dll.cache_wait_members_exactly(member, 1, 5000) == 0
     assert dll.cache_view_members(member, view, nodes, 2, count) == 0
     assert (count[0], nodes[0], view[0] > 0) == (1, 1, True)
+    assert dll.cache_view_voters(member, view, nodes, 2, count) == 0
+    assert (count[0], nodes[0], view[0] > 0) == (1, 1, True)
     assert dll.cache_view_members(member, ffi.NULL, ffi.NULL, 0, count) == 0 and count[0] == 1
     assert dll.cache_view_members(member, view, nodes, 2, ffi.NULL) == INVALID
     assert dll.cache_leave(member) == 0

@@ -176,6 +176,11 @@ def _common(prefix: str) -> list[tuple[str, str]]:
             "The view: its id, which grows, and its members' nodes by rank, as many as there is room for.",
         ),
         (
+            f"int32_t {prefix}_view_voters({prefix}_member *handle, uint64_t *view_out, uint32_t *nodes_out, "
+            "size_t room, size_t *count_out)",
+            "The same of those members that vote: the others are still joining.",
+        ),
+        (
             f"int32_t {prefix}_member_fd({prefix}_member *handle, int32_t *fd_out)",
             "A descriptor for poll, epoll and event loops: readable when an answer or a view has come since it was "
             "read last (read 8 bytes). It is closed with the handle.",
@@ -285,7 +290,11 @@ def _common_bodies(prefix: str, cls: str) -> list[str]:
         ],
         "view_members": [
             "dll::check_out(count_out);",
-            "*count_out = open_members.find(handle)->view(view_out, nodes_out, room);",
+            "*count_out = open_members.find(handle)->members(view_out, nodes_out, room);",
+        ],
+        "view_voters": [
+            "dll::check_out(count_out);",
+            "*count_out = open_members.find(handle)->voters(view_out, nodes_out, room);",
         ],
         "member_fd": ["dll::check_out(fd_out);", "*fd_out = open_members.find(handle)->group.news_fd();"],
         "call_poll": ["dll::check_out(done_out);", "*done_out = calls.find(call)->done(all != 0);"],
