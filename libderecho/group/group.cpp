@@ -619,7 +619,8 @@ void Group::finish_with(Status status) {
         status.detail += " (" + own->text() + ")";
     sealed_status_.store(status.code, std::memory_order_release);
     for (const Sender& sender : senders_) sender->seal();
-    log::info(name(options_.self) + " ends: " + status.detail);
+    const std::string ends = name(options_.self) + " ends: " + status.detail;
+    status.code == DERECHO_CLOSED ? log::info(ends) : log::warn(ends);
     end_ = std::move(status);
     if (!epochs_.empty()) founding_.ended();
     phase_.store(Phase::ended, std::memory_order_release);

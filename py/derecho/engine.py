@@ -460,6 +460,8 @@ class Engine:
         """Nothing more will come: whoever waits is told why."""
         if self.end is None:
             self.end = error
+            if not self.on_end and not isinstance(error, Closed):  # the application may not call for a long time
+                self.tell(logging.WARNING, f"this node is out of its group: {error}")
         pending, self.pending = dict(self.pending), {}
         for future in pending.values():
             future._fail(self.end)

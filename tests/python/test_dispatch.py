@@ -459,6 +459,21 @@ def test_a_reply_in_time_or_a_timeout_that_names_the_member(rig: Rig) -> None:
         late.result(0.05)
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_node_whose_group_ends_says_so_once_if_nobody_is_told(
+    rig: Rig, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reasons: list[derecho.DerechoError] = []
+    if told:
+        rig.engine.on_end.append(reasons.append)
+    rig.script.add(CLOSED, Event(status=9))
+    rig.drive()
+    rig.engine._ended(derecho.Closed("closed afterwards"))
+    assert [type(reason) for reason in reasons] == [derecho.Ejected] * told
+    logged = [record.message for record in caplog.records]
+    assert [text.startswith("this node is out of its group: the others removed") for text in logged] == [True] * (not told)
+
+
 def test_the_end_of_the_group_fails_what_is_pending(rig: Rig) -> None:
     replies, reply = rig.replies(5), rig.reply(6)
     rig.script.add(CLOSED, Event(status=9))

@@ -399,9 +399,11 @@ namespace Derecho
         private void Ended(DerechoError reason)
         {
             IPending[] pending;
+            bool news;
             lock (_pending)
             {
-                if (_end == null) _end = reason;
+                news = _end == null;
+                if (news) _end = reason;
                 pending = _pending.Values.ToArray();
                 _pending.Clear();
             }
@@ -410,6 +412,8 @@ namespace Derecho
             _pump.GiveUp();
             Action<DerechoError> told = Interlocked.Exchange(ref _ends, null);
             if (told != null) Run("the handler of the end", () => told(_end));
+            else if (news && !(_end is Closed)) // the application may not call for a long time
+                Log.Write($"this node is out of its group: {_end.Message}");
         }
     }
 }

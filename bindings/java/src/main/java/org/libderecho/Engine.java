@@ -400,7 +400,11 @@ final class Engine implements Pump.Target {
     public void ended(DerechoError error) {
         final List<Consumer<DerechoError>> told;
         synchronized (this) {
-            if (end == null) end = error;
+            if (end == null) {
+                end = error;
+                if (onEnd.isEmpty() && !(end instanceof Closed)) // the application may not call for a long time
+                    LOG.log(System.Logger.Level.WARNING, "this node is out of its group: {0}", end.getMessage());
+            }
             told = List.copyOf(onEnd);
             onEnd.clear();
             over = true;
