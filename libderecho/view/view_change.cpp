@@ -124,6 +124,9 @@ void ViewChange::watch(size_t rank, Instant now) {
     const uint64_t held = table_.value(rank, columns_.state_held);
     if ((held_[rank] & ~held) != 0) suspect(rank, "it says that it no longer holds a state that it held");
     held_[rank] |= held;
+    const bool leaves = table_.value(rank, columns_.leave_wanted) != 0;
+    if (has(left_, rank) && !leaves) suspect(rank, "it said that it leaves, and then that it does not");
+    if (leaves) left_ |= just(rank);
 }
 
 RankSet ViewChange::accused_by(size_t rank) const {

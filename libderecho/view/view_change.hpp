@@ -179,6 +179,7 @@ private:
     std::vector<Accusation> accusations_;  // of each rank
     std::vector<Duration> waited_for_;     // each rank, in the change of this view
     std::vector<uint64_t> held_;           // shards whose state each said it holds
+    RankSet left_ = 0;                     // who said that it leaves
     std::vector<std::optional<uint64_t>> held_at_wedge_;
     RankSet misfits_ = 0;  // members that cannot end the view where the leader proposes
     std::vector<Duration> misfit_for_;

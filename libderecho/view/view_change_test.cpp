@@ -214,6 +214,14 @@ TEST_F(AmongNewcomers, who_takes_back_that_it_holds_the_state_is_suspected) {
     EXPECT_FALSE(has(change->alive(), 4));
 }
 
+TEST_F(AmongNewcomers, who_takes_back_that_it_leaves_is_suspected) {
+    say(4, columns.leave_wanted, 1);
+    EXPECT_EQ(change->step({}), ViewChange::Want::nothing);
+    say(4, columns.leave_wanted, 0);
+    EXPECT_EQ(change->step({}), ViewChange::Want::wedge);
+    EXPECT_FALSE(has(change->alive(), 4));
+}
+
 TEST_F(AmongNewcomers, nobody_is_given_a_vote_without_the_state_nor_denied_one_with_it) {
     using Edit = std::function<void(View&)>;
     const std::vector<Edit> lies{

@@ -470,8 +470,8 @@ def test_a_node_whose_group_ends_says_so_once_if_nobody_is_told(
     rig.drive()
     rig.engine._ended(derecho.Closed("closed afterwards"))
     assert [type(reason) for reason in reasons] == [derecho.Ejected] * told
-    logged = [record.message for record in caplog.records]
-    assert [text.startswith("this node is out of its group: the others removed") for text in logged] == [True] * (not told)
+    said = "this node is out of its group: the others removed"
+    assert [record.message.startswith(said) for record in caplog.records] == [True] * (not told)
 
 
 def test_the_end_of_the_group_fails_what_is_pending(rig: Rig) -> None:
