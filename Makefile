@@ -1,11 +1,12 @@
 # Thin: what each target does is in tools/. Everything it needs is installed by `make setup`, in .venv and build/.
 # Pass arguments with ARGS, such as: make demo ARGS="--wire tcp"
 
-.PHONY: help setup build test test-rdma fuzz demo bench lint format clean
+.PHONY: help setup build test test-all test-rdma fuzz demo bench lint format clean
 
 help:
 	@echo "make demo     three processes replicate real files, one is killed, a new one joins"
-	@echo "make test     everything that must pass; ARGS='lint python' for some stages, ARGS=--list to see them"
+	@echo "make test     every behaviour once; ARGS='lint python' for some stages, ARGS=--list to see them"
+	@echo "make test-all  that, and what takes longer: RDMA, sanitizers, many seeds, fuzzing, another compiler"
 	@echo "make test-rdma  what of it needs RDMA, in a machine of its own; see tests/rdma/README.md"
 	@echo "make fuzz     look for inputs that break the core; ARGS='views --seconds 600', see tests/fuzz/README.md"
 	@echo "make bench    measure this machine, then libderecho on it"
@@ -18,6 +19,9 @@ setup build:
 
 test: setup
 	@.venv/bin/python tools/run_tests.py $(ARGS)
+
+test-all: setup
+	@.venv/bin/python tools/run_tests.py --all $(ARGS)
 
 test-rdma: setup
 	@.venv/bin/python tools/run_tests.py rdma $(ARGS)

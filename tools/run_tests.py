@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs everything that must pass, stage by stage, and sums it up: `make test`.
+"""Runs what must pass, stage by stage, and sums it up: `make test`, `make test-all`.
 
-    make test                         all stages
-    make test ARGS="lint python"      some
+    make test                         every behaviour once, in the release build: what a change needs
+    make test-all                     and what takes longer: RDMA, sanitizers, many seeds, fuzzing, another compiler
+    make test ARGS="lint python"      some stages, of either
     make test ARGS=--list             their names
 
 A stage whose files do not exist is absent. What a stage prints goes to build/test-logs/STAGE.log, and to the terminal
@@ -16,6 +17,7 @@ is slow, not stuck. (Single tests have limits of their own, in ctest and pytest.
 from __future__ import annotations
 
 import argparse
+import heapq
 import itertools
 import os
 import shutil
@@ -37,11 +39,13 @@ LOGS = ROOT / "build" / "test-logs"
 STATE = ROOT / "build" / "test-state"  # what nodes remember of their groups: nothing of an earlier run
 JOBS = str(os.cpu_count() or 2)
 LINES_SHOWN_OF_A_FAILURE = 120
+SLOWEST_SHOWN = 10
 PYTEST_FOUND_NO_TESTS = 5
 
-# The sanitizers slow the simulator down 5 to 15 times; the full number of seeds runs in the release build, as does the
-# search for seeds that reach every rare situation. It has one thread, so there is nothing in it for ThreadSanitizer.
-ASAN_SEEDS = "150"
+# The simulator runs some seeds of each story in `core`; more, and the search for seeds that reach every rare situation,
+# in `simulator`, both in the release build. The sanitizers slow it down 5 to 15 times. It has one thread, so there is
+# nothing in it for ThreadSanitizer.
+CORE_SEEDS, SIMULATOR_SEEDS, ASAN_SEEDS = "500", "3000", "150"
 SEARCH = "^simulated_group_coverage"
 SIMULATED = "^(sim|Sim|simulated_group_coverage)"
 # A child of fork() ends beside threads that are not there, and freed memory stays with AddressSanitizer for a while.
@@ -79,12 +83,16 @@ class Step:
 
 @dataclass
 class Stage:
-    """Commands that belong together. `alone`: others at the same time would be in its way, as when it measures."""
+    """Commands that belong together.
+
+    `alone`: others at the same time would be in its way, as when it measures. `longer`: not a part of `make test`.
+    """
 
     name: str
     steps: Callable[[], list[Step]]
     exists: Callable[[], bool] = lambda: True
     alone: bool = True
+    longer: bool = False
 
 
 # ---------------------------------------------------------------------------------------------------- the stages
@@ -112,7 +120,11 @@ def core_tests() -> Step:
 
 
 def core() -> list[Step]:
-    return [core_tests(), ctest("build/wheel")]
+    return [core_tests(), ctest("build/wheel", CORE_SEEDS, "-E", SEARCH)]
+
+
+def simulator() -> list[Step]:
+    return [core_tests(), ctest("build/wheel", SIMULATOR_SEEDS, "-R", SIMULATED)]
 
 
 def build(preset: str, target: str) -> list[Step]:
@@ -159,11 +171,12 @@ def pytest(folder: Path) -> list[Step]:
 
 def pytest_stages() -> Iterator[Stage]:
     """One for each folder of tests/ that holds Python tests: the repository's own first, whole systems last."""
-    order = {"repo": 0, "python": 2, "rdma": 8, "system": 9}
+    order = {"repo": 0, "python": 2, "system": 8, "rdma": 9}
     folders = {path.parent for path in (ROOT / "tests").glob("*/test_*.py")}
     for folder in sorted(folders, key=lambda folder: (order.get(folder.name, 5), folder.name)):
         alone = folder.name not in BESIDE_EACH_OTHER
-        yield Stage(folder.name, lambda folder=folder: pytest(folder), alone=alone)  # type: ignore[misc]
+        longer = folder.name == "rdma"
+        yield Stage(folder.name, lambda folder=folder: pytest(folder), alone=alone, longer=longer)  # type: ignore[misc]
 
 
 def has_core_tests() -> bool:
@@ -178,10 +191,11 @@ def stages() -> list[Stage]:
         first,
         Stage("core", core, has_core_tests),
         *rest,
-        Stage("asan", asan, has_core_tests),
-        Stage("tsan", tsan, has_core_tests),
-        Stage("fuzz", fuzzing, lambda: bool(fuzz.targets())),
-        Stage("clang", clang),
+        Stage("simulator", simulator, has_core_tests, longer=True),
+        Stage("asan", asan, has_core_tests, longer=True),
+        Stage("tsan", tsan, has_core_tests, longer=True),
+        Stage("fuzz", fuzzing, lambda: bool(fuzz.targets()), longer=True),
+        Stage("clang", clang, longer=True),
     ]
 
 
@@ -256,7 +270,6 @@ def junit_counts(file: Path) -> Counts:
 def run_tests_step(step: Step, log: Path) -> Counts:
     """A runner of many tests: ctest or pytest, both of which write JUnit's XML."""
     junit = log.with_suffix(".xml")
-    junit.unlink(missing_ok=True)
     option = ["--output-junit", str(junit)] if step.argv[0] == "ctest" else [f"--junit-xml={junit}"]
     code = run_command([*step.argv, *option], step.env, step.quiet_s, log)
     counts = junit_counts(junit) if junit.exists() else Counts()
@@ -294,6 +307,7 @@ def timed(stage: Stage) -> tuple[Stage, Counts, float]:
     started = time.monotonic()
     log = LOGS / f"{stage.name}.log"
     log.write_bytes(b"")
+    log.with_suffix(".xml").unlink(missing_ok=True)
     counts = run_stage(stage, log)
     return stage, counts, time.monotonic() - started
 
@@ -313,17 +327,31 @@ def outcomes(chosen: list[Stage]) -> Iterator[tuple[Stage, Counts, float]]:
                 raise
 
 
+def test_times(stage: Stage) -> Iterator[tuple[float, str]]:
+    """Seconds and name of each test that the stage has reported."""
+    junit = LOGS / f"{stage.name}.xml"
+    for case in ElementTree.parse(junit).iter("testcase") if junit.exists() else ():
+        yield float(case.get("time") or 0), f"{stage.name}: {case.get('name')}"
+
+
+def show_slowest(chosen: list[Stage]) -> None:
+    slowest = heapq.nlargest(SLOWEST_SHOWN, itertools.chain.from_iterable(map(test_times, chosen)))
+    for seconds, name in slowest:
+        print(f"   {seconds:6.1f} s  {name[:100]}")
+
+
 def run(chosen: list[Stage], verbose: bool) -> Counts:
     total, failed = Counts(), []
     LOGS.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(STATE, ignore_errors=True)
     for stage, counts, seconds in outcomes(chosen):
-        print(f"== {stage.name:<8} {counts}, {seconds:.1f} s", flush=True)
+        print(f"== {stage.name:<11} {counts}, {seconds:.1f} s", flush=True)
         total.add(counts)
         if counts.failed:
             failed.append((stage, counts))
         if counts.failed or verbose:
             show_failure(LOGS / f"{stage.name}.log")
+    show_slowest(chosen)
     for stage, counts in failed:
         print(f"FAILED: {stage.name} ({counts.failed}), see build/test-logs/{stage.name}.log")
     return total
@@ -332,18 +360,22 @@ def run(chosen: list[Stage], verbose: bool) -> Counts:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", nargs="*", help="only these")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="all stages")
+    which.add_argument("--longer", action="store_true", help="those of --all that are not run otherwise")
     parser.add_argument("--list", action="store_true", help="the names of the stages")
     parser.add_argument("--verbose", action="store_true", help="show what passing stages print, too")
     arguments = parser.parse_args()
 
     present = {stage.name: stage for stage in stages() if stage.exists()}
+    asked = [stage for stage in present.values() if arguments.all or stage.longer == arguments.longer]
     if arguments.list:
-        print("\n".join(present))
+        print("\n".join(f"{stage.name:<12}{'test-all' if stage.longer else 'test'}" for stage in present.values()))
         return 0
     unknown = [name for name in arguments.stage if name not in present]
     if unknown:
         parser.error(f"no stage {unknown[0]!r}; there are: {', '.join(present)}")
-    chosen = [present[name] for name in arguments.stage] or list(present.values())
+    chosen = [present[name] for name in arguments.stage] or asked
 
     started = time.monotonic()
     total = run(chosen, arguments.verbose)

@@ -52,3 +52,22 @@ def is_alive(pid: str) -> bool:
 @pytest.mark.parametrize("code", [0, 3])
 def test_what_ends_by_itself_gives_its_code(run_tests: ModuleType, code: int, tmp_path: Path) -> None:
     assert run_tests.run_command(["sh", "-c", f"exit {code}"], {}, 60, tmp_path / "log") == code
+
+
+def test_what_takes_longer_is_apart_and_the_slowest_tests_are_shown(
+    run_tests: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = run_tests.stages()
+    longer = {stage.name for stage in stages if stage.longer}
+    assert longer == {"rdma", "simulator", "asan", "tsan", "fuzz", "clang"}
+    assert {"lint", "core", "python", "system"} <= {stage.name for stage in stages} - longer
+    monkeypatch.setattr(run_tests, "LOGS", tmp_path)
+    for name, seconds in {"core": (3, 0.5), "python": (20,)}.items():
+        cases = "".join(f'<testcase name="of {s} s" time="{s}"/>' for s in seconds)
+        (tmp_path / f"{name}.xml").write_text(f"<testsuite>{cases}</testsuite>")
+    run_tests.show_slowest(stages)
+    assert capsys.readouterr().out.splitlines() == [
+        "     20.0 s  python: of 20 s",
+        "      3.0 s  core: of 3 s",
+        "      0.5 s  core: of 0.5 s",
+    ]
