@@ -6,7 +6,7 @@ import beside
 
 # On a machine of its own the fabric takes 1.0 times ib_write_lat's time and 0.9 times ib_write_bw's bandwidth
 # (docs/performance.md); these are what even a busy one should reach in one of these rounds.
-ROUNDS_MAX = 4
+ROUNDS_MAX = 12
 LATENCY_MAX = 1.5
 BANDWIDTH_MIN = 0.5
 
