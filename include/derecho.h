@@ -56,7 +56,7 @@ enum {
     DERECHO_TIMEOUT = 2,         /* the deadline passed; the detail names what was waited for */
     DERECHO_INVALID = 3,         /* an argument is wrong; the detail names it and what is accepted */
     DERECHO_BAD_HANDLE = 4,      /* not a handle of this kind */
-    DERECHO_CLOSED = 5,          /* the handle, or the group behind it, was closed */
+    DERECHO_CLOSED = 5,          /* the handle, or the group behind it, was closed, or ended before an answer came */
     DERECHO_TOO_LARGE = 6,       /* longer than the limit; the detail names both */
     DERECHO_NOT_MEMBER = 7,      /* that node is not in the view, or this one is not */
     DERECHO_WEDGED = 8,          /* the view is changing: poll, then retry */
@@ -405,7 +405,7 @@ DERECHO_API derecho_status derecho_claim_abort(derecho_shard *shard, derecho_cla
 
 /**
  * A method call to one node, out of order with messages. Works for members and clients. The node gets a
- * DERECHO_EVENT_QUERY; the caller gets one DERECHO_EVENT_REPLY.
+ * DERECHO_EVENT_QUERY; the caller gets one DERECHO_EVENT_REPLY, as for derecho_shard_call().
  * @param node         a member; this node itself is allowed.
  * @return DERECHO_OK, DERECHO_AGAIN, DERECHO_TOO_LARGE, DERECHO_NOT_MEMBER, DERECHO_EJECTED, DERECHO_NO_MAJORITY,
  *         DERECHO_CLOSED, DERECHO_BAD_HANDLE.
@@ -451,7 +451,8 @@ DERECHO_API derecho_status derecho_group_state_size(derecho_group *group, uint32
 
 /**
  * Tell a joiner that there will be no state, and why, instead of any further piece. It gets a DERECHO_EVENT_STATE with
- * DERECHO_REMOTE_ERROR and this text, and can but leave.
+ * DERECHO_REMOTE_ERROR and this text, and can but leave. A state that option digest wanted (DERECHO_FLAG_OWN) becomes a
+ * trouble of this node's, derecho_group_trouble(), and is asked for no more in this view.
  * @param node, request   fields node and id of the DERECHO_EVENT_STATE_REQUEST.
  * @param text         "Type: text", size_bytes bytes; copied before return.
  * @return DERECHO_OK (also when the joiner is gone), DERECHO_AGAIN (poll, retry), DERECHO_INVALID, DERECHO_CLOSED,

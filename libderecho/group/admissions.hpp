@@ -25,7 +25,7 @@ public:
     // A newcomer held all up for so long, and is to be removed: nobody is let in for a while, whyever the view changes.
     void pause(const std::string& newcomer, Duration stalled, Instant now);
 
-    // Why nobody is let in now; empty: they are.
+    // Why nobody is let in now; empty when nodes are let in.
     std::string paused(Instant now) const;
 
     // Those who can be in the view after this one: not who has fallen silent since it asked, for it would hold up all.

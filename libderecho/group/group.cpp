@@ -620,7 +620,8 @@ void Group::finish_with(Status status) {
     sealed_status_.store(status.code, std::memory_order_release);
     for (const Sender& sender : senders_) sender->seal();
     const std::string ends = name(options_.self) + " ends: " + status.detail;
-    status.code == DERECHO_CLOSED ? log::info(ends) : log::warn(ends);
+    const bool told = status.code == DERECHO_CLOSED || status.code == DERECHO_NO_MEMORY;
+    told ? log::info(ends) : log::warn(ends);
     end_ = std::move(status);
     if (!epochs_.empty()) founding_.ended();
     phase_.store(Phase::ended, std::memory_order_release);

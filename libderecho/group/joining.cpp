@@ -67,8 +67,10 @@ void Joining::step(Instant now, uint64_t time_ns) {
         fabric_.connect(contact.address);
     }
     if (options_.client) return;
-    for (const Peer& peer : peers_)
+    for (Peer& peer : peers_) {
+        if (now - peer.heard > Duration{2 * options_.retry_contact.ns}) peer.not_yet.clear();  // it is over
         if (peer.compared) ask(peer.node);
+    }
 }
 
 // Not connected; or so long without an answer that another incarnation may be there by now.
@@ -274,15 +276,15 @@ std::string Joining::contacts_in_words() const {
 }
 
 std::string Joining::waiting_for() const {
+    const std::string own_view = "a view that holds node " + std::to_string(raw(options_.self));
+    for (const Peer& peer : peers_)
+        if (!peer.not_yet.empty()) return own_view + "; " + peer.not_yet;
     const std::string silent = contacts_in_words();
     if (const std::string founding = options_.client ? "" : founding_.waiting_for(); !founding.empty())
         return founding + (silent.empty() ? "" : "; not here: " + silent);
     if (peers_.empty()) return "a contact to answer: " + silent;
-    std::string text = "a view that holds node " + std::to_string(raw(options_.self));
-    for (const Peer& peer : peers_)
-        if (!peer.not_yet.empty()) text += "; " + peer.not_yet;
-    if (!std::ranges::all_of(peers_, &Peer::outside)) return text;
-    text += "; only nodes answered that are in no group, or no more: ";
+    if (!std::ranges::all_of(peers_, &Peer::outside)) return own_view;
+    std::string text = own_view + "; only nodes answered that are in no group, or no more: ";
     for (const Peer& peer : peers_) text += (&peer == peers_.data() ? "" : ", ") + peer.address;
     return text + "; one of them has to found it: with option initial_members or found";
 }

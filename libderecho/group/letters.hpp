@@ -19,7 +19,7 @@ enum class Letter : uint8_t {
     found = 6,      // group: "let me found it"
     granted = 7,    // group: "found it"
     member_of = 8,  // group: "this is the one that I am in", to who is in another, or wants to be
-    later = 9,      // text: "not yet, because"; who reads it goes on asking
+    later = 9,      // text: "not yet, because"; the joiner goes on asking
 };
 
 inline void write_letter(Mail& mail, NodeId to, Letter kind, const ByteWriter& body) {

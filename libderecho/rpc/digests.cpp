@@ -121,8 +121,9 @@ bool Digests::take_due(derecho_event& event) {
     while (!due_.empty()) {
         const uint64_t request = due_.front();
         due_.pop_front();
-        const Interval* interval = requested(request);
-        if (!interval) continue;
+        Interval* const interval = requested(request);
+        if (interval && shards_[interval->key.shard].unsaved) interval->request = 0;
+        if (!interval || interval->request == 0) continue;
         event.kind = DERECHO_EVENT_STATE_REQUEST;
         event.node = raw(self_);
         event.id = request;
@@ -164,11 +165,13 @@ derecho_status Digests::state_failed(uint64_t request, std::string_view why) {
     const Locked lock(*this);
     const size_t shard = request & 0xff;
     if (shard >= shards_.size() || request >> 8 > requests_) return DERECHO_INVALID;
-    if (Interval* const interval = requested(request)) interval->request = 0;
-    if (!std::exchange(shards_[shard].unsaved, true))
-        unsaved_.push_back(
-            "the state of " + options_.services[shard].name + " at node " + std::to_string(raw(self_)) +
-            " is not compared with that of others in this view, for it cannot be saved: " + std::string(why));
+    Interval* const interval = requested(request);
+    if (!interval) return DERECHO_OK;
+    interval->request = 0;
+    const bool of_this_view = interval->key.view == raw(view_->id);
+    if (!of_this_view || !std::exchange(shards_[shard].unsaved, true))
+        unsaved_.push_back("the state of " + options_.services[shard].name + " at node " + std::to_string(raw(self_)) +
+                           " is not compared with that of others, for it cannot be saved: " + std::string(why));
     return DERECHO_OK;
 }
 

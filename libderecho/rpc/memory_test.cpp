@@ -202,7 +202,9 @@ TEST_F(PlayedPeers, the_end_of_the_group_ends_all_operations) {
     read(kTwo, 100);
     read(kThree, 100);
     memory.end();
-    EXPECT_EQ(events().size(), 2u);
+    const auto ended = events();
+    ASSERT_EQ(ended.size(), 2u);
+    for (const derecho_event& event : ended) EXPECT_EQ(event.status, DERECHO_CLOSED);
     EXPECT_EQ(memory.withdraw(id), DERECHO_OK);
     uint64_t operation = 0;
     EXPECT_EQ(memory.begin(Memory::Kind::read, kTwo, {}, 0, {}, operation).code, DERECHO_CLOSED);

@@ -74,9 +74,12 @@ void ViewChange::suspect(size_t rank, const std::string& why) {
     set(columns_.suspected, suspected_);
 }
 
-// Its last word still counts: who was paused, and wakes up to closed connections, was ejected.
+// Its last word still counts: who was paused, and wakes up to closed connections, was ejected, if those whom that one
+// had not given up on could go on.
 void ViewChange::lost(size_t rank, const std::string& why) {
-    if (rank != self_ && has(table_.value(rank, columns_.suspected), self_)) accused_by_ |= just(rank);
+    const RankSet given_up = accused_by(rank);
+    if (rank != self_ && has(given_up, self_) && enough(first_ranks(table_.size()) & ~given_up))
+        accused_by_ |= just(rank);
     suspect(rank, why);
 }
 

@@ -125,6 +125,20 @@ TEST(ViewChange, a_member_that_finds_all_links_closed_knows_by_the_others_last_w
     }
 }
 
+TEST(ViewChange, nobody_was_ejected_by_one_that_could_not_go_on_itself) {
+    View view = three();
+    view.members.resize(2);
+    const ViewChangeColumns columns{2, kTrims};
+    FakeFabric fabric{NodeId{11}};
+    Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
+    ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
+    table.refresh();
+    put(fabric.theirs(NodeId{10}, kRegion), columns.suspected, just(1));
+    change.lost(0, "it left, when this node had been silent for a while");
+    EXPECT_EQ(change.step({}), ViewChange::Want::stop);
+    EXPECT_EQ(change.failure().code, DERECHO_NO_MAJORITY);
+}
+
 // Ranks 0 to 2 vote, 3 to 5 have just come.
 class AmongNewcomers : public ::testing::Test {
 protected:

@@ -77,8 +77,9 @@ class Transfer(Future[int]):
             self._set(None, from_status(event.status, f"{self._what}: {str(event.data, 'utf-8', 'replace')}"))
 
     def _fail(self, error: DerechoError) -> None:
-        self._give_back()
         self._set(None, error)
+        with suppress(DerechoError):  # an operation may be open for good: closing the group lets the buffers go
+            self._give_back()
 
     def _give_back(self) -> None:
         for memory in self._borrowed:

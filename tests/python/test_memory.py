@@ -14,6 +14,7 @@ import numpy
 import pytest
 
 import derecho
+from derecho.memory import Transfer
 
 if TYPE_CHECKING:
     from conftest import Nodes, Process
@@ -235,6 +236,17 @@ def test_a_closed_group_ends_what_is_under_way(nodes: Nodes) -> None:
     here.append(1)  # nobody holds it any more
     with pytest.raises(derecho.Closed):
         a.register(bytearray(5))
+
+
+def test_the_end_of_a_group_is_told_of_every_transfer_whatever_its_buffer_is_up_to() -> None:
+    class InUse:
+        def deregister(self, _: float) -> None:
+            raise derecho.Timeout("after 0 ms operations that use the memory are pending")
+
+    engine: Any = None
+    transfer = Transfer(engine, "a write", 2, 1, [InUse()])  # type: ignore[list-item]
+    transfer._fail(derecho.Closed("it is over"))
+    assert isinstance(transfer.exception(), derecho.Closed)
 
 
 @pytest.mark.parametrize("wire", ["shm", "tcp"])

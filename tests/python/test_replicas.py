@@ -153,7 +153,7 @@ def test_a_state_that_cannot_be_saved_is_reported_once_and_not_asked_for_again(
     b.local(Counter).sum = object()  # type: ignore[assignment]
     for _ in range(12):
         a[Counter].check([]).all()
-    said = "the state of Counter at node 2 is not compared with that of others in this view, for it cannot be saved: "
+    said = "the state of Counter at node 2 is not compared with that of others, for it cannot be saved: "
     assert b._engine.wait(b.troubles, TIMEOUT_S, "a trouble")
     assert [trouble.startswith(said) for trouble in b.troubles()] == [True]
     assert len([record for record in caplog.records if "cannot be saved" in record.message]) == 1

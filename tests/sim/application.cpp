@@ -291,7 +291,7 @@ void Application::handle(const derecho_event& event, Lease& lease, Instant now) 
             if (replica_.has_state[event.shard]) ledger_.as_of(replica_, event, event.version);
             return caller_->on_query(event, now);
         case DERECHO_EVENT_MEMORY:
-            return memory_user_->on_event(event);
+            return memory_user_->on_event(event, group_.phase() == Group::Phase::ended);
         case DERECHO_EVENT_DIFFERENCE:
             if (!differing_.insert(event.node).second && event.node != DERECHO_ANY_NODE && replica_.states.size() == 1)
                 throw Violation("a replica that differs is told of once: node " + self_.name());

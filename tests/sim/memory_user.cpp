@@ -102,7 +102,7 @@ bool MemoryUser::begin(MemoryUser& target) {
     return true;
 }
 
-void MemoryUser::on_event(const derecho_event& event) {
+void MemoryUser::on_event(const derecho_event& event, bool group_ended) {
     const auto found = operations_.find(event.id);
     if (found == operations_.end()) violated("an operation on memory ends once");
     Operation one = std::move(found->second);
@@ -119,6 +119,8 @@ void MemoryUser::on_event(const derecho_event& event) {
                 coverage_.hit("memory that only devices reach used");
             break;
         case DERECHO_CLOSED:
+            if (!group_ended) violated("no operation ends with a group that goes on");
+            [[fallthrough]];
         case DERECHO_REMOVED:
             coverage_.hit("an operation on the memory of a member that went");
             if (!one.read) wrote_.erase({one.target, one.target_buffer});

@@ -33,7 +33,7 @@ public:
     void calm_down() { calm_ = true; }
     const char* busy() const { return operations_.empty() ? nullptr : "an operation on memory has not ended"; }
     void drop() { users_.erase(self_); }
-    void on_event(const derecho_event& event);
+    void on_event(const derecho_event& event, bool group_ended);
     void on_closed();
 
 private:

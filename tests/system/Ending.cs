@@ -10,12 +10,23 @@ internal static class Ending
     private static void Main(string[] words)
     {
         var config = new Config { ["node"] = "9", ["listen"] = "127.0.0.1:0", ["contacts"] = words[0] };
-        var options = new GroupOptions { Timeout = TimeSpan.FromSeconds(60), LeaveAtExit = words[1] != "unwatched" };
-        Member = Group.Join(config, options, new RawService("log", e => { }));
+        string way = words[1];
+        Action<string> exitIf = asked => { if (way == asked) Environment.Exit(3); };
+        var options = new GroupOptions
+        {
+            Timeout = TimeSpan.FromSeconds(60),
+            LeaveAtExit = way != "unwatched",
+            OnEnd = reason => exitIf("exit when told of the end"),
+        };
+        Member = Group.Join(config, options, new RawService("log", e => exitIf("exit in a handler")));
         Console.WriteLine("joined");
         Console.ReadLine();
-        switch (words[1])
+        switch (way)
         {
+            case "exit in a handler":
+                Member.Send("log", new byte[1]);
+                Thread.Sleep(-1);
+                break;
             case "exit":
                 Environment.Exit(3);
                 break;
@@ -25,6 +36,7 @@ internal static class Ending
             case "throw":
                 throw new InvalidOperationException("uncaught");
             case "stay":
+            case "exit when told of the end":
                 Thread.Sleep(-1);
                 break;
         }

@@ -50,10 +50,13 @@ def csharp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ends(command: list[str], way: str, folder: Path, leaves: bool) -> None:
     """Start it as the second member, end it, and see what becomes of the first: after a crash no majority is left."""
+    how, _, number = way.partition(" by ")
+    if how in SIGNALS:
+        how, number = "stay", how
     with cluster(1, raw=["log"], timeout=PATIENCE_S, config={"suspect_ms": SUSPECT_MS}) as members:
         other = members[0]
         process = subprocess.Popen(
-            [*command, other.view.members[0].address, way if way not in SIGNALS else "stay"],
+            [*command, other.view.members[0].address, how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -67,11 +70,10 @@ def ends(command: list[str], way: str, folder: Path, leaves: bool) -> None:
                 assert process.stdin is not None and process.stdout is not None
                 assert process.stdout.readline() == "joined\n"
                 assert other.wait_view(exactly=2).nodes == (1, 9)
-                if way in SIGNALS:
-                    process.send_signal(SIGNALS[way])
-                else:
-                    process.stdin.write("\n")
-                    process.stdin.flush()
+                process.stdin.write("\n")
+                process.stdin.flush()
+                if number:
+                    process.send_signal(SIGNALS[number])
                 process.wait(PATIENCE_S)
             finally:
                 process.kill()
@@ -82,7 +84,10 @@ def ends(command: list[str], way: str, folder: Path, leaves: bool) -> None:
                 other.wait_view(exactly=1)
 
 
-@pytest.mark.parametrize("way", ["return", "exit", "throw", "terminate", "interrupt"])
+EXITS = ["exit in a handler", "exit when told of the end by terminate"]  # while others wait for that thread
+
+
+@pytest.mark.parametrize("way", ["return", "exit", "throw", "terminate", "interrupt", *EXITS])
 def test_a_jvm_that_ends_leaves_in_good_order(way: str, java: list[str], tmp_path: Path) -> None:
     ends(java, way, tmp_path, leaves=True)
 
@@ -97,7 +102,8 @@ def test_a_jvm_that_ends_at_once_is_missed_at_once(way: str, java: list[str], tm
     "runtime, way",
     [
         *((runtime, way) for runtime in ("mono", "coreclr") for way in ("return", "exit")),
-        *(("coreclr", way) for way in ("terminate", "interrupt")),
+        *(("coreclr", way) for way in ("terminate", "interrupt", *EXITS)),
+        ("mono", "exit in a handler"),
     ],
 )
 def test_a_clr_that_ends_leaves_in_good_order(runtime: str, way: str, csharp: Path, tmp_path: Path) -> None:

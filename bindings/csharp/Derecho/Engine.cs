@@ -56,6 +56,9 @@ namespace Derecho
 
         internal RawGroup Raw { get; }
 
+        /// <summary>For the group: called when it has ended, perhaps more than once.</summary>
+        internal Action AtEnd { get; set; }
+
         /// <summary>Default of every wait.</summary>
         internal TimeSpan Timeout { get; }
 
@@ -410,6 +413,7 @@ namespace Derecho
             lock (_answering)
                 foreach (IPending call in pending) call.Fail(_end);
             _pump.GiveUp();
+            AtEnd?.Invoke();
             Action<DerechoError> told = Interlocked.Exchange(ref _ends, null);
             if (told != null) Run("the handler of the end", () => told(_end));
             else if (news && !(_end is Closed)) // the application may not call for a long time

@@ -26,8 +26,9 @@ namespace Derecho
         public Action<DerechoError> OnEnd { get; set; }
 
         /// <summary>Whether the end of the process (Ctrl-C, SIGTERM, Environment.Exit, the return of Main) leaves the
-        /// group in good order, within two seconds. It does unless set. A Ctrl-C that a handler registered before
-        /// has cancelled does not; a program that takes Ctrl-C in another way turns this off.</summary>
+        /// group in good order, within two seconds. It does unless set. If a handler of Console.CancelKeyPress that was
+        /// registered earlier sets Cancel, the group stays; a program that takes Ctrl-C in another way turns this
+        /// off.</summary>
         public bool LeaveAtExit { get; set; } = true;
 
         /// <summary>Gives up joining: it then throws <see cref="OperationCanceledException"/>.</summary>
@@ -227,8 +228,6 @@ namespace Derecho
         public void Close()
         {
             if (Interlocked.Exchange(ref _closed, 1) != 0) return;
-            AppDomain.CurrentDomain.ProcessExit -= AtExit;
-            Console.CancelKeyPress -= AtCancel;
             Engine.Close(new Closed($"this node closed the group {Name}"));
         }
 
@@ -237,6 +236,12 @@ namespace Derecho
         {
             AppDomain.CurrentDomain.ProcessExit += AtExit;
             Console.CancelKeyPress += AtCancel;
+            Engine.AtEnd = () =>
+            {
+                AppDomain.CurrentDomain.ProcessExit -= AtExit;
+                Console.CancelKeyPress -= AtCancel;
+            };
+            if (Engine.End != null) Engine.AtEnd(); // meanwhile
         }
 
         private void AtExit(object sender, EventArgs exit)

@@ -178,7 +178,7 @@ def _common(prefix: str) -> list[tuple[str, str]]:
         (
             f"int32_t {prefix}_view_voters({prefix}_member *handle, uint64_t *view_out, uint32_t *nodes_out, "
             "size_t room, size_t *count_out)",
-            "The same of those members that vote: the others are still joining.",
+            "As view_members, of the members that vote only: the others are still joining.",
         ),
         (
             f"int32_t {prefix}_member_fd({prefix}_member *handle, int32_t *fd_out)",

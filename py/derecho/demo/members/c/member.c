@@ -219,6 +219,7 @@ static void on_answer(const derecho_event *event) {
         call->owed = (uint32_t)(event->size_bytes / sizeof(uint32_t));
         return;
     }
+    if (event->status == DERECHO_CLOSED) return; /* the end, and why, follows */
     if (event->status != DERECHO_OK && event->status != DERECHO_REMOVED) fail("a member could not apply a call");
     call->answered++;
     call->done = call->answered == call->owed;

@@ -35,6 +35,7 @@ final class Engine implements Pump.Target {
     private final CallTable calls = new CallTable();
     private volatile View view;
     private volatile DerechoError end;
+    volatile Runnable atEnd = () -> {}; // the group's own; perhaps more than once
     Consumer<Progress> onProgress; // of states that come
     private volatile long lastProgress;
     private volatile boolean loaded;
@@ -399,17 +400,18 @@ final class Engine implements Pump.Target {
     @Override
     public void ended(DerechoError error) {
         final List<Consumer<DerechoError>> told;
+        final boolean news;
         synchronized (this) {
-            if (end == null) {
-                end = error;
-                if (onEnd.isEmpty() && !(end instanceof Closed)) // the application may not call for a long time
-                    LOG.log(System.Logger.Level.WARNING, "this node is out of its group: {0}", end.getMessage());
-            }
+            news = end == null;
+            if (news) end = error;
             told = List.copyOf(onEnd);
             onEnd.clear();
             over = true;
         }
         calls.failAll(end);
+        atEnd.run();
+        if (news && told.isEmpty() && !(end instanceof Closed)) // the application may not call for a long time
+            log(System.Logger.Level.WARNING, "this node is out of its group: " + end.getMessage(), null);
         told.forEach(function -> run("onEnd", () -> function.accept(end)));
     }
 

@@ -138,7 +138,7 @@ public final class Group implements AutoCloseable {
                 final RawGroup raw = RawGroup.join(config, timeout);
                 try {
                     final Group group = new Group(start(raw, pieceBytes), config.get("group"));
-                    if (leavesAtExit) Runtime.getRuntime().addShutdownHook(group.atExit);
+                    if (leavesAtExit) group.watchForExit();
                     return group;
                 } catch (Throwable error) { // a member that merely closed would count as crashed
                     try {
@@ -199,17 +199,27 @@ public final class Group implements AutoCloseable {
         engine.ended(new Closed("this node closed the group " + name));
         engine.group.close();
         engine.pump.stop();
-        try {
-            Runtime.getRuntime().removeShutdownHook(atExit);
-        } catch (IllegalStateException error) { // the process is ending
-            LOG.log(System.Logger.Level.DEBUG, "{0} is closed at the end of the process", name);
-        }
     }
 
-    /** Others need not take the end of this process for a crash. */
+    private void watchForExit() {
+        Runtime.getRuntime().addShutdownHook(atExit);
+        engine.atEnd = () -> {
+            try {
+                Runtime.getRuntime().removeShutdownHook(atExit);
+            } catch (IllegalStateException error) { // the process is ending
+                LOG.log(System.Logger.Level.DEBUG, "{0} ends with the process", name);
+            }
+        };
+        if (engine.end() != null) engine.atEnd.run(); // meanwhile
+    }
+
+    /**
+     * Others need not take the end of this process for a crash. Nothing of the application's runs in here, and nothing
+     * is waited for that it holds up: it may be what ends the process.
+     */
     private void leaveAtExit() {
         try {
-            leave(TIMEOUT_AT_EXIT);
+            if (engine.end() == null) engine.group.leave(TIMEOUT_AT_EXIT);
         } catch (DerechoError error) {
             LOG.log(System.Logger.Level.WARNING, "leaving {0} at exit: {1}", name, error.getMessage());
         }
