@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 namespace libderecho {
 namespace {
@@ -28,6 +29,8 @@ void Clocks::note(size_t rank, uint64_t beats, uint64_t wall_ns, Instant now) {
 }
 
 bool Clocks::judge(Now now, RankSet alive) {
+    const Instant before = std::exchange(last_look_, now.monotonic);
+    if (before != Instant{} && now.monotonic - before > Duration{clock_.drift().ns / 2}) back_ = now.monotonic;
     if (now.monotonic < next_) return false;
     next_ = now.monotonic + Duration{all_know_.ns / kJudgements};
     const auto own = static_cast<int64_t>(now.wall_ns - now.monotonic.ns);
@@ -41,7 +44,9 @@ bool Clocks::judge(Now now, RankSet alive) {
     // Of two, the one that is behind: nobody is led on by a clock that is ahead.
     const auto middle = offsets_.begin() + static_cast<ptrdiff_t>((offsets_.size() - 1) / 2);
     std::nth_element(offsets_.begin(), middle, offsets_.end());
-    ahead_ns_ = own - *middle;
+    // Who was away took what others showed meanwhile for what they show now.
+    const bool just_back = back_ != Instant{} && now.monotonic - back_ < all_know_;
+    ahead_ns_ = just_back ? 0 : own - *middle;
     middles_[judged_++ % middles_.size()] = *middle;
     const auto [least, most] =
         std::ranges::minmax_element(std::span(middles_).first(std::min(judged_, middles_.size())));

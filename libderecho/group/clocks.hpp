@@ -55,7 +55,8 @@ private:
     std::vector<int64_t> offsets_;  // of a judgement
     std::vector<Peer> peers_;
     size_t self_ = 0;
-    Instant next_{};
+    Instant next_{}, last_look_{};
+    Instant back_{};  // since when this node looks regularly
     int64_t ahead_ns_ = 0;  // of most members
 };
 

@@ -50,6 +50,22 @@ TEST_F(ClocksTest, one_that_is_set_wrong_counts_as_half_of_the_drift_away_from_t
     EXPECT_NE(clocks.own_trouble().find("far ahead of"), std::string::npos);
 }
 
+TEST_F(ClocksTest, a_node_that_was_stopped_does_not_take_its_own_clock_for_wrong) {
+    read(0);
+    const uint64_t stopped = 3 * kSecond;
+    mono += stopped;
+    beat(1, -3);  // shown before, and seen only now
+    beat(2, -3);
+    read(0);
+    EXPECT_EQ(clocks.own_trouble(), "");
+    for (int i = 0; i < 20; ++i) {
+        beat(1, -3);
+        beat(2, -3);
+        read(0);
+    }
+    EXPECT_NE(clocks.own_trouble().find("far ahead of"), std::string::npos) << "what is so for long counts";
+}
+
 TEST_F(ClocksTest, time_never_goes_back) {
     EXPECT_EQ(read(0), 0) << "nobody else is known yet";
     beat(1, 0);
