@@ -40,7 +40,7 @@ size_t cache_call_error(cache_call *call, char *text_out, size_t text_bytes);
 
 /**
  * Join a group with a replica. @param config pairs key=value, each on a line or ended by ';': options of
- * docs/options.md, and config, a TOML file.
+ * docs/options.md, config, a TOML file, and timeout_ms, of joining and of every later wait (10000).
  */
 int32_t cache_open(const char *config, cache_member **handle_out);
 
@@ -63,7 +63,7 @@ int32_t cache_wait_members_exactly(cache_member *handle, uint32_t count, int64_t
 int32_t cache_view_members(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
     size_t *count_out);
 
-/** The same of those members that vote: the others are still joining. */
+/** As view_members, of the members that vote only: the others are still joining. */
 int32_t cache_view_voters(cache_member *handle, uint64_t *view_out, uint32_t *nodes_out, size_t room,
     size_t *count_out);
 

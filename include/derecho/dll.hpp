@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <concepts>
 #include <cstring>
@@ -235,27 +236,45 @@ inline std::chrono::nanoseconds from_ms(int64_t timeout_ms) {
     return std::chrono::milliseconds(timeout_ms < 0 || timeout_ms > kYear ? kYear : timeout_ms);
 }
 
-/** "key=value" pairs, each on a line or ended by ';'; "config" names a TOML file. */
-inline Config parse_config(const char* pairs) {
+/** How a member is opened. */
+struct Opening {
     Config config;
+    std::chrono::milliseconds timeout{10'000};
+};
+
+inline std::string_view trimmed(std::string_view text) {
+    const size_t first = text.find_first_not_of(" \t\r");
+    return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
+}
+
+/** "key=value" pairs, each on a line or ended by ';'; "config" names a TOML file, "timeout_ms" is of all waits. */
+inline Opening parse_config(const char* pairs) {
+    Opening opening;
+    Config& config = opening.config;
     std::string_view text = pairs != nullptr ? pairs : "";
     while (!text.empty()) {
         const size_t end = std::min(text.find_first_of(";\n"), text.size());
-        const std::string_view pair = text.substr(0, end);
+        const std::string_view pair = trimmed(text.substr(0, end));
         text.remove_prefix(std::min(end + 1, text.size()));
         if (pair.empty()) continue;
         const size_t equals = pair.find('=');
         if (equals == std::string_view::npos) {
             throw InvalidArgument("option \"" + std::string(pair) + "\" is not of the form key=value");
         }
-        const std::string key(pair.substr(0, equals)), value(pair.substr(equals + 1));
+        const std::string key(trimmed(pair.substr(0, equals))), value(trimmed(pair.substr(equals + 1)));
         if (key == "config") {
             config.load(value);
+        } else if (key == "timeout_ms") {
+            uint32_t ms = 0;
+            const auto [rest, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
+            if (error != std::errc() || rest != value.data() + value.size())
+                throw InvalidArgument("timeout_ms = " + value + ": milliseconds, as a whole number");
+            opening.timeout = std::chrono::milliseconds(ms);
         } else {
             config.set(key, value);
         }
     }
-    return config;
+    return opening;
 }
 
 /** Tell a view's id, and as many of these nodes of it as there is room for. @return how many they are */
@@ -269,9 +288,9 @@ inline size_t tell(const View& view, const std::vector<uint32_t>& nodes, uint64_
 /** A member with a service of its own: what an open handle of a stub DLL is. */
 template <class Service>
 struct Open {
-    explicit Open(std::unique_ptr<Service> replica, Config config)
+    explicit Open(std::unique_ptr<Service> replica, Opening opening)
         : service(std::move(replica)),
-          group(Group::join(config, *service)),
+          group(Group::join(opening.config, opening.timeout, *service)),
           calls(group.template replicated<Service>()) {}
 
     size_t members(uint64_t* id_out, uint32_t* nodes_out, size_t room) const {

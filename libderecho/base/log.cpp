@@ -1,14 +1,17 @@
 #include "base/log.hpp"
 
 #include <unistd.h>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
+#include <string_view>
 
 namespace libderecho::log {
 namespace {
+
+constexpr std::array<std::string_view, 4> kNames{"off", "warn", "info", "debug"};
 
 struct Sink {
     std::atomic<int> fd{2};
@@ -17,9 +20,12 @@ struct Sink {
     Sink() {
         const char* wish = std::getenv("DERECHO_LOG");
         if (!wish) return;
-        if (!std::strcmp(wish, "debug")) level = 3;
-        if (!std::strcmp(wish, "info")) level = 2;
-        if (!std::strcmp(wish, "warn")) level = 1;
+        for (size_t known = 0; known < kNames.size(); ++known)
+            if (kNames[known] == wish) {
+                level = static_cast<int>(known);
+                return;
+            }
+        std::fprintf(stderr, "derecho: DERECHO_LOG=%s is none of off, warn, info, debug: nothing is logged\n", wish);
     }
 };
 
@@ -42,9 +48,9 @@ void write(Level level, const std::string& line) {
     timespec t{};
     clock_gettime(CLOCK_REALTIME, &t);
     char head[64];
-    static constexpr const char* names[] = {"", "warn", "info", "debug"};
-    const int n = std::snprintf(head, sizeof head, "%lld.%06ld derecho[%d] %s: ", static_cast<long long>(t.tv_sec),
-                                t.tv_nsec / 1000, static_cast<int>(getpid()), names[static_cast<int>(level)]);
+    const int n =
+        std::snprintf(head, sizeof head, "%lld.%06ld derecho[%d] %s: ", static_cast<long long>(t.tv_sec),
+                      t.tv_nsec / 1000, static_cast<int>(getpid()), kNames[static_cast<size_t>(level)].data());
     const std::string whole = std::string(head, static_cast<size_t>(n)) + line + "\n";
     [[maybe_unused]] const ssize_t written = ::write(sink().fd.load(), whole.data(), whole.size());
 }

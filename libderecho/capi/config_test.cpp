@@ -103,6 +103,10 @@ TEST_F(Config, what_is_missing_or_does_not_fit_together_is_told_when_joining) {
     set("found", "true");
     set("initial_members", "127.0.0.1:1");
     join_refused("options found and initial_members are both set");
+    set("found", "false");
+    set("initial_members", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:1");
+    join_refused("option initial_members names 127.0.0.1:1 twice");
+    set("found", "true");
     set("initial_members", "");
     set("role", "client");
     join_refused("option contacts is missing");

@@ -274,6 +274,11 @@ Status Options::check_way_in(bool client) const {
         return failure(DERECHO_INVALID,
                        "options found and initial_members are both set: the first founds alone, the second together; "
                        "choose one");
+    const std::vector<std::string> founders = split(text("initial_members"), ',');
+    for (size_t i = 0; i < founders.size(); ++i)
+        if (std::find(founders.begin(), founders.begin() + static_cast<ptrdiff_t>(i), founders[i]) !=
+            founders.begin() + static_cast<ptrdiff_t>(i))
+            return failure(DERECHO_INVALID, "option initial_members names " + founders[i] + " twice");
     if (flag("found") || !told_nobody) return {};
     return failure(DERECHO_INVALID,
                    "nothing says how this node comes into a group: set initial_members (the same addresses at all of "

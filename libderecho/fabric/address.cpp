@@ -94,8 +94,9 @@ Status listen_at(std::string_view text, UniqueFd& socket_out, std::string& text_
     const bool bound =
         ::bind(socket.get(), address.get(), address.size_bytes) == 0 && ::listen(socket.get(), kBacklog) == 0;
     if (!bound && errno == EADDRINUSE)
-        return failure(DERECHO_ADDRESS_IN_USE, "another process listens at " + std::string(text) +
-                                                   " already: choose another port, or 0 for any free one");
+        return failure(DERECHO_ADDRESS_IN_USE,
+                       "another process listens at " + std::string(text) +
+                           " already: perhaps this node runs already; otherwise choose another port");
     if (!bound)
         return failure(DERECHO_INVALID, "cannot listen at " + std::string(text) + ": " + std::strerror(errno) +
                                             "; use an address of this host");

@@ -578,8 +578,18 @@ Status Bootstrap::explained(const Refusal& refusal) const {
     return why;
 }
 
+// A node that is not there is dialed many times a second: it is told of again when there is something new.
+void Bootstrap::log_failure(const Handshake& shake, const Status& why) {
+    if (!shake.dialer) return log::info("connection from " + shake.address + ": " + why.detail);
+    if (told_.size() >= kToldMax) told_.clear();
+    std::string& told = told_[shake.address];
+    if (told == why.detail) return;
+    told = why.detail;
+    log::info("dialing " + shake.address + ": " + why.detail);
+}
+
 void Bootstrap::fail(Handshake& shake, Status why) {
-    log::info((shake.dialer ? "dialing " : "connection from ") + shake.address + ": " + why.detail);
+    log_failure(shake, why);
     if (shake.dialer) {
         PeerEvent event;
         event.kind = PeerEvent::Kind::refused;

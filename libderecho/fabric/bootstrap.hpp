@@ -3,6 +3,7 @@
 #pragma once
 
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -123,6 +124,7 @@ private:
     void send(Handshake& shake, std::span<const std::byte> message);
     // Tell the other side, and end. `service`: whose schemas differ, if that is why.
     void refuse(Handshake& shake, Status why, const ServiceId& service = {});
+    void log_failure(const Handshake& shake, const Status& why);
     Status explained(const Refusal& refusal) const;
     void fail(Handshake& shake, Status why);  // end; a dialer's caller is told
     void end(Handshake& shake);
@@ -140,6 +142,8 @@ private:
     Fabric::Shortage shortage_;
     Instant now_{};
     std::vector<PeerEvent>* events_ = nullptr;  // of the look() in progress
+    static constexpr size_t kToldMax = 256;
+    std::map<std::string, std::string> told_;  // by address: why dialing it came to nothing, as it was logged
 };
 
 }  // namespace libderecho

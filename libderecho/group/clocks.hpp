@@ -56,7 +56,7 @@ private:
     std::vector<Peer> peers_;
     size_t self_ = 0;
     Instant next_{}, last_look_{};
-    Instant back_{};  // since when this node looks regularly
+    Instant back_{};        // since when this node looks regularly
     int64_t ahead_ns_ = 0;  // of most members
 };
 

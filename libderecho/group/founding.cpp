@@ -248,7 +248,9 @@ std::string Founding::waiting_for_group() const {
     std::string text = marker_.kind == Marker::Kind::granted
                            ? name(newest.members.front().node) + " at " + newest.members.front().address +
                                  ", to which this node has granted the founding of group " + to_text(newest.group)
-                           : "the group that this node was in: " + describe(newest);
+                       : newest.rank_of(options_.self)
+                           ? "the group that this node was in: " + describe(newest)
+                           : "the group that this node was in, or had begun to join: " + describe(newest);
     for (const Seen& seen : seen_)
         if (seen.group && seen.group != marker_.known.group)
             text += "; " + name(seen.node) + " is in another one, " + to_text(seen.group);

@@ -39,17 +39,22 @@ bool has_lasting_address(const NetFabricOptions& options) {
 
 Status open_marker(NodeOptions& options, std::unique_ptr<MarkerStore>& out) {
     const bool told = !options.data_dir.empty();
-    if (options.group.client || (!told && !has_lasting_address(options.fabric))) return {};
+    if (options.group.client) return {};
+    const auto without = [](const std::string& why) {
+        log::info("this node will not remember its group after a restart: " + why);
+        return Status{};
+    };
+    if (!told && !has_lasting_address(options.fabric))
+        return without("it listens at port 0, so at another one each time");
     const std::string folder = told ? options.data_dir : state_folder();
-    if (folder.empty()) return {};
+    if (folder.empty()) return without("neither option data_dir is set, nor XDG_STATE_HOME, nor HOME");
     std::string name = std::to_string(raw(options.group.self));
     if (!told) name += "@" + escaped(options.group.address);
     const std::string path = folder + "/" + escaped(options.fabric.group_name) + "/" + name + ".group";
     std::string text;
     if (Status status = open_marker_file(path, out, text); !status.ok()) {
         if (told) return failure(status.code, "option data_dir: " + status.detail);
-        log::info("this node will not remember its group after a restart: " + status.detail);
-        return {};
+        return without(status.detail);
     }
     const auto marker = marker_in(text);
     if (!marker)

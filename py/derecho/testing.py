@@ -38,8 +38,8 @@ _LOOK_S = 0.002
 class Cluster:
     """Members of one group, all in this process, as nodes 1, 2, ... Made by :func:`cluster`; a context manager.
 
-    ``cluster[i]`` is the `derecho.Group` of member i, counted from 0, even if that is gone; iterating gives those that
-    are there.
+    ``cluster[i]`` is the `derecho.Group` of member i, counted from 0, even if that is gone: there are ``len(cluster)``;
+    iterating gives those that are there.
     """
 
     def __init__(self, count: int, services: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -62,6 +62,9 @@ class Cluster:
 
     def __getitem__(self, index: int) -> Group:
         return self._members[index]
+
+    def __len__(self) -> int:
+        return len(self._members)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self.alive)

@@ -41,6 +41,7 @@ def test_members_are_there_with_the_with_block_and_gone_after_it() -> None:
         assert members[0][Counter].add(2).all() == {1: 2, 2: 2, 3: 2}
         assert members[2][Counter].get().result() == 2
         groups = list(members)
+        assert len(members) == 3
     assert all(isinstance(group.ended, derecho.Closed) for group in groups)
 
 

@@ -153,7 +153,7 @@ def _common(prefix: str) -> list[tuple[str, str]]:
         (
             f"int32_t {prefix}_open(const char *config, {prefix}_member **handle_out)",
             "Join a group with a replica. @param config pairs key=value, each on a line or ended by ';': options of "
-            "docs/options.md, and config, a TOML file.",
+            "docs/options.md, config, a TOML file, and timeout_ms, of joining and of every later wait (10000).",
         ),
         (
             f"int32_t {prefix}_open_text(const char *config, {prefix}_member **handle_out, char *text_out, "
@@ -396,8 +396,12 @@ def _skeleton(model: StubModel) -> str:
         lines.append(f"    {text}{const} override {{")
         lines += [f'        throw std::logic_error("{method.name} is not written yet");', "    }"]
     lines += [
-        f"    {state} save_state() const override {{ return {{}}; }}",
-        f"    void load_state({state} /*state*/) override {{}}",
+        f"    {state} save_state() const override {{",
+        '        throw std::logic_error("save_state is not written yet");',
+        "    }",
+        f"    void load_state({state} /*state*/) override {{",
+        '        throw std::logic_error("load_state is not written yet");',
+        "    }",
         "};",
         "",
         "}  // namespace",
