@@ -515,8 +515,8 @@ TEST_P(RegisteredMemory, who_leaves_is_told_of_all_its_operations_before_the_end
     EXPECT_EQ(a.count(DERECHO_EVENT_MEMORY), 10u);
     EXPECT_EQ(a.seen.back().event.kind, uint32_t{DERECHO_EVENT_CLOSED});
     for (const Seen* seen : a.all(DERECHO_EVENT_MEMORY))
-        EXPECT_TRUE(seen->event.status == DERECHO_OK || seen->event.status == DERECHO_REMOVED);
-    EXPECT_EQ(a.all(DERECHO_EVENT_MEMORY).back()->event.status, DERECHO_REMOVED);
+        EXPECT_TRUE(seen->event.status == DERECHO_OK || seen->event.status == DERECHO_CLOSED);
+    EXPECT_EQ(a.all(DERECHO_EVENT_MEMORY).back()->event.status, DERECHO_CLOSED);
     uint64_t id = 0;
     const derecho_memory_key key{};
     EXPECT_EQ(derecho_memory_read(a.group, 2, &key, 0, nullptr, 0, &id), DERECHO_CLOSED);

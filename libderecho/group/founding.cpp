@@ -64,6 +64,7 @@ void Founding::is_outside(NodeId node, const std::string& address, Outsider stan
     Seen* seen = find(node);
     if (!seen) seen = &seen_.emplace_back();
     *seen = {node, {}, address, std::move(standing)};
+    forget_what_is_over();  // it may be gone at once
 }
 
 void Founding::is_in_group(NodeId node, uint64_t incarnation, GroupId group) {
@@ -221,6 +222,7 @@ std::optional<View> Founding::take_view() {
 }
 
 void Founding::left(const View& next) {
+    if (next.members.empty()) over_ = next.group;
     remember(next.members.empty() ? Marker{} : Marker{Marker::Kind::member, next});
 }
 

@@ -108,6 +108,10 @@ void Group::poll_fabric(Now now) {
             event.status.code == DERECHO_INCOMPATIBLE)
             note_trouble(event.address + ": " + event.status.detail);
         if (event.kind == PeerEvent::Kind::lost) {
+            if (joining_) {  // the last member of a group may have said that it is over
+                moved_ |= mail_.step(now.wall_ns);
+                read_letters(now);
+            }
             mail_.peer_lost(event.peer);
             std::erase(clients_, event.peer);
             admissions_.forget(event.peer);
@@ -562,15 +566,24 @@ void Group::install(const Decision& decision, Now now) {
     fence_removed(old, decision.next);
     if (!stays) {
         founding_.left(decision.next);
-        return finish_with(old.change().wants_leave()
-                               ? failure(DERECHO_CLOSED, "this node left the group")
-                               : failure(DERECHO_EJECTED, "the other members of view " +
-                                                              std::to_string(raw(old.view().id)) +
-                                                              " went on without this node; join again"));
+        finish_with(old.change().wants_leave()
+                        ? failure(DERECHO_CLOSED, "this node left the group")
+                        : failure(DERECHO_EJECTED, "the other members of view " + std::to_string(raw(old.view().id)) +
+                                                       " went on without this node; join again"));
+        if (decision.next.members.empty()) tell_that_it_is_over(now);
+        return;
     }
     std::vector<ShardEpoch::SenderEnd> ends;
     for (size_t k = 0; k < old.shard_count(); ++k) ends.push_back(old.shard(k).own_end());
     enter(decision.next, ends, now);
+}
+
+// The last member goes: whoever was about to join, or helped to found, need not wait for its return.
+void Group::tell_that_it_is_over(Now now) {
+    ByteWriter body;
+    encode(body, founding_.standing());
+    for (const auto& [node, incarnation] : up_) write_letter(mail_, node, Letter::outside, body);
+    mail_.step(now.wall_ns);  // there may be no other
 }
 
 // After their last pushes went out, so that a live one can see why. Who leaves goes by itself. Whom this node alone

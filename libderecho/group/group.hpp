@@ -154,6 +154,7 @@ private:
     void note_loaded();
     bool votes_due(Instant now);
     void fence_removed(const Epoch& old, const View& next);
+    void tell_that_it_is_over(Now now);
     void drop_earlier_life(const Member& member);
     void tell_fabric(const View& view);
     void drop_silent_newcomers(Now now);

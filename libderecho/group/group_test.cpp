@@ -213,6 +213,31 @@ TEST(Group, that_is_full_says_so_to_whom_it_does_not_let_in) {
     EXPECT_EQ(in.text(1024), "the group is full: it has 1 members, and more there cannot be; join when one has left");
 }
 
+// Who was about to join, or helped to found it, is bound to it, and would wait for its return.
+TEST(Group, tells_whoever_is_there_that_it_is_over_when_its_last_member_leaves) {
+    FakeFabric fabric{NodeId{1}};
+    Group group(founder(), fabric, {});
+    group.step({});
+    PeerEvent up;
+    up.peer = kPeer;
+    up.incarnation = 5;
+    fabric.events.push_back(up);
+    group.step({});
+    group.leave();
+    for (int i = 0; i < 8 && group.phase() != Group::Phase::ended; ++i) group.step({});
+    EXPECT_EQ(group.phase(), Group::Phase::ended) << "and nobody steps it any more";
+    const auto sent = fabric.ours(2);  // behind its row and its shard
+    ASSERT_GT(sent.size(), kMailRing);
+    const FrameTag frame = tag_at(sent.data() + kMailRing);
+    EXPECT_EQ(static_cast<Letter>(frame.flags), Letter::outside);
+    ByteReader in(sent.subspan(kMailRing + sizeof(FrameHeader), frame.size_bytes));
+    Outsider standing;
+    ASSERT_TRUE(decode(in, standing));
+    EXPECT_TRUE(standing.ended);
+    EXPECT_EQ(standing.over, (GroupId{1, 2}));
+    EXPECT_EQ(standing.marker, Marker{});
+}
+
 // A link may have come up at this end only: its loss was not the death of that life, which then dials again.
 TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     FakeFabric fabric{NodeId{1}};
