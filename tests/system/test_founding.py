@@ -127,6 +127,21 @@ def test_a_group_that_all_have_left_is_over(three: Three, start: StartMember) ->
         member.joined()
 
 
+def test_a_founder_that_leaves_at_once_keeps_nobody_waiting(start: StartMember, tmp_path: Path) -> None:
+    addresses = free_addresses(3)
+    members = [
+        start(node, listen=listen, initial_members=addresses, config={"data_dir": str(tmp_path / str(node))})
+        for node, listen in enumerate(addresses, 1)
+    ]
+    for member in members:
+        member.send("join", node=member.node, **member.options)
+    members[0].send("leave")  # it has founded, most often, and the others have not come in
+    for member in members:
+        member.joined()
+    for member in members[1:]:
+        assert member.ask("wait_view", nodes=[2, 3]) == [2, 3]
+
+
 def test_one_whose_contacts_are_in_two_groups_is_told_before_or_after_it_was_let_into_one(start: StartMember) -> None:
     first, second = start(1).join(found=True), start(2).join(found=True)
     joiner = start(3, under=("env", "DERECHO_LOG=warn"))
