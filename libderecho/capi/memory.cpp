@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "capi/groups.hpp"
-#include "fabric/dmabuf.hpp"
+#include "fabric/os/dmabuf.hpp"
 
 using namespace libderecho;
 using namespace libderecho::capi;

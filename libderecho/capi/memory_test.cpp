@@ -3,7 +3,7 @@
 #include <atomic>
 
 #include "capi/capi_testing.hpp"
-#include "fabric/verbs_device.hpp"
+#include "fabric/verbs/device.hpp"
 
 namespace libderecho::capi_testing {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/limits.hpp"
 #include "base/names.hpp"
-#include "fabric/schemas.hpp"
+#include "fabric/bootstrap/schemas.hpp"
 
 namespace libderecho::capi {
 namespace {

@@ -13,7 +13,7 @@
 #include "base/clock.hpp"
 #include "base/fences.hpp"
 #include "base/status.hpp"
-#include "fabric/net_fabric.hpp"
+#include "fabric/net/net_fabric.hpp"
 #include "group/group.hpp"
 #include "node/patience.hpp"
 #include "node/reactor.hpp"

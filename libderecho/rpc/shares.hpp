@@ -1,7 +1,7 @@
 // What each kind of peer has to show to a node of this group, which is what it may cost there. Pure.
 #pragma once
 
-#include "fabric/shares.hpp"
+#include "fabric/regions/shares.hpp"
 #include "group/options.hpp"
 
 namespace libderecho {

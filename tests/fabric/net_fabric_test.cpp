@@ -17,8 +17,8 @@
 #include <thread>
 
 #include "contract.hpp"
-#include "fabric/host.hpp"
-#include "fabric/memory.hpp"
+#include "fabric/os/host.hpp"
+#include "fabric/os/memory.hpp"
 #include "net_world.hpp"
 
 namespace libderecho::test {

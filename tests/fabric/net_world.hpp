@@ -4,7 +4,7 @@
 #include <map>
 #include <stdexcept>
 
-#include "fabric/net_fabric.hpp"
+#include "fabric/net/net_fabric.hpp"
 #include "world.hpp"
 
 namespace libderecho::test {

@@ -11,8 +11,8 @@
 #include <fstream>
 
 #include "contract.hpp"
-#include "fabric/crowd.hpp"
-#include "fabric/memory.hpp"
+#include "fabric/bootstrap/crowd.hpp"
+#include "fabric/os/memory.hpp"
 #include "net_world.hpp"
 
 namespace libderecho::test {

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "contract.hpp"
-#include "fabric/memory.hpp"
+#include "fabric/os/memory.hpp"
 #include "net_world.hpp"
 
 namespace libderecho::test {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "contract.hpp"
-#include "fabric/handshake.hpp"
-#include "fabric/verbs_device.hpp"
+#include "fabric/bootstrap/handshake.hpp"
+#include "fabric/verbs/device.hpp"
 #include "net_world.hpp"
 
 namespace libderecho::test {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "contract.hpp"
-#include "fabric/memory.hpp"
+#include "fabric/os/memory.hpp"
 #include "net_world.hpp"
 
 namespace libderecho::test {

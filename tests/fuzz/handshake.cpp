@@ -1,7 +1,7 @@
 // What a stranger says on a fresh connection: read off a real socket in pieces, decoded, and compared with what this
 // node is. Whatever is accepted must mean exactly the bytes that came.
-#include "fabric/handshake.hpp"
-#include "fabric/schemas.hpp"
+#include "fabric/bootstrap/handshake.hpp"
+#include "fabric/bootstrap/schemas.hpp"
 
 #include <sys/socket.h>
 

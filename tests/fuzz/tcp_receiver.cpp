@@ -1,6 +1,6 @@
 // The stream of a TCP link: frames right and wrong, in pieces of any size, while regions are forgotten in between.
 // Where nothing is forgotten, what comes of it must not depend on the pieces.
-#include "fabric/tcp_receiver.hpp"
+#include "fabric/tcp/receiver.hpp"
 
 #include "input.hpp"
 

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <map>
 
-#include "fabric/verbs_link.hpp"
+#include "fabric/verbs/link.hpp"
 #include "input.hpp"
 
 namespace libderecho {

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "fabric/net_fabric.hpp"
+#include "fabric/net/net_fabric.hpp"
 
 namespace libderecho {
 namespace {

@@ -131,7 +131,7 @@ def _usable_ports(rdma: Rdma, wanted: PortWanted) -> Iterator[Port]:
 def network_of(rdma: Rdma, wanted: PortWanted = PortWanted()) -> str:
     """Name what the port reaches that a node would take; empty if it has none. Two with the same name can talk.
 
-    A node takes the first that reaches beyond its link, or else the first: ``libderecho/fabric/verbs_device.cpp``.
+    A node takes the first that reaches beyond its link, or else the first: ``libderecho/fabric/verbs/device.cpp``.
     """
     found = [name for port in _usable_ports(rdma, wanted) if (name := _network(port, wanted))]
     return next((name for name in found if not is_near(name)), found[0] if found else "")
