@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "fabric/fabric.hpp"
 #include "fabric/bootstrap/handshake.hpp"
+#include "fabric/fabric.hpp"
 #include "fabric/os/sleeper.hpp"
 
 namespace libderecho {

@@ -15,10 +15,10 @@
 #include "base/names.hpp"
 #include "fabric/bootstrap/bootstrap.hpp"
 #include "fabric/bootstrap/crowd.hpp"
-#include "fabric/os/host.hpp"
 #include "fabric/net/links.hpp"
-#include "fabric/regions/own_region.hpp"
+#include "fabric/os/host.hpp"
 #include "fabric/os/sleeper.hpp"
+#include "fabric/regions/own_region.hpp"
 #include "fabric/verbs/peers.hpp"
 
 namespace libderecho {

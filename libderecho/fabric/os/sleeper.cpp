@@ -9,7 +9,6 @@
 #include <cstring>
 #include <ctime>
 
-
 namespace libderecho {
 
 Status Sleeper::open(bool shared) {

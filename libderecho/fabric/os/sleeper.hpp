@@ -14,8 +14,8 @@
 
 #include "base/clock.hpp"
 #include "base/status.hpp"
-#include "fabric/os/memory.hpp"
 #include "fabric/link_set.hpp"
+#include "fabric/os/memory.hpp"
 
 namespace libderecho {
 
