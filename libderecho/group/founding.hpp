@@ -70,6 +70,10 @@ public:
 
     // ---- of a member
     void entered(const View& view) { remember({Marker::Kind::member, view}); }
+    // Whether this node would know that view after a restart. Who forgets who came in by it, and by the one after, may
+    // take the group for over while those go on with it.
+    bool knows_its_view() const { return !store_ || store_->saved(); }
+    static constexpr Duration kDiskLook = milliseconds(1);
     // `next` goes on without it.
     void left(const View& next);
     void ended() { ended_ = true; }

@@ -421,6 +421,7 @@ void Group::step_member(Now now) {
                 if (change.is_wedged()) steps_to_look_ = 0;
                 return;
             case ViewChange::Want::wedge:
+                if (!may_wedge(now.monotonic)) return;
                 wedged_at_ = now.monotonic;
                 if (!leave_wanted_) sealed_status_.store(DERECHO_WEDGED, std::memory_order_release);
                 for (const Sender& sender : senders_) sender->seal();
@@ -444,6 +445,20 @@ void Group::step_member(Now now) {
         }
         moved_ = true;
     }
+}
+
+// No view follows that a majority does not know of, should it be restarted. A disk that does not answer is not waited
+// for for ever: of two evils, a group whose every member shares it would stand still.
+bool Group::may_wedge(Instant now) {
+    if (founding_.knows_its_view()) return true;
+    if (now - entered_ < options_.suspect_after) {
+        turn_ = now + Founding::kDiskLook;
+        return false;
+    }
+    note_trouble(name(options_.self) +
+                 " cannot write down what it needs to know of its group after a restart: the disk "
+                 "does not answer");
+    return true;
 }
 
 // Nobody, if a newcomer is to be removed that held all up: the next one may be of its kind.

@@ -150,6 +150,7 @@ private:
     void enter(View view, std::span<const ShardEpoch::SenderEnd> before, Now now);
     void cut_off(NodeId node, uint64_t incarnation, const std::string& why);
     static void add(Stats& stats, const Epoch& epoch);
+    bool may_wedge(Instant now);
     std::vector<Member> admitted(Now now);
     void note_loaded();
     bool votes_due(Instant now);

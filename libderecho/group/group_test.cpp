@@ -238,6 +238,42 @@ TEST(Group, tells_whoever_is_there_that_it_is_over_when_its_last_member_leaves) 
     EXPECT_EQ(standing.marker, Marker{});
 }
 
+struct SlowDisk final : MarkerStore {
+    void save(std::string) override { ++writes; }
+    bool saved() override { return !slow; }
+    const std::string& place() const override { return where; }
+    bool slow = false;
+    int writes = 0;
+    std::string where = "a disk";
+};
+
+// Or a founder that is restarted takes its group for over, while those whom it let in go on with it.
+TEST(Group, no_view_follows_one_that_is_not_written_down) {
+    for (const bool for_good : {false, true}) {
+        FakeFabric fabric{NodeId{1}};
+        SlowDisk disk;
+        GroupOptions options = founder();
+        Group group(options, fabric, {}, &disk);
+        group.step({});
+        ask_to_join(fabric, group);
+        for (int i = 0; i < 8; ++i) group.step({});
+        ASSERT_EQ(group.view()->id, ViewId{2});
+        disk.slow = true;
+        PeerEvent lost;
+        lost.kind = PeerEvent::Kind::lost;
+        lost.peer = kPeer;
+        lost.incarnation = 5;
+        fabric.events.push_back(lost);
+        const Duration wait = options.suspect_after;
+        for (uint64_t i = 0; i < 40; ++i) group.step({Instant{i * wait.ns / 41}});
+        EXPECT_EQ(group.view()->id, ViewId{2});
+        disk.slow = for_good;
+        for (uint64_t i = 0; i < 40; ++i) group.step({Instant{wait.ns + i}});
+        EXPECT_EQ(group.view()->id, ViewId{3});
+        EXPECT_EQ(group.troubles().size(), for_good ? 1u : 0u);
+    }
+}
+
 // A link may have come up at this end only: its loss was not the death of that life, which then dials again.
 TEST(Group, lets_a_life_in_whose_first_link_it_never_knew) {
     FakeFabric fabric{NodeId{1}};

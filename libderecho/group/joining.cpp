@@ -7,11 +7,7 @@
 #include "group/clocks.hpp"
 
 namespace libderecho {
-namespace {
-
-constexpr Duration kDiskLook = milliseconds(1);
-
-}  // namespace
+namespace {}  // namespace
 
 Joining::Joining(const GroupOptions& options, Fabric& fabric, Mail& mail, Founding& founding)
     : options_(options), fabric_(fabric), mail_(mail), founding_(founding) {
@@ -57,8 +53,7 @@ void Joining::step(Instant now, uint64_t time_ns) {
     }
     // It was let in and given up again, before it knew.
     if (peers_.empty() && !contacts_.empty() && std::ranges::all_of(contacts_, &Contact::cut_off))
-        failure_ = libderecho::failure(
-            DERECHO_EJECTED, "all contacts have given up on this node: join again (" + contacts_.front().why + ")");
+        given_up(contacts_.front().why);
     if (!due) return;
     next_try_ = now + options_.retry_contact;
     for (Contact& contact : contacts_) {
@@ -73,6 +68,10 @@ void Joining::step(Instant now, uint64_t time_ns) {
     }
 }
 
+void Joining::given_up(const std::string& why) {
+    failure_ = libderecho::failure(DERECHO_EJECTED, "the group has given up on this node: join again (" + why + ")");
+}
+
 // Not connected; or so long without an answer that another incarnation may be there by now.
 bool Joining::is_silent(const Contact& contact, Instant now) const {
     const auto peer = std::ranges::find(peers_, contact.address, &Peer::address);
@@ -80,7 +79,7 @@ bool Joining::is_silent(const Contact& contact, Instant now) const {
 }
 
 Instant Joining::next_deadline() const {
-    return founding_.awaits_disk() ? std::min(next_try_, last_step_ + kDiskLook) : next_try_;
+    return founding_.awaits_disk() ? std::min(next_try_, last_step_ + Founding::kDiskLook) : next_try_;
 }
 
 // As it was told to; but not before all its contacts have shown to be down, or outside themselves.
@@ -253,7 +252,9 @@ void Joining::leader_is(Peer& peer, ByteReader& in) {
     founding_.is_in_group(peer.node, peer.incarnation, group);
     if (in.finished() || (founding_.bound() && founding_.bound() != group)) return;
     const std::string address = in.text(limits::address_bytes - 1);
-    if (in.finished()) learn_contact(address);
+    if (!in.finished()) return;
+    learn_contact(address);
+    if (const Contact* leader = contact_at(address); leader && leader->cut_off) given_up(leader->why);
 }
 
 void Joining::take(const Peer& peer, std::optional<View> view) {

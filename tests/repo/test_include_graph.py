@@ -23,8 +23,8 @@ BELOW = {
     "node": ["rpc"],
     "capi": ["node"],
 }
-# The folders of a module, likewise; what lies in the module's own folder is below all of them. A module that is not here
-# has none. No wire knows another.
+# The folders of a module, likewise; what lies in the module's own folder is below all of them. A module that is not
+# here has none. No wire knows another.
 FOLDERS_BELOW = {
     "fabric": {
         "os": [],
@@ -69,7 +69,8 @@ def folder_complaint(file: str, included: str) -> str | None:
         return f"{file} includes {included}: {module} has no folder {unknown.pop()!r}"
     may = allowed(own, graph) if own else set()
     if other and other not in may:
-        return f'{file} includes "{included}", but {own or module} stands on {", ".join(sorted(may - {own})) or "nothing"}'
+        stands_on = ", ".join(sorted(may - {own})) or "nothing"
+        return f'{file} includes "{included}", but {own or module} stands on {stands_on}'
     return None
 
 

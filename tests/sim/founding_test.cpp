@@ -18,6 +18,8 @@ namespace {
 
 constexpr Duration kFaults = milliseconds(60);
 constexpr Duration kAtMostUntilAllIsWell = milliseconds(400);
+// Of a join. One that was let in by nodes that died before it knew is waited for by the others until it starts anew.
+constexpr Duration kJoinTimeout = milliseconds(200);
 
 std::string address_of(uint32_t node) { return "sim:" + std::to_string(node); }
 
@@ -27,7 +29,7 @@ struct Founder {
     SimFabric* fabric = nullptr;
     std::unique_ptr<SimMarker> marker;
     std::unique_ptr<Group> group;
-    Instant next_step{}, paused_until{};
+    Instant started{}, next_step{}, paused_until{};
     bool leaving = false;
 
     bool member() const { return group && group->phase() == Group::Phase::member; }
@@ -54,6 +56,7 @@ public:
         const Instant end = network_.now() + kAtMostUntilAllIsWell;
         while (!well() && network_.now() < end) {
             restart_whoever_ended();
+            restart_whoever_timed_out();
             run_until(network_.now() + milliseconds(1));
         }
         if (!well()) throw Violation("liveness: not all are in one group\n" + describe());
@@ -117,7 +120,7 @@ private:
         founder.marker = std::make_unique<SimMarker>(disks_[founder.node], network_, random_.fork());
         founder.group = std::make_unique<Group>(options, *founder.fabric, Now{network_.now(), network_.now().ns},
                                                 founder.marker.get());
-        founder.next_step = network_.now();
+        founder.started = founder.next_step = network_.now();
         founder.paused_until = {};
         founder.leaving = false;
         trace(founder, "starts: " + (kept.empty() ? std::string("fresh") : describe(marker->known)));
@@ -155,6 +158,14 @@ private:
             if (founder.group && founder.group->phase() == Group::Phase::ended) die(founder, Death::clean);
             if (!founder.group) start(founder);
         }
+    }
+
+    void restart_whoever_timed_out() {
+        for (Founder& founder : founders_)
+            if (!founder.member() && network_.now() - founder.started > kJoinTimeout) {
+                die(founder, Death::clean);
+                start(founder);
+            }
     }
 
     // ------------------------------------------------------------------------------------------------ steps

@@ -15,9 +15,11 @@ namespace libderecho::sim {
 
 class SimMarker final : public MarkerStore {
 public:
+    static constexpr Duration kSlowest = microseconds(5'500);  // a little less than members wait for it
+
     // `disk` outlives the processes that write to it.
     SimMarker(std::string& disk, const Network& network, Random random)
-        : disk_(disk), network_(network), random_(random) {}
+        : disk_(disk), network_(network), random_(random), slow_(random_.chance(0.3)) {}
     ~SimMarker() override {
         settle();
         if (!due_.empty() && random_.chance(0.5)) disk_ = due_.front().second;
@@ -25,7 +27,9 @@ public:
 
     void save(std::string text) override {
         settle();
-        due_.emplace_back(network_.now() + Duration{random_.magnitude(1'000, 3'000'000)}, std::move(text));
+        due_.emplace_back(
+            network_.now() + Duration{random_.magnitude(slow_ ? 2'000'000 : 1'000, slow_ ? kSlowest.ns : 3'000'000)},
+            std::move(text));
     }
     bool saved() override {
         settle();
@@ -44,6 +48,7 @@ private:
     std::string& disk_;
     const Network& network_;
     Random random_;
+    const bool slow_;
     const std::string place_ = "the simulated disk";
     std::vector<std::pair<Instant, std::string>> due_;
 };
