@@ -53,7 +53,8 @@ void Joining::step(Instant now, uint64_t time_ns) {
     }
     // It was let in and given up again, before it knew.
     if (peers_.empty() && !contacts_.empty() && std::ranges::all_of(contacts_, &Contact::cut_off))
-        given_up(contacts_.front().why);
+        failure_ = libderecho::failure(
+            DERECHO_EJECTED, "all contacts have given up on this node: join again (" + contacts_.front().why + ")");
     if (!due) return;
     next_try_ = now + options_.retry_contact;
     for (Contact& contact : contacts_) {
@@ -66,10 +67,6 @@ void Joining::step(Instant now, uint64_t time_ns) {
         if (now - peer.heard > Duration{2 * options_.retry_contact.ns}) peer.not_yet.clear();  // it is over
         if (peer.compared) ask(peer.node);
     }
-}
-
-void Joining::given_up(const std::string& why) {
-    failure_ = libderecho::failure(DERECHO_EJECTED, "the group has given up on this node: join again (" + why + ")");
 }
 
 // Not connected; or so long without an answer that another incarnation may be there by now.
@@ -252,9 +249,7 @@ void Joining::leader_is(Peer& peer, ByteReader& in) {
     founding_.is_in_group(peer.node, peer.incarnation, group);
     if (in.finished() || (founding_.bound() && founding_.bound() != group)) return;
     const std::string address = in.text(limits::address_bytes - 1);
-    if (!in.finished()) return;
-    learn_contact(address);
-    if (const Contact* leader = contact_at(address); leader && leader->cut_off) given_up(leader->why);
+    if (in.finished()) learn_contact(address);
 }
 
 void Joining::take(const Peer& peer, std::optional<View> view) {

@@ -75,7 +75,6 @@ private:
     void leader_is(Peer& peer, ByteReader& in);
     void take(const Peer& peer, std::optional<View> view);
     void check_groups();
-    void given_up(const std::string& why);
     std::string contacts_in_words() const;
 
     const GroupOptions& options_;

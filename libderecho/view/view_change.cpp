@@ -74,12 +74,17 @@ void ViewChange::suspect(size_t rank, const std::string& why) {
     set(columns_.suspected, suspected_);
 }
 
+// With those whom it had not given up on, nor they on it.
+bool ViewChange::could_go_on(size_t rank) const {
+    RankSet with = first_ranks(table_.size()) & ~accused_by(rank);
+    for_each(with, [&](size_t r) { with &= has(accused_by(r), rank) ? ~just(r) : ~RankSet{0}; });
+    return enough(with);
+}
+
 // Its last word still counts: who was paused, and wakes up to closed connections, was ejected, if those whom that one
 // had not given up on could go on.
 void ViewChange::lost(size_t rank, const std::string& why) {
-    const RankSet given_up = accused_by(rank);
-    if (rank != self_ && has(given_up, self_) && enough(first_ranks(table_.size()) & ~given_up))
-        accused_by_ |= just(rank);
+    if (rank != self_ && has(accused_by(rank), self_) && could_go_on(rank)) accused_by_ |= just(rank);
     suspect(rank, why);
 }
 
@@ -185,7 +190,7 @@ void ViewChange::judge_own_accusers(Instant now) {
     const RankSet by = accusers_of(self_);
     const bool removed = !enough(alive() & ~by);
     if (by == 0 || (!removed && now - accusations_[self_].since < options_.suspect_after)) return;
-    if (removed) accused_by_ |= by;
+    if (removed) for_each(by, [&](size_t r) { accused_by_ |= could_go_on(r) ? just(r) : 0; });
     for_each(by, [&](size_t accuser) { suspect(accuser, "it suspects this node"); });
 }
 

@@ -155,6 +155,7 @@ private:
     void note_misfits(const Decision& decision);
     void judge_own_accusers(Instant now);
     RankSet accusers_of(size_t rank) const;
+    bool could_go_on(size_t rank) const;
     bool answers_back(size_t rank, size_t other) const;
     bool suspect_most_accused();
     bool proof_against(size_t rank) const;

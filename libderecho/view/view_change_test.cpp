@@ -139,6 +139,19 @@ TEST(ViewChange, nobody_was_ejected_by_one_that_could_not_go_on_itself) {
     EXPECT_EQ(change.failure().code, DERECHO_NO_MAJORITY);
 }
 
+TEST(ViewChange, nobody_was_ejected_by_those_who_had_given_up_on_each_other) {
+    const View view = three();
+    const ViewChangeColumns columns{3, kTrims};
+    FakeFabric fabric{NodeId{11}};
+    Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
+    ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
+    table.refresh();
+    put(fabric.theirs(NodeId{10}, kRegion), columns.suspected, just(1) | just(2));
+    put(fabric.theirs(NodeId{12}, kRegion), columns.suspected, just(1));
+    EXPECT_EQ(change.step({}), ViewChange::Want::stop);
+    EXPECT_EQ(change.failure().code, DERECHO_NO_MAJORITY);
+}
+
 // Ranks 0 to 2 vote, 3 to 5 have just come.
 class AmongNewcomers : public ::testing::Test {
 protected:
