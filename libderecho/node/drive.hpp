@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <algorithm>
+#include <ctime>
 
 #include "node/node.hpp"
 
@@ -14,6 +15,13 @@ inline void pause_briefly() {
 #elif defined(__aarch64__)
     asm volatile("yield");
 #endif
+}
+
+inline constexpr Duration kTurn = milliseconds(10), kOthersTurn = milliseconds(1);
+
+inline void sleep_for(Duration duration) {
+    const timespec time{0, static_cast<long>(duration.ns)};
+    ::nanosleep(&time, nullptr);
 }
 
 // Step until attempt() answers true. All outcomes but `dispossessed` leave the right with the caller.
@@ -53,8 +61,12 @@ bool Node::drive_until(Instant deadline, Attempt&& done) {
         if (!right_.wait(std::min(deadline, monotonic_now() + milliseconds(2)), stop)) continue;
         begin_to_drive();
         step();
-        const Outcome outcome = done() ? Outcome::done : drive(deadline, Wakeable::no, done);
+        // What it waits for may need the application, and so a thread that polls: it gets the right between two turns.
+        const Instant turn_ends = std::min(deadline, monotonic_now() + kTurn);
+        const Outcome outcome = done() ? Outcome::done : drive(turn_ends, Wakeable::no, done);
+        const bool others_wait = right_.somebody_waits();
         if (outcome != Outcome::dispossessed) give_right();
+        if (others_wait && !stop()) sleep_for(kOthersTurn);
     }
     return done() && !closing_.load(std::memory_order_relaxed);
 }
