@@ -1,9 +1,10 @@
 #include "capi/groups.hpp"
 
 #include <unistd.h>
-#include <ctime>
 #include <new>
 #include <utility>
+
+#include "node/drive.hpp"
 
 namespace libderecho::capi {
 
@@ -14,11 +15,6 @@ namespace {
 void next_generation(GroupSlot& slot) {
     const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
     slot.generation.store(generation % (HandleBits::kGenerations - 1) + 1, std::memory_order_seq_cst);
-}
-
-void pause_ns(long ns) {
-    const timespec time{0, ns};
-    ::nanosleep(&time, nullptr);
 }
 
 bool nothing_held(OpenGroup& group) { return group.node->nothing_leased() && !group.claims.any_open(); }
@@ -104,9 +100,9 @@ derecho_status close_group(const void* handle) {
     slot.handle.store(kNoGroup, std::memory_order_seq_cst);
     next_generation(slot);
     Fences::heavy();
-    for (long pause = 20'000; anybody_inside(&slot); pause = pause < 1'000'000 ? pause * 2 : pause) {
+    for (Duration pause = microseconds(20); anybody_inside(&slot); pause.ns *= pause < milliseconds(1) ? 2 : 1) {
         node.interrupt();
-        pause_ns(pause);
+        sleep_for(pause);
     }
     node.interrupt();
     const bool held = !node.stop() || slot.owner->claims.any_open();

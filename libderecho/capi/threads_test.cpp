@@ -455,6 +455,17 @@ TEST(Waiting, the_descriptor_is_armed_by_a_poll_while_another_thread_leaves) {
     EXPECT_EQ(b.count(DERECHO_EVENT_CLOSED), 1u);
 }
 
+// It stays for a newcomer that needs its state, which its own application has to give.
+TEST(Waiting, who_leaves_lets_who_polls_have_its_turn) {
+    TestNode a(1), b(2);
+    ASSERT_NO_FATAL_FAILURE(form({&a}));
+    ASSERT_NO_FATAL_FAILURE(b.join(&a));
+    std::thread leaving([&] { EXPECT_DERECHO_OK(derecho_group_leave(a.group, 20'000)); });
+    std::this_thread::sleep_for(200ms);  // it drives
+    const Poller one(a), two(b);
+    leaving.join();
+}
+
 TEST(Waiting, the_longest_time_there_is_is_no_short_one) {
     TestNode a(1);
     EXPECT_EQ(a.try_join(nullptr, {}, INT64_MAX), DERECHO_OK) << a.error;

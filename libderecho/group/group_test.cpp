@@ -179,13 +179,26 @@ TEST(Group, tells_of_the_loss_of_a_peer_that_it_cut_off_for_a_malformed_request_
     EXPECT_EQ(group.peer_events()[0].incarnation, 5u);
 }
 
-// What a joiner asks for, in its mail.
-void ask_to_join(FakeFabric& fabric, Group& group) {
+void come_up(FakeFabric& fabric, Group& group) {
     PeerEvent up;
     up.peer = kPeer;
     up.incarnation = 5;
     fabric.events.push_back(up);
     group.step({});
+}
+
+// The body of what the peer was written first.
+ByteReader first_answer(FakeFabric& fabric, Letter kind) {
+    const auto sent = fabric.ours(2);  // behind its row and its shard
+    EXPECT_GT(sent.size(), kMailRing);
+    const FrameTag frame = tag_at(sent.data() + kMailRing);
+    EXPECT_EQ(static_cast<Letter>(frame.flags), kind);
+    return ByteReader(sent.subspan(kMailRing + sizeof(FrameHeader), frame.size_bytes));
+}
+
+// What a joiner asks for, in its mail.
+void ask_to_join(FakeFabric& fabric, Group& group) {
+    come_up(fabric, group);
     ByteWriter join;
     join.number(uint64_t{5});
     join.text("127.0.0.1:7002");
@@ -204,11 +217,7 @@ TEST(Group, that_is_full_says_so_to_whom_it_does_not_let_in) {
     ask_to_join(fabric, group);
     for (int i = 0; i < 8; ++i) group.step({});
     EXPECT_EQ(group.view()->members.size(), 1u);
-    const auto sent = fabric.ours(2);  // behind its row and its shard
-    ASSERT_GT(sent.size(), kMailRing);
-    const FrameTag frame = tag_at(sent.data() + kMailRing);
-    EXPECT_EQ(static_cast<Letter>(frame.flags), Letter::refused);
-    ByteReader in(sent.subspan(kMailRing + sizeof(FrameHeader), frame.size_bytes));
+    ByteReader in = first_answer(fabric, Letter::refused);
     EXPECT_EQ(in.number<int32_t>(), DERECHO_TOO_LARGE);
     EXPECT_EQ(in.text(1024), "the group is full: it has 1 members, and more there cannot be; join when one has left");
 }
@@ -218,19 +227,11 @@ TEST(Group, tells_whoever_is_there_that_it_is_over_when_its_last_member_leaves) 
     FakeFabric fabric{NodeId{1}};
     Group group(founder(), fabric, {});
     group.step({});
-    PeerEvent up;
-    up.peer = kPeer;
-    up.incarnation = 5;
-    fabric.events.push_back(up);
-    group.step({});
+    come_up(fabric, group);
     group.leave();
     for (int i = 0; i < 8 && group.phase() != Group::Phase::ended; ++i) group.step({});
     EXPECT_EQ(group.phase(), Group::Phase::ended) << "and nobody steps it any more";
-    const auto sent = fabric.ours(2);  // behind its row and its shard
-    ASSERT_GT(sent.size(), kMailRing);
-    const FrameTag frame = tag_at(sent.data() + kMailRing);
-    EXPECT_EQ(static_cast<Letter>(frame.flags), Letter::outside);
-    ByteReader in(sent.subspan(kMailRing + sizeof(FrameHeader), frame.size_bytes));
+    ByteReader in = first_answer(fabric, Letter::outside);
     Outsider standing;
     ASSERT_TRUE(decode(in, standing));
     EXPECT_TRUE(standing.ended);

@@ -17,8 +17,10 @@ inline void pause_briefly() {
 #endif
 }
 
+// Of who waits for the group's end, or an operation's, and of those who poll meanwhile.
 inline constexpr Duration kTurn = milliseconds(10), kOthersTurn = milliseconds(1);
 
+// Less than a second.
 inline void sleep_for(Duration duration) {
     const timespec time{0, static_cast<long>(duration.ns)};
     ::nanosleep(&time, nullptr);

@@ -109,47 +109,51 @@ TEST_F(LeaderAfterTwo, carries_on_the_proposal_of_the_highest_rank_that_anybody_
     EXPECT_EQ(proposed(), proposal(1));
 }
 
+// Rank 1, of so many.
+struct Bystander {
+    explicit Bystander(size_t members) : columns(members, kTrims) {
+        view.members.resize(members);
+        table.emplace(fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes);
+        change.emplace(view, Rank{1}, kTrims, *table, ViewChangeOptions{}, Instant{});
+        table->refresh();
+    }
+    void suspects(size_t rank, RankSet whom) {
+        put(fabric.theirs(view.members[rank].node, kRegion), columns.suspected, whom);
+    }
+    derecho_status end() {
+        EXPECT_EQ(change->step({}), ViewChange::Want::stop);
+        return change->failure().code;
+    }
+
+    View view = three();
+    const ViewChangeColumns columns;
+    FakeFabric fabric{NodeId{11}};
+    std::optional<Table> table;
+    std::optional<ViewChange> change;
+};
+
 TEST(ViewChange, a_member_that_finds_all_links_closed_knows_by_the_others_last_words_whether_it_was_ejected) {
     for (const bool accused : {true, false}) {
-        const View view = three();
-        const ViewChangeColumns columns{3, kTrims};
-        FakeFabric fabric{NodeId{11}};
-        Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
-        ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
-        table.refresh();
-        if (accused) put(fabric.theirs(NodeId{12}, kRegion), columns.suspected, just(1));
-        change.lost(0, "closed");
-        change.lost(2, "closed");
-        EXPECT_EQ(change.step({}), ViewChange::Want::stop);
-        EXPECT_EQ(change.failure().code, accused ? DERECHO_EJECTED : DERECHO_NO_MAJORITY);
+        Bystander one(3);
+        if (accused) one.suspects(2, just(1));
+        one.change->lost(0, "closed");
+        one.change->lost(2, "closed");
+        EXPECT_EQ(one.end(), accused ? DERECHO_EJECTED : DERECHO_NO_MAJORITY);
     }
 }
 
 TEST(ViewChange, nobody_was_ejected_by_one_that_could_not_go_on_itself) {
-    View view = three();
-    view.members.resize(2);
-    const ViewChangeColumns columns{2, kTrims};
-    FakeFabric fabric{NodeId{11}};
-    Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
-    ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
-    table.refresh();
-    put(fabric.theirs(NodeId{10}, kRegion), columns.suspected, just(1));
-    change.lost(0, "it left, when this node had been silent for a while");
-    EXPECT_EQ(change.step({}), ViewChange::Want::stop);
-    EXPECT_EQ(change.failure().code, DERECHO_NO_MAJORITY);
+    Bystander one(2);
+    one.suspects(0, just(1));
+    one.change->lost(0, "it left, when this node had been silent for a while");
+    EXPECT_EQ(one.end(), DERECHO_NO_MAJORITY);
 }
 
 TEST(ViewChange, nobody_was_ejected_by_those_who_had_given_up_on_each_other) {
-    const View view = three();
-    const ViewChangeColumns columns{3, kTrims};
-    FakeFabric fabric{NodeId{11}};
-    Table table{fabric, kRegion, view.nodes(), Rank{1}, columns.row_bytes, columns.counter_bytes};
-    ViewChange change{view, Rank{1}, kTrims, table, {}, {}};
-    table.refresh();
-    put(fabric.theirs(NodeId{10}, kRegion), columns.suspected, just(1) | just(2));
-    put(fabric.theirs(NodeId{12}, kRegion), columns.suspected, just(1));
-    EXPECT_EQ(change.step({}), ViewChange::Want::stop);
-    EXPECT_EQ(change.failure().code, DERECHO_NO_MAJORITY);
+    Bystander one(3);
+    one.suspects(0, just(1) | just(2));
+    one.suspects(2, just(1));
+    EXPECT_EQ(one.end(), DERECHO_NO_MAJORITY);
 }
 
 // Ranks 0 to 2 vote, 3 to 5 have just come.

@@ -624,6 +624,7 @@ void Bootstrap::link(Handshake& shake) {
     if (chosen != link.wire)
         link.why_no_better = std::string(wire_name(chosen)) + " did not come about" +
                              (shake.dialer ? "" : ", and the log of that node says why");
+    told_.erase(shake.address);
     end(shake);
     directory_.linked(std::move(link));
 }

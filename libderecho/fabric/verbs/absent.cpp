@@ -1,4 +1,5 @@
-// In place of the other verbs_*.cpp where there was no <infiniband/verbs.h> when the library was built.
+// In place of the other files of this folder that know libibverbs, where there was no <infiniband/verbs.h> when the
+// library was built.
 #include "fabric/verbs/device.hpp"
 #include "fabric/verbs/pair.hpp"
 

@@ -1,5 +1,6 @@
 // libibverbs, opened when it is first needed, so that libderecho loads where there is none. Its functions keep their
-// names; what the header has inline (posting, polling) needs none of them. Only verbs_*.cpp include the header.
+// names; what the header has inline (posting, polling) needs none of them. Only files of this folder include the
+// header.
 #pragma once
 
 #include <infiniband/verbs.h>

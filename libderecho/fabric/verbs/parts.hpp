@@ -1,4 +1,5 @@
-// What the verbs_*.cpp have in common: objects of libibverbs that clean up after themselves, one port, queue pairs.
+// What the files of this folder have in common: objects of libibverbs that clean up after themselves, one port, queue
+// pairs.
 #pragma once
 
 #include <atomic>
